@@ -1,0 +1,1 @@
+"""Data sets: readers, palette PNGs, tags, data modules."""

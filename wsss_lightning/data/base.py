@@ -1,0 +1,153 @@
+"""What every data set shares: two lists of records, contiguous labels, loaders.
+
+A data set is one subclass that turns a list into records (`read_records`). Weak supervision is kept by construction:
+a mask file is opened only by a dataset made with `with_masks=True` and by `read_target`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from wsss_lightning.data.labels import LabelMap, Mask
+from wsss_lightning.data.samples import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Record,
+    Sample,
+    SegmentationDataset,
+    collate,
+    read_target,
+    require_image,
+)
+
+__all__ = ["Record", "SegmentationDataModule", "SegmentationDataset", "Split"]
+
+Split = Literal["train", "val"]
+
+
+class SegmentationDataModule(pl.LightningDataModule):
+    """A data set with a train and a val list; a subclass says how a list becomes records.
+
+    Args:
+        root: the data set's folder.
+        names: all its foreground classes, in the order of their mask indices 1, 2, ...
+        classes: the ones to keep, in this order; tags and labels follow it, other classes are ignored (255), images
+            that show none stay in the lists. None keeps all.
+        train_list: name of the list to train on.
+        val_list: name of the list to evaluate on.
+        tags: where image tags come from; which sources there are is the subclass's matter.
+        size: (H, W) that images are resized to; None keeps each image's own, and then `batch_size` is 1.
+        mean: of RGB in 0..1, the backbone's.
+        std: of RGB in 0..1, the backbone's.
+        batch_size: images per batch.
+        workers: loading processes; no result depends on it.
+        seed: of the order of `train_dataloader`.
+
+    Raises:
+        InputError: `classes` names an unknown class.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: Path | str,
+        names: Sequence[str],
+        classes: Sequence[str] | None = None,
+        train_list: str = "train_aug",
+        val_list: str = "val",
+        tags: str = "auto",
+        size: tuple[int, int] | None = None,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        batch_size: int = 1,
+        workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.root = Path(root)
+        self.labels = LabelMap(tuple(names), tuple(names if classes is None else classes))
+        self.lists: dict[Split, str] = {"train": train_list, "val": val_list}
+        self.tags = tags
+        self.size = size
+        self.mean, self.std = mean, std
+        self.batch_size, self.workers, self.seed = batch_size, workers, seed
+        self._records: dict[Split, list[Record]] = {}
+
+    def read_records(self, list_name: str) -> list[Record]:
+        """Records of a list, with tags over all `names`: the one thing that a data set defines."""
+        raise NotImplementedError
+
+    @property
+    def tags_source(self) -> str:
+        """Which source the tags come from; results name it, because XML and masks give different tags."""
+        return self.tags
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The C kept foreground classes; label i + 1 is `class_names[i]`."""
+        return self.labels.kept
+
+    @property
+    def num_classes(self) -> int:
+        """C, without background."""
+        return len(self.labels.kept)
+
+    def encode(self, mask: Mask, path: Path) -> Mask:
+        """See `LabelMap.encode`."""
+        return self.labels.encode(mask, path)
+
+    def decode(self, labels: Mask) -> Mask:
+        """See `LabelMap.decode`."""
+        return self.labels.decode(labels)
+
+    def records(self, split: Split) -> list[Record]:
+        """Images of a split, with the tags of the kept classes; read once.
+
+        Raises:
+            InputError: a list, tags or an image is missing or at fault.
+        """
+        if split not in self._records:
+            kept = self.labels.indices - 1
+            found = self.read_records(self.lists[split])
+            self._records[split] = [replace(require_image(record), tags=record.tags[kept]) for record in found]
+        return self._records[split]
+
+    def dataset(self, split: Split, *, with_masks: bool = False) -> SegmentationDataset:
+        """The split as a dataset; see `SegmentationDataset`."""
+        return SegmentationDataset(
+            self.records(split),
+            encode=self.labels.encode,
+            size=self.size,
+            mean=self.mean,
+            std=self.std,
+            with_masks=with_masks,
+        )
+
+    def read_target(self, record: Record) -> Mask:
+        """See the function `read_target`."""
+        return read_target(record, self.labels.encode)
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Shuffled batches without masks."""
+        return self._loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """Batches in list order, without masks: what scores them reads targets at their own size."""
+        return self._loader("val", shuffle=False)
+
+    def _loader(self, split: Split, *, shuffle: bool) -> DataLoader[Sample]:
+        return DataLoader(
+            self.dataset(split),
+            batch_size=self.batch_size,
+            shuffle=shuffle,
+            num_workers=self.workers,
+            collate_fn=collate,
+            generator=torch.Generator().manual_seed(self.seed),
+        )

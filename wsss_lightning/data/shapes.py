@@ -1,0 +1,134 @@
+"""Generated scenes in VOC's own layout: the embedded data, hard in the ways in which photographs are hard.
+
+Each object is a plain body, whose outline two classes share, with thin limbs and a small textured part that alone tells
+the two apart. Bodies without a part are background. Colours name nothing, and two of the classes nearly always stand
+on one kind of ground. `wsss_lightning.data.shape_scenes` says what is drawn, this file what is written.
+"""
+
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+from joblib import Parallel, delayed
+from PIL import Image
+
+from wsss_lightning.data.masks import write_mask
+from wsss_lightning.data.shape_scenes import Scene, picture, scene
+from wsss_lightning.errors import InputError
+
+__all__ = ["CLASSES", "PICTURE_CLASSES", "Scene", "picture", "scene", "write_scenes"]
+
+# Part and body; label i + 1 of a mask is CLASSES[i].
+CLASSES = ("stripe_egg", "dot_egg", "check_brick", "ring_brick", "zigzag_tent", "ray_tent", "net_star", "mosaic_star")
+
+# As ImageNet shares some of VOC's classes and has many others, so do the pictures: the eight classes; the same parts on
+# other bodies, so that a network has to look at both; and the bodies alone, which in scenes are background.
+PICTURE_CLASSES = (
+    *CLASSES,
+    *("stripe_brick", "dot_brick", "check_tent", "ring_tent", "zigzag_star", "ray_star", "net_egg", "mosaic_egg"),
+    *("egg", "brick", "tent", "star"),
+)
+
+SPLITS = ("train", "val")
+
+
+def write_scenes(
+    root: Path,
+    *,
+    train: int = 400,
+    val: int = 100,
+    size: int = 128,
+    seed: int = 0,
+    workers: int = 1,
+    on_progress: Callable[[int], None] | None = None,
+) -> None:
+    """Write the scenes under `root` as VOC has them, and each image's parts map beside.
+
+    Written are JPEGImages, SegmentationClass (palette, 255 on borders), Annotations, ImageSets/Segmentation and Parts
+    (1 body, 2 discriminative part, 3 thin part). Each image depends on (seed, split, index) alone; one whose files
+    exist is left as it is, so that a killed call can be repeated. The lists are written last.
+
+    Args:
+        root: the folder, made if need be.
+        train: number of training images.
+        val: number of validation images.
+        size: edge of the square images in px, at least 64.
+        seed: of the whole set.
+        workers: processes.
+        on_progress: called with the number of images that are finished, after each.
+
+    Raises:
+        InputError: `root` holds scenes of another size or seed.
+    """
+    _claim(root, size=size, seed=seed)
+    wanted = [(split, index) for split, count in enumerate((train, val)) for index in range(count)]
+    write = delayed(_write_scene)  # type: ignore[no-untyped-call]
+    parallel = Parallel(n_jobs=workers, return_as="generator_unordered")  # type: ignore[no-untyped-call]
+    finished = parallel(write(root, split, index, size, seed) for split, index in wanted)
+    for done, _ in enumerate(finished, start=1):
+        if on_progress is not None:
+            on_progress(done)
+    lists = {name: [_image_id(s, index) for s, index in wanted if s == split] for split, name in enumerate(SPLITS)}
+    for name, ids in {**lists, "trainval": lists["train"] + lists["val"]}.items():
+        _write(root / "ImageSets" / "Segmentation" / f"{name}.txt", "".join(f"{i}\n" for i in ids).encode())
+
+
+def _claim(root: Path, *, size: int, seed: int) -> None:
+    record, wanted = root / "shapes.json", {"size": size, "seed": seed}
+    if not record.exists():
+        _write(record, json.dumps(wanted).encode())
+    elif json.loads(record.read_text()) != wanted:
+        raise InputError(f"{record} says that the folder holds scenes of another size or seed: choose another folder")
+
+
+def _image_id(split: int, index: int) -> str:
+    return f"{SPLITS[split]}_{index:06d}"
+
+
+def _write_scene(root: Path, split: int, index: int, size: int, seed: int) -> None:
+    name = _image_id(split, index)
+    mask, parts = root / "SegmentationClass" / f"{name}.png", root / "Parts" / f"{name}.png"
+    image, annotation = root / "JPEGImages" / f"{name}.jpg", root / "Annotations" / f"{name}.xml"
+    if all(path.exists() for path in (mask, parts, image, annotation)):
+        return
+    drawn = scene(index, split=split, size=size, seed=seed)
+    for folder in (mask.parent, parts.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_mask(mask, drawn.mask())
+    write_mask(parts, drawn.parts)
+    encoded = io.BytesIO()
+    Image.fromarray(drawn.image).save(encoded, "JPEG", quality=95)
+    _write(image, encoded.getvalue())
+    _write(annotation, _annotation(name, drawn))
+
+
+def _annotation(name: str, drawn: Scene) -> bytes:
+    """VOC's XML for a scene: its size and, for each object, name and bounding box of what is seen (1-based px)."""
+    height, width, depth = drawn.image.shape
+    root = ElementTree.Element("annotation")
+    _add(root, {"folder": "shapes", "filename": f"{name}.jpg", "segmented": 1})
+    _add(ElementTree.SubElement(root, "size"), {"width": width, "height": height, "depth": depth})
+    for number, label in enumerate(drawn.classes, start=1):
+        node = ElementTree.SubElement(root, "object")
+        _add(node, {"name": CLASSES[label - 1], "pose": "Unspecified", "truncated": 0, "difficult": 0})
+        y, x = np.nonzero(drawn.instances == number)
+        box = {"xmin": x.min() + 1, "ymin": y.min() + 1, "xmax": x.max() + 1, "ymax": y.max() + 1}
+        _add(ElementTree.SubElement(node, "bndbox"), box)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root)
+
+
+def _add(node: ElementTree.Element, texts: dict[str, object]) -> None:
+    for tag, text in texts.items():
+        ElementTree.SubElement(node, tag).text = str(text)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(data)
+    temporary.replace(path)

@@ -1,0 +1,1 @@
+"""One package per paper: only what is new in it."""

@@ -1,0 +1,1 @@
+"""Diverse sampling for self-supervised segmentation (points)."""

@@ -1,0 +1,110 @@
+"""From score maps to labelled points: the four samplings of the paper's Table 2 (points sec. 3.2 and 4.2).
+
+Two classes may choose one location: both points are kept, since the paper says nothing else, and the classifier then
+sees one feature vector with two labels.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wsss_lightning.ops.sampling import (
+    background_points,
+    background_points_by,
+    diverse_points,
+    diverse_points_by,
+    spatial_similarity,
+    top_points,
+)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a sampler sees of one training image whose tags name F classes.
+
+    `scores`: (F, h, w) their score maps; `columns`: (P, D) normalised hypercolumns z, P = h w; `present`: (F,) int64
+    labels 1..C of the classes; `peaks`: (F,) mean over a class's images of their highest score; `seed`: of the image.
+    """
+
+    scores: Tensor
+    columns: Tensor
+    present: Tensor
+    peaks: Tensor
+    seed: int
+
+
+@dataclass(frozen=True)
+class Points:
+    """Labelled locations of one image: flat grid indices (P,) int64 and labels (P,) int64, 0 = background."""
+
+    locations: Tensor
+    labels: Tensor
+
+
+class Diverse:
+    """Highest scores, penalised by similarity of features to what is picked already: eqs 3-5, `k` points each."""
+
+    def __init__(self, *, k: int) -> None:
+        self.k = k
+
+    def __call__(self, image: Evidence) -> Points:
+        chosen = [diverse_points(s, image.columns, self.k) for s in image.scores.flatten(1)]
+        return _points(chosen, image.present, background_points(image.columns, torch.cat(chosen), self.k))
+
+
+class TopK:
+    """The `k` highest scores of each class; background as in eq 5."""
+
+    def __init__(self, *, k: int) -> None:
+        self.k = k
+
+    def __call__(self, image: Evidence) -> Points:
+        chosen = [top_points(s, self.k) for s in image.scores.flatten(1)]
+        return _points(chosen, image.present, background_points(image.columns, torch.cat(chosen), self.k))
+
+
+class Spatial:
+    """Eqs 3-5 with nearness in the image, exp(-d^2 / 2 sigma^2), in place of the dot product of features.
+
+    `sigma`: share of the grid's longer side; the paper names no value.
+    """
+
+    def __init__(self, *, k: int, sigma: float) -> None:
+        self.k = k
+        self.sigma = sigma
+
+    def __call__(self, image: Evidence) -> Points:
+        height, width = image.scores.shape[-2:]
+        near = spatial_similarity(height, width, self.sigma * max(height, width))
+        chosen = [diverse_points_by(s, near, self.k) for s in image.scores.flatten(1)]
+        background = background_points_by(near, torch.cat(chosen), self.k, size=height * width)
+        return _points(chosen, image.present, background)
+
+
+class Dense:
+    """Every location labelled by its best class, or background below `threshold` (sec. 4.2; paper: 0.2).
+
+    Scores are divided by `peaks`, so that on average a class's images peak at 1; the image's tags limit the classes,
+    as they do in the other samplings. Of each image `kept` locations, drawn uniformly, enter the store: a batch of
+    random points then has the same distribution as if all of them did.
+    """
+
+    def __init__(self, *, threshold: float, kept: int) -> None:
+        self.threshold = threshold
+        self.kept = kept
+
+    def __call__(self, image: Evidence) -> Points:
+        scaled = image.scores.flatten(1) / image.peaks[:, None]
+        best, index = scaled.max(dim=0)
+        labels = torch.where(best < self.threshold, 0, image.present[index])
+        drawn = np.random.default_rng(image.seed).permutation(len(labels))[: self.kept]
+        locations = torch.from_numpy(np.sort(drawn))
+        return Points(locations=locations, labels=labels[locations])
+
+
+def _points(chosen: list[Tensor], present: Tensor, background: Tensor) -> Points:
+    labels = torch.cat([torch.full_like(c, int(p)) for c, p in zip(chosen, present, strict=True)])
+    locations = torch.cat([*chosen, background])
+    return Points(locations=locations, labels=torch.cat([labels, torch.zeros_like(background)]))

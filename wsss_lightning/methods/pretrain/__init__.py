@@ -1,0 +1,1 @@
+"""Not a paper: how the weights of the `tiny` backbone are made."""

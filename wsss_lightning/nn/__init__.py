@@ -1,0 +1,1 @@
+"""Backbones, hypercolumns and heads; no Lightning here."""

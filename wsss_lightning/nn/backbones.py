@@ -1,0 +1,114 @@
+"""What every backbone offers: feature maps layer by layer and one global vector, and how weights are read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision.models import WeightsEnum
+
+from wsss_lightning.errors import InputError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a backbone sees in a batch of images.
+
+    `maps`: one (N, D_l, h_l, w_l) tensor per layer, shallow to deep, D = sum of D_l.
+    `pooled`: (N, G) global vector (fc7 of a VGG, the last stage of a ResNet), averaged over the image.
+    """
+
+    maps: list[Tensor]
+    pooled: Tensor
+
+
+class Backbone(nn.Module):
+    """A classification network as a source of features. Subclasses fill in `features`.
+
+    `mean`, `std`: RGB statistics in [0, 1] that its weights were trained with; `global_size`: G;
+    `has_global`: whether the weights have the layers behind the global vector.
+    """
+
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    channels: tuple[int, ...]
+    global_size: int
+    has_global: bool = True
+
+    def features(self, images: Tensor, *, with_global: bool = True) -> Features:
+        """Feature maps of normalised images (N, 3, H, W); `pooled` has no columns unless `with_global`."""
+        raise NotImplementedError
+
+    def require_global(self) -> None:
+        """Raise `InputError` where the weights cannot give the global vector."""
+        if not self.has_global:
+            raise InputError(
+                "These weights have no fc6 and fc7: use backbone=vgg16 instead of vgg16_features, or "
+                "global_features=false."
+            )
+
+
+def load_weights(network: nn.Module, state: Mapping[str, Tensor], *, source: str, strict: bool = True) -> None:
+    """Copy `state` into `network`; `InputError` names `source` and the first keys or shapes that do not fit."""
+    own = network.state_dict()
+    missing = sorted(own.keys() - state.keys()) if strict else []
+    wrong = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)
+    if missing or wrong:
+        names = ", ".join((missing + wrong)[:3])
+        raise InputError(f"{source} does not fit {type(network).__name__} (see {names}): give weights of this backbone.")
+    network.load_state_dict({key: value for key, value in state.items() if key in own}, strict=strict)
+
+
+def read_state(weights: str, published: type[WeightsEnum]) -> dict[str, Tensor]:
+    """The state dict behind `weights`: a path (.pth, .pt, .safetensors) or a name of torchvision's `published`."""
+    path = Path(weights)
+    if path.suffix == ".safetensors" and path.is_file():
+        return load_file(path)
+    if path.is_file():
+        return _read_pickle(path)
+    if weights not in published.__members__:
+        names = ", ".join(published.__members__)
+        raise InputError(f"There are no weights {weights}: give an existing file or one of {names}.")
+    return _download(published[weights])
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch names no common base for what a damaged file can raise
+        raise InputError(f"{path} cannot be read as a PyTorch state dict ({error}): download it again.") from None
+    return cast(dict[str, Tensor], state.get("state_dict", state))
+
+
+def _download(weights: WeightsEnum) -> dict[str, Tensor]:
+    name = weights.url.rpartition("/")[2]
+    place = Path(torch.hub.get_dir()) / "checkpoints" / name
+    try:
+        state = weights.get_state_dict(progress=False, check_hash=True)
+    except OSError as error:
+        raise InputError(
+            f"The weights {name} could not be downloaded ({error}): put the file at {place}, or give its path as "
+            "backbone.weights."
+        ) from None
+    return cast(dict[str, Tensor], state)
+
+
+def freeze(network: nn.Module) -> None:
+    """Evaluation mode without gradients: the papers' features come from a fixed network."""
+    network.eval()
+    network.requires_grad_(False)
+
+
+def check_statistics(backbone: Backbone, mean: Sequence[float], std: Sequence[float]) -> None:
+    """Raise `InputError` where images are normalised with other statistics than the weights expect."""
+    if tuple(mean) != tuple(backbone.mean) or tuple(std) != tuple(backbone.std):
+        raise InputError(
+            f"Images are normalised with mean {tuple(mean)} and std {tuple(std)}, but the weights expect "
+            f"{tuple(backbone.mean)} and {tuple(backbone.std)}: choose the backbone file made for these weights."
+        )

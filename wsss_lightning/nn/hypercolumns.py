@@ -1,0 +1,85 @@
+"""Hypercolumns: the maps of all layers seen at one grid, without building the large tensor where it can be avoided.
+
+points sec. 4.1: every map is resized to a grid of 1/4 of the input and concatenated to D features per location.
+Linear functions of a location commute with bilinear resizing (its weights sum to one), so they are computed on each
+map at its own resolution and resized afterwards. Maps finer than the grid are first brought down to it.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from wsss_lightning.ops.resize import resize_maps
+
+Size = tuple[int, int]
+
+
+def bring_down(maps: Sequence[Tensor], grid: Size) -> list[Tensor]:
+    """Maps finer than `grid` averaged down to it, coarser ones unchanged."""
+    return [resize_maps(m, grid) if m.shape[-2] > grid[0] or m.shape[-1] > grid[1] else m for m in maps]
+
+
+def assemble(maps: Sequence[Tensor], grid: Size) -> Tensor:
+    """The hypercolumns themselves: maps (N, D_l, h_l, w_l) -> (N, D, *grid)."""
+    return torch.cat([resize_maps(m, grid) for m in maps], dim=1)
+
+
+def hypercolumns_at(maps: Sequence[Tensor], locations: Tensor, grid: Size) -> Tensor:
+    """Hypercolumns of some grid locations of one image.
+
+    `maps`: (1, D_l, h_l, w_l), none finer than `grid`; `locations`: (P,) int64 flat indices of the grid -> (P, D),
+    equal to the rows of `assemble`.
+    """
+    rows, columns = locations // grid[1], locations % grid[1]
+    # Centres of grid cells in [-1, 1]; with `border` this samples as interpolate(align_corners=False) does.
+    x = (2 * columns + 1) / grid[1] - 1
+    y = (2 * rows + 1) / grid[0] - 1
+    points = torch.stack([x, y], dim=-1).to(maps[0].dtype)[None, None]
+    sampled = [F.grid_sample(m, points, padding_mode="border", align_corners=False) for m in maps]
+    return torch.cat([s[0, :, 0].T for s in sampled], dim=1)
+
+
+class Standardisation(nn.Module):
+    """Zero mean and unit variance per feature dimension, fixed statistics (D,).
+
+    With `enabled=False` it hands its input on: the paper's localizers and classifier see raw hypercolumns.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor, *, enabled: bool = True) -> None:
+        super().__init__()
+        alive = std > 1e-6  # a unit that never fires stays 0 instead of being blown up
+        scale = torch.where(alive, 1 / std.clamp_min(1e-6), torch.zeros_like(std))
+        self.register_buffer("mean", mean.float() if enabled else torch.zeros_like(mean).float())
+        self.register_buffer("scale", scale.float() if enabled else torch.ones_like(std).float())
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(..., D) -> (..., D)."""
+        return (rows - self.mean) * self.scale
+
+    def on_map(self, feature_map: Tensor, start: int) -> Tensor:
+        """The same for one layer's map (N, D_l, h, w) whose first dimension is number `start` of D."""
+        part = slice(start, start + feature_map.shape[1])
+        return (feature_map - self.mean[part, None, None]) * self.scale[part, None, None]
+
+    def unit_columns(self, maps: Sequence[Tensor], grid: Size) -> Tensor:
+        """z of points sec. 4.1 for one image: standardised hypercolumns of unit length, (P, D)."""
+        rows = self(assemble(maps, grid)[0].flatten(1).T)
+        return F.normalize(rows, dim=1)
+
+
+def linear_on_maps(maps: Sequence[Tensor], weight: Tensor, bias: Tensor, grid: Size) -> Tensor:
+    """`weight` (O, D) applied to every hypercolumn: (N, O, *grid), layer by layer at each layer's own resolution."""
+    sums: dict[Size, Tensor] = {}
+    start = 0
+    for m in maps:
+        size = (m.shape[-2], m.shape[-1])
+        part = F.conv2d(m, weight[:, start : start + m.shape[1], None, None])
+        sums[size] = sums[size] + part if size in sums else part
+        start += m.shape[1]
+    total = torch.stack([resize_maps(part, grid) for part in sums.values()]).sum(dim=0)
+    return total + bias[:, None, None]

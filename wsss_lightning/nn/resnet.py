@@ -1,0 +1,59 @@
+"""ResNets as backbones: stem and four stage outputs."""
+
+from torch import Tensor
+from torchvision.models import ResNet18_Weights, ResNet50_Weights, WeightsEnum
+from torchvision.models import resnet18 as torchvision_resnet18
+from torchvision.models import resnet50 as torchvision_resnet50
+from torchvision.models.resnet import ResNet as TorchvisionResNet
+
+from wsss_lightning.nn.backbones import Backbone, Features, freeze, load_weights, read_state
+
+
+class ResNet(Backbone):
+    """Five maps: the stem after its pool and the four stages; the global vector is the pooled last stage.
+
+    The papers use VGG-16; the last stage's average stands for fc7. Batch norm stays in evaluation mode.
+    """
+
+    def __init__(self, network: TorchvisionResNet) -> None:
+        super().__init__()
+        self.network = network
+        stages = (network.layer1, network.layer2, network.layer3, network.layer4)
+        self.channels = (network.conv1.out_channels, *(_width(stage) for stage in stages))
+        self.global_size = self.channels[-1]
+
+    def features(self, images: Tensor, *, with_global: bool = True) -> Features:
+        net = self.network
+        maps = [net.maxpool(net.relu(net.bn1(net.conv1(images))))]
+        for stage in (net.layer1, net.layer2, net.layer3, net.layer4):
+            maps.append(stage(maps[-1]))
+        pooled = maps[-1].mean(dim=(2, 3)) if with_global else images.new_zeros(len(images), 0)
+        return Features(maps=maps, pooled=pooled)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Class logits (N, 1000)."""
+        return self.network(images)  # type: ignore[no-any-return]
+
+
+def resnet18(weights: str | None) -> ResNet:
+    """ResNet-18. `weights`: a path to torchvision's state dict, `IMAGENET1K_V1`, or None (random)."""
+    return _build(torchvision_resnet18(), weights, ResNet18_Weights)
+
+
+def resnet50(weights: str | None) -> ResNet:
+    """ResNet-50. `weights`: a path to torchvision's state dict, `IMAGENET1K_V1`, `IMAGENET1K_V2` or None (random)."""
+    return _build(torchvision_resnet50(), weights, ResNet50_Weights)
+
+
+def _build(network: TorchvisionResNet, weights: str | None, published: type[WeightsEnum]) -> ResNet:
+    if weights is not None:
+        load_weights(network, read_state(weights, published), source=weights)
+    backbone = ResNet(network)
+    freeze(backbone)
+    return backbone
+
+
+def _width(stage: object) -> int:
+    block = list(stage)[-1]  # type: ignore[call-overload]
+    last = block.conv3 if hasattr(block, "conv3") else block.conv2
+    return int(last.out_channels)

@@ -1,0 +1,1 @@
+"""Pure maths of the papers: tensors or arrays in, tensors or arrays out."""

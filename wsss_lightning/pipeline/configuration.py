@@ -1,0 +1,145 @@
+"""Composition of the Hydra config and resolution of one stage's node into tokens and their bindings.
+
+A resolved node contains tokens such as `<artifact:KEY>` in the place of everything that may differ between two
+machines without changing a result. The node with its tokens is what a key hashes; the bindings say what each token
+stands for here.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from wsss_lightning.errors import InputError
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+OUT_DIR = "<out_dir>"
+STAGE = "<stage_name>"
+LOGGER = "<logger>"
+
+Resolve = Callable[[str, str], str]  # (kind, argument) -> token
+_resolve: ContextVar[Resolve] = ContextVar("resolve")
+
+
+def project_folder(name: str) -> Path:
+    """`conf` or `experiments`: at the top of a checkout, or inside the package where a wheel was installed."""
+    checkout = _PACKAGE.parent / name
+    return checkout if checkout.is_dir() else _PACKAGE / name
+
+
+def compose(overrides: list[str]) -> DictConfig:
+    """The config that `overrides` select; a wrong override is an `InputError` in one sentence."""
+    register_resolvers()
+    GlobalHydra.instance().clear()
+    with one_sentence(), initialize_config_dir(str(project_folder("conf")), version_base="1.3"):
+        return hydra_compose("config", overrides=overrides)
+
+
+def register_resolvers() -> None:
+    """Make the resolvers that configs use known to OmegaConf; docs/pipeline.md lists them."""
+    for kind in ("artifact", "folder", "weights"):
+        OmegaConf.register_new_resolver(kind, _delegate(kind), replace=True)
+    OmegaConf.register_new_resolver("shipped", lambda name: str(_PACKAGE / name), replace=True)
+    OmegaConf.register_new_resolver("out_dir", lambda: OUT_DIR, replace=True)
+    OmegaConf.register_new_resolver("stage_name", lambda: STAGE, replace=True)
+    OmegaConf.register_new_resolver("unset", lambda variable: variable not in os.environ, replace=True)
+
+
+def _delegate(kind: str) -> Callable[[Any], Any]:
+    # A weights file may be null (random weights): null is then what the stage gets and what the key hashes.
+    return lambda argument: None if argument is None else _resolve.get()(kind, str(argument))
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Turn Hydra's and OmegaConf's errors into an `InputError`, ours inside them into themselves."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _root_cause(error) from error
+
+
+def _root_cause(error: BaseException) -> InputError:
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, InputError):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return InputError("; ".join(lines[:3]) or type(error).__name__)
+
+
+class Tokens:
+    """The config with its `runtime` and `logger` leaves replaced by tokens, and what these tokens stand for.
+
+    The `root` of a data set (a top-level node with a `_target_`) becomes `${folder:...}`, so that whatever path a user
+    gives there enters keys by what it holds.
+    """
+
+    def __init__(self, config: DictConfig) -> None:
+        self.config = config
+        self.bindings: dict[str, Any] = {LOGGER: None}
+        self._masked = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
+        assert isinstance(self._masked, DictConfig)
+        for name in config.get("runtime", {}):
+            token = f"<runtime.{name}>"
+            self.bindings[token] = config.runtime[name]
+            self._masked.runtime[name] = token
+        self._masked.logger = LOGGER
+        for group in self._masked.values():
+            if isinstance(group, DictConfig) and "_target_" in group and "root" in group:
+                group.root = f"${{folder:{group._get_node('root')._value()}}}"
+
+    def node(self, name: str, resolve: Resolve) -> dict[str, Any]:
+        """Stage `name` as plain containers, every interpolation resolved, `resolve` asked for the tokens."""
+        reset = _resolve.set(resolve)
+        try:
+            with one_sentence():
+                node = OmegaConf.to_container(self._masked.stages[name], resolve=True, throw_on_missing=True)
+        finally:
+            _resolve.reset(reset)
+        assert isinstance(node, dict)
+        return {str(key): value for key, value in node.items()}
+
+    def logger(self, stage: str) -> Any:
+        """The `logger` node for a stage, with its references resolved and `${out_dir:}` still a token."""
+        node = self.config.get("logger") or {}
+        return bind(OmegaConf.to_container(node, resolve=True), {STAGE: stage}) if node else {}
+
+
+def bind(node: Any, bindings: dict[str, Any]) -> Any:
+    """`node` with every token replaced by what it stands for; a token alone keeps its value's type.
+
+    A value may hold tokens in its turn: a logger's folder is `<out_dir>`.
+    """
+    if isinstance(node, dict):
+        return {key: bind(value, bindings) for key, value in node.items()}
+    if isinstance(node, list):
+        return [bind(value, bindings) for value in node]
+    if not isinstance(node, str) or "<" not in node:
+        return node
+    if node in bindings:
+        others = {token: value for token, value in bindings.items() if token != node}
+        return bind(bindings[node], others)
+    for token, value in bindings.items():
+        node = node.replace(token, str(value)) if token in node else node
+    return node
+
+
+def used(node: Any, bindings: dict[str, Any]) -> dict[str, Any]:
+    """Those of `bindings` whose token occurs somewhere in `node`."""
+    if isinstance(node, dict):
+        return {k: v for value in node.values() for k, v in used(value, bindings).items()}
+    if isinstance(node, list):
+        return {k: v for value in node for k, v in used(value, bindings).items()}
+    return {token: value for token, value in bindings.items() if isinstance(node, str) and token in node}

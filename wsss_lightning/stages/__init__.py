@@ -1,0 +1,1 @@
+"""Verbs with a content-addressed output folder: what a pipeline consists of."""

@@ -1,0 +1,100 @@
+"""Stage: predictions against ground truth, one confusion matrix over the split."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning.loggers import Logger
+from torch import Tensor
+
+from wsss_lightning.data.base import Record, SegmentationDataModule
+from wsss_lightning.data.images import read_image
+from wsss_lightning.data.masks import colorize, read_mask
+from wsss_lightning.errors import InputError
+from wsss_lightning.metrics.segmentation import confusion_matrix, iou, mean_accuracy, mean_iou, pixel_accuracy
+from wsss_lightning.stages.io import write_array, write_json, write_picture
+from wsss_lightning.stages.loggers import finished, log_pictures, log_scalars, log_stage, log_table
+from wsss_lightning.stages.progress import track
+
+
+def evaluate(
+    *,
+    out_dir: str,
+    data: SegmentationDataModule,
+    masks: str,
+    extra_panels: str | None,
+    panels: int,
+    loggers: Mapping[str, Logger],
+    progress: bool,
+) -> dict[str, float]:
+    """Score a folder of index PNGs on the val images; this stage, and no stage before it, opens val masks.
+
+    Writes `confusion.npy` (N, L, L) int64, one matrix per image in the order of `images.json`, `classes.json`, and
+    `panels/<image_id>/{image,truth,prediction}.png` of `panels` images, beside which the pictures of the same images
+    below `extra_panels` are copied. Fractions, not per cent.
+    """
+    records, folder = data.records("val"), Path(out_dir)
+    seen = track(records, description="evaluation", total=len(records), enabled=progress)
+    matrices = torch.stack([_compare(record, data, Path(masks)) for record in seen])
+    write_array(folder / "confusion.npy", matrices.numpy())
+    write_json(folder / "images.json", [record.image_id for record in records])
+    pictures = {record.image_id: _panel(record, data, Path(masks)) for record in panel_records(records, panels)}
+    for image_id, columns in pictures.items():
+        for name, picture in columns.items():
+            write_picture(folder / "panels" / image_id / f"{name}.png", picture)
+        if extra_panels is not None:
+            shutil.copytree(Path(extra_panels) / image_id, folder / "panels" / image_id, dirs_exist_ok=True)
+    metrics = summary(matrices.sum(dim=0), data.class_names)
+    write_json(folder / "classes.json", {"names": ["background", *data.class_names], **_per_class(matrices.sum(dim=0))})
+    with finished(loggers):
+        log_stage(loggers, folder)
+        log_scalars(loggers, metrics)
+        log_table(loggers, "val/iou_per_class", ["class", "iou"], _rows(metrics))
+        log_pictures(loggers, "val/overlays", {k: np.hstack(list(v.values())) for k, v in pictures.items()})
+    return metrics
+
+
+def summary(confusion: Tensor, class_names: tuple[str, ...]) -> dict[str, float]:
+    """mIoU, accuracies and IoU per class, from one confusion matrix (L, L); fractions, nan for absent classes."""
+    per_class = zip(("background", *class_names), iou(confusion).tolist(), strict=True)
+    whole = {
+        "val/miou": mean_iou(confusion),
+        "val/pixel_accuracy": pixel_accuracy(confusion),
+        "val/mean_accuracy": mean_accuracy(confusion),
+    }
+    return whole | {f"val/iou/{name}": value for name, value in per_class}
+
+
+def panel_records(records: list[Record], count: int) -> list[Record]:
+    """`count` images with tags, spread evenly over a list: the ones that reports show."""
+    records = [record for record in records if record.tags.any()]
+    return records[:: max(len(records) // count, 1)][:count] if count else []
+
+
+def _compare(record: Record, data: SegmentationDataModule, masks: Path) -> Tensor:
+    path = masks / f"{record.image_id}.png"
+    if not path.is_file():
+        raise InputError(f"There is no prediction {path}: delete the folder above it to compute the stage again.")
+    target, predicted = data.read_target(record), data.encode(read_mask(path), path)
+    if predicted.shape != target.shape:
+        raise InputError(f"{path} has size {predicted.shape} and its ground truth {target.shape}: predict at full size.")
+    return confusion_matrix(torch.from_numpy(predicted), torch.from_numpy(target), data.num_classes + 1)
+
+
+def _panel(record: Record, data: SegmentationDataModule, masks: Path) -> dict[str, NDArray[np.uint8]]:
+    prediction = read_mask(masks / f"{record.image_id}.png")
+    truth = data.decode(data.read_target(record))
+    return {"image": read_image(record.image), "truth": colorize(truth), "prediction": colorize(prediction)}
+
+
+def _per_class(confusion: Tensor) -> dict[str, list[Any]]:
+    values = [None if np.isnan(value) else value for value in iou(confusion).tolist()]
+    return {"iou": values, "pixels": confusion.sum(dim=1).tolist()}
+
+
+def _rows(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
+    return [(name.rpartition("/")[2], value) for name, value in metrics.items() if name.startswith("val/iou/")]

@@ -1,0 +1,60 @@
+"""The store of hypercolumns: one file per image with the maps of all layers, none finer than the grid."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from wsss_lightning.nn.backbones import Features
+from wsss_lightning.nn.hypercolumns import Size, assemble, bring_down
+from wsss_lightning.stages.io import read_tensors, to_float16, write_tensors
+
+
+@dataclass(frozen=True)
+class FeatureStore:
+    """Hypercolumns on disk, below `folder`, as `<split>/<image_id>.safetensors`, and their statistics."""
+
+    folder: Path
+
+    def path(self, split: str, image_id: str) -> Path:
+        """Where one image's features lie."""
+        return self.folder / split / f"{image_id}.safetensors"
+
+    def write(self, split: str, image_id: str, features: Features, grid: Size, *, half: bool) -> None:
+        """Store one image (N = 1) with the sums over the grid from which mean and variance follow."""
+        maps = bring_down(features.maps, grid)
+        kept = [to_float16(m, what=f"A feature of {image_id}") if half else m for m in maps]
+        # What is read later are the stored values, so the statistics are theirs.
+        rows = assemble([m.float() for m in kept], grid)[0].flatten(1).double()
+        tensors = {f"map{index:02d}": m for index, m in enumerate(kept)}
+        sums = {"sum": rows.sum(dim=1), "squares": rows.square().sum(dim=1)}
+        write_tensors(self.path(split, image_id), tensors | sums | {"pooled": features.pooled})
+
+    def read(self, split: str, image_id: str) -> Features:
+        """One image's features (N = 1) as float32."""
+        tensors = read_tensors(self.path(split, image_id))
+        maps = [tensors[name].float() for name in sorted(tensors) if name.startswith("map")]
+        return Features(maps=maps, pooled=tensors["pooled"])
+
+    def write_statistics(self, split: str, image_ids: list[str], grid: Size) -> None:
+        """Mean and standard deviation (D,) of every feature over all locations of `split`, in float64."""
+        total = squares = torch.zeros(())
+        for image_id in image_ids:
+            tensors = read_tensors(self.path(split, image_id))
+            total, squares = total + tensors["sum"], squares + tensors["squares"]
+        count = len(image_ids) * grid[0] * grid[1]
+        mean = total / count
+        std = (squares / count - mean.square()).clamp_min(0).sqrt()
+        tensors = {"mean": mean, "std": std, "grid": torch.tensor(grid)}
+        write_tensors(self.folder / "statistics.safetensors", tensors)
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation (D,), float64."""
+        tensors = read_tensors(self.folder / "statistics.safetensors")
+        return tensors["mean"], tensors["std"]
+
+    def grid(self) -> Size:
+        """Height and width of the grid."""
+        height, width = read_tensors(self.folder / "statistics.safetensors")["grid"].tolist()
+        return height, width

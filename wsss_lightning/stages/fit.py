@@ -1,0 +1,139 @@
+"""Training that can be killed at any step and goes on to the same weights."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import Logger
+from torch.utils.data import DataLoader, Dataset
+
+from wsss_lightning.errors import InputError
+from wsss_lightning.stages.loggers import finished, log_stage
+from wsss_lightning.stages.progress import TrainingProgress
+
+MakeTrainer = Callable[..., pl.Trainer]
+
+
+class Steps(Protocol):
+    """All batches of a training run: a function of the step, never of a generator's history."""
+
+    def __len__(self) -> int:
+        """Number of optimiser steps."""
+
+    def batch(self, step: int, *, rank: int, world: int) -> dict[str, Any]:
+        """What process `rank` of `world` learns from at `step`; together the processes see the whole batch."""
+
+
+class _Batches(Dataset[dict[str, Any]]):
+    def __init__(self, steps: Steps, trainer: pl.Trainer) -> None:
+        self.steps = steps
+        self.rank, self.world = trainer.global_rank, trainer.world_size
+
+    def __getitem__(self, step: int) -> dict[str, Any]:
+        return self.steps.batch(step, rank=self.rank, world=self.world)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+class _From:
+    """Steps `start`..`total` - 1; its length stays `total`, because Lightning counts the steps before `start` too."""
+
+    def __init__(self, start: int, total: int) -> None:
+        self.start, self.total = start, total
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.start, self.total))
+
+    def __len__(self) -> int:
+        return self.total
+
+
+class _SeedEachStep(pl.Callback):
+    """Dropout and whatever else draws from torch's generators become functions of (seed, step, process)."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *arguments: Any) -> None:  # noqa: ARG002
+        text = f"{self.seed}/{trainer.global_step}/{trainer.global_rank}"
+        torch.manual_seed(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little", signed=True))
+
+
+def fit(
+    *,
+    out_dir: Path,
+    module: pl.LightningModule,
+    steps: Steps,
+    trainer: MakeTrainer,
+    loggers: Mapping[str, Logger],
+    held_out: DataLoader[Any] | None,
+    seed: int,
+    workers: int,
+    checkpoint_every: int,
+    progress: bool,
+    description: str,
+) -> dict[str, float]:
+    """Train `module` on `steps`, from `out_dir/last.ckpt` where a killed run left one; returns what it logged last.
+
+    `held_out`: batches for `validation_step`, looked at once, after the last step.
+    """
+    last = out_dir / "last.ckpt"
+    saved = ModelCheckpoint(
+        dirpath=out_dir,
+        filename="last",
+        every_n_train_steps=checkpoint_every,
+        save_top_k=-1,
+        enable_version_counter=False,
+    )
+    runner = trainer(
+        max_steps=len(steps),
+        callbacks=[saved, _SeedEachStep(seed), TrainingProgress(description=description, enabled=progress)],
+        logger=list(loggers.values()),
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=out_dir,
+        num_sanity_val_steps=0,
+    )
+    with finished(loggers):
+        log_stage(loggers, out_dir)
+        loader = _loader(steps, runner, start=_step(last), workers=workers)
+        runner.fit(module, loader, held_out, ckpt_path=last if last.exists() else None)
+    return {name: float(value) for name, value in runner.callback_metrics.items()}
+
+
+def _loader(steps: Steps, trainer: pl.Trainer, *, start: int, workers: int) -> DataLoader[dict[str, Any]]:
+    dataset = _Batches(steps, trainer)
+    keep = workers > 0
+    sampler = _From(start, len(steps))
+    return DataLoader(dataset, batch_size=None, sampler=sampler, num_workers=workers, persistent_workers=keep)
+
+
+def _step(checkpoint: Path) -> int:
+    if not checkpoint.exists():
+        return 0
+    try:
+        return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
+    except Exception as error:  # torch names no common base for what a damaged file can raise
+        raise InputError(f"{checkpoint} is damaged ({error}): delete it to train from the start.") from None
+
+
+def share(indices: Any, *, rank: int, world: int) -> Any:
+    """The part of a batch's indices that one of `world` processes takes; every process must get some."""
+    if len(indices) < world:
+        raise InputError(f"A batch of {len(indices)} cannot be shared by {world} devices: set trainer.devices=1.")
+    return indices[rank::world]
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Initial weights as a function of `seed`, torch's global generator left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

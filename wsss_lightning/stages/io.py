@@ -1,0 +1,62 @@
+"""Atomic writes: a file under its own name is whole."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from wsss_lightning.errors import InputError
+
+
+def _replace(path: Path, write: Callable[[Path], None]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        write(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write a safetensors file."""
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    _replace(path, lambda temporary: save_file(contiguous, temporary))
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file; a missing or damaged one is an `InputError`."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path} cannot be read ({error}): delete its folder to compute the stage again.") from None
+
+
+def write_array(path: Path, array: np.ndarray[Any, Any]) -> None:
+    """Write a .npy file."""
+    _replace(path, lambda temporary: np.save(temporary, array, allow_pickle=False))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a JSON file."""
+    _replace(path, lambda temporary: temporary.write_text(json.dumps(value, indent=2) + "\n") and None)
+
+
+def write_picture(path: Path, picture: np.ndarray[Any, Any]) -> None:
+    """Write an (H, W, 3) uint8 picture as PNG."""
+    _replace(path, lambda temporary: Image.fromarray(picture).save(temporary))
+
+
+def to_float16(tensor: Tensor, *, what: str) -> Tensor:
+    """Half precision for storage; values beyond its range, 65504, are refused instead of becoming infinite."""
+    if bool((tensor.abs() > torch.finfo(torch.float16).max).any()):
+        raise InputError(f"{what} exceeds the range of float16: set store_dtype=float32.")
+    return tensor.half()

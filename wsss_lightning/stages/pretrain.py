@@ -1,0 +1,113 @@
+"""Stage: the weights of the `tiny` backbone, from image labels of generated pictures."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from pytorch_lightning.loggers import Logger
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from wsss_lightning.data.shapes import PICTURE_CLASSES, picture
+from wsss_lightning.data.transforms import augment, picture_augmentation
+from wsss_lightning.methods.pretrain.classifier import PictureClassifier
+from wsss_lightning.nn.vgg import VGG, fold_batch_norm
+from wsss_lightning.stages.fit import MakeTrainer, fit, seeded, share
+from wsss_lightning.stages.io import to_float16, write_tensors
+
+
+def pretrain(
+    *,
+    out_dir: str,
+    widths: Sequence[int],
+    fc6_kernel: int,
+    hidden: int,
+    pictures: int,
+    held_out: int,
+    size: int,
+    epochs: int,
+    batch_size: int,
+    rate: float,
+    weight_decay: float,
+    mean: Sequence[float],
+    std: Sequence[float],
+    seed: int,
+    trainer: MakeTrainer,
+    loggers: Mapping[str, Logger],
+    workers: int,
+    checkpoint_every: int,
+    progress: bool,
+) -> dict[str, float]:
+    """Train a narrow VGG with batch norm on `pictures` pictures; fold the batch norm; write `tiny.safetensors`.
+
+    `held_out` further pictures measure the accuracy; the weights are stored in float16.
+    """
+    with seeded(seed):
+        classes = len(PICTURE_CLASSES)
+        network = VGG(widths=widths, fc6_kernel=fc6_kernel, hidden=hidden, num_classes=classes, normalise=True)
+    train = _Pictures(range(pictures), size=size, mean=mean, std=std, seed=seed)
+    unseen = _Pictures(range(pictures, pictures + held_out), size=size, mean=mean, std=std, seed=seed)
+    metrics = fit(
+        out_dir=Path(out_dir),
+        module=PictureClassifier(network=network.to(memory_format=torch.channels_last), rate=rate, weight_decay=weight_decay),
+        steps=_PictureSteps(train, epochs=epochs, batch_size=batch_size, seed=seed),
+        trainer=trainer,
+        loggers=loggers,
+        held_out=DataLoader(unseen, batch_size=batch_size, num_workers=workers),
+        seed=seed,
+        workers=workers,
+        checkpoint_every=checkpoint_every,
+        progress=progress,
+        description="tiny backbone",
+    )
+    state = fold_batch_norm(network.eval()).state_dict()
+    half = {name: to_float16(value, what=f"A weight of {name}") for name, value in state.items()}
+    write_tensors(Path(out_dir) / "tiny.safetensors", half)
+    return metrics
+
+
+class _Pictures(Dataset[dict[str, Tensor]]):
+    """Generated pictures, normalised; `step` picks the augmentation, None shows the picture as it is."""
+
+    def __init__(
+        self, indices: range, *, size: int, mean: Sequence[float], std: Sequence[float], seed: int
+    ) -> None:
+        self.indices, self.size, self.seed = indices, size, seed
+        self.mean = torch.tensor(mean).view(3, 1, 1)
+        self.std = torch.tensor(std).view(3, 1, 1)
+        self.transform = picture_augmentation((size, size), mean=mean)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return self.at(index, step=None)
+
+    def at(self, index: int, *, step: int | None) -> dict[str, Tensor]:
+        """Picture number `index`, augmented as a function of (seed, step, picture) unless `step` is None."""
+        image, label = picture(self.indices[index], size=self.size)
+        if step is not None:
+            image = augment(self.transform, image, seed=self.seed, step=step, image_id=str(index))
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float() / 255
+        return {"image": (pixels - self.mean) / self.std, "label": torch.tensor(label)}
+
+
+class _PictureSteps:
+    """Batches of augmented pictures; every epoch is a permutation drawn from (seed, epoch)."""
+
+    def __init__(self, pictures: _Pictures, *, epochs: int, batch_size: int, seed: int) -> None:
+        self.pictures, self.batch_size, self.seed = pictures, batch_size, seed
+        self.per_epoch = len(pictures) // batch_size
+        self.total = epochs * self.per_epoch
+
+    def __len__(self) -> int:
+        return self.total
+
+    def batch(self, step: int, *, rank: int, world: int) -> dict[str, Tensor]:
+        """Pictures of one step."""
+        epoch, position = divmod(step, self.per_epoch)
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.pictures))
+        chosen = share(order[position * self.batch_size :][: self.batch_size], rank=rank, world=world)
+        samples = [self.pictures.at(int(index), step=step) for index in chosen]
+        return {key: torch.stack([sample[key] for sample in samples]) for key in samples[0]}

@@ -1,0 +1,41 @@
+"""Stage: predictions sharpened by a dense CRF."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from wsss_lightning.data.base import Record, SegmentationDataModule
+from wsss_lightning.data.images import read_image
+from wsss_lightning.data.masks import write_mask
+from wsss_lightning.ops.crf import unary_from_probabilities
+from wsss_lightning.lifetime import end_with_parent
+from wsss_lightning.stages.predict import read_probabilities
+from wsss_lightning.stages.progress import track
+
+Crf = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
+
+
+def refine(
+    *, out_dir: str, data: SegmentationDataModule, predictions: str, crf: Crf, workers: int, progress: bool
+) -> None:
+    """Run `crf` on the stored logits of a `predict` stage, image by image; writes `masks/<image_id>.png`.
+
+    Full-size probabilities exist only while their image is worked on.
+    """
+    folder = Path(out_dir) / "masks"
+    records = [record for record in data.records("val") if not (folder / f"{record.image_id}.png").exists()]
+    jobs = (delayed(_refine_one)(folder, data, record, Path(predictions), crf) for record in records)
+    done = Parallel(n_jobs=max(workers, 1), return_as="generator_unordered")(jobs)
+    for _ in track(done, description="dense CRF", total=len(records), enabled=progress):
+        pass
+
+
+def _refine_one(folder: Path, data: SegmentationDataModule, record: Record, predictions: Path, crf: Crf) -> None:
+    end_with_parent()
+    image = read_image(record.image)
+    probabilities = read_probabilities(predictions, record.image_id, image.shape[:2]).numpy()
+    marginals = crf(image, unary_from_probabilities(probabilities))
+    write_mask(folder / f"{record.image_id}.png", data.decode(marginals.argmax(axis=0).astype(np.uint8)))
