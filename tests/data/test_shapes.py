@@ -127,6 +127,11 @@ def test_another_seed_needs_another_folder(root: Path) -> None:
         write_scenes(root, train=6, val=3, seed=1)
 
 
+def test_scenes_cannot_be_tiny(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="size=48"):
+        write_scenes(tmp_path, size=48)
+
+
 # What is in a scene.
 
 

@@ -178,5 +178,7 @@ def test_parameters_out_of_range_are_refused(name: str, value: int) -> None:
 )
 def test_parameter_sets_name_exactly_the_keywords(name: str, values: tuple[int, ...]) -> None:
     parameters = yaml.safe_load((CONF / f"{name}.yaml").read_text())
+    assert parameters.pop("_target_") == "wsss_lightning.ops.crf.dense_crf"
+    assert parameters.pop("_partial_") is True
     assert parameters == dict(zip(PARAMETERS, values, strict=True))
     assert dense_crf(*scene(), **parameters).shape == (LABELS, HEIGHT, WIDTH)

@@ -114,6 +114,7 @@ def test_no_point_is_picked_twice_where_all_are_alike() -> None:
 def test_ties_go_to_the_lowest_index() -> None:
     scores = torch.tensor([1.0, 2.0, 1.0, 2.0, 2.0])
     assert top_points(scores, 4).tolist() == [1, 3, 4, 0]
+    assert top_points(torch.zeros(5000), 50).tolist() == list(range(50))
     assert diverse_points(scores, torch.eye(5), 4).tolist() == [1, 3, 4, 0]
     assert background_points(torch.eye(5), torch.tensor([2]), 3).tolist() == [0, 1, 3]
 

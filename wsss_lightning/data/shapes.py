@@ -62,8 +62,10 @@ def write_scenes(
         on_progress: called with the number of images that are finished, after each.
 
     Raises:
-        InputError: `root` holds scenes of another size or seed.
+        InputError: `root` holds scenes of another size or seed, or `size` is less than 64.
     """
+    if size < 64:
+        raise InputError(f"size={size} leaves no room for the parts: choose at least 64.")
     _claim(root, size=size, seed=seed)
     wanted = [(split, index) for split, count in enumerate((train, val)) for index in range(count)]
     write = delayed(_write_scene)  # type: ignore[no-untyped-call]

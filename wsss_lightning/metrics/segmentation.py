@@ -114,8 +114,7 @@ class SegmentationConfusion(Metric):
 
     def update(self, pred: Tensor, target: Tensor) -> None:
         """Add one batch; arguments and errors as in `confusion_matrix`."""
-        # Not in place: a matrix that compute() has returned stays as it is.
-        self.confusion = self.confusion + confusion_matrix(pred, target, self.num_labels, self.ignore_index)
+        self.confusion += confusion_matrix(pred, target, self.num_labels, self.ignore_index)
 
     def compute(self) -> Tensor:
         """The matrix summed so far."""

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torchvision.models import WeightsEnum
+from torchvision.models._api import WeightsEnum
 
 from wsss_lightning.errors import InputError
 
@@ -61,7 +61,9 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], *, source: str
     wrong = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)
     if missing or wrong:
         names = ", ".join((missing + wrong)[:3])
-        raise InputError(f"{source} does not fit {type(network).__name__} (see {names}): give weights of this backbone.")
+        raise InputError(
+            f"{source} does not fit {type(network).__name__} (see {names}): give weights of this backbone."
+        )
     network.load_state_dict({key: value for key, value in state.items() if key in own}, strict=strict)
 
 

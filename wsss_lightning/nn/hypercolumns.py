@@ -32,11 +32,11 @@ def hypercolumns_at(maps: Sequence[Tensor], locations: Tensor, grid: Size) -> Te
     `maps`: (1, D_l, h_l, w_l), none finer than `grid`; `locations`: (P,) int64 flat indices of the grid -> (P, D),
     equal to the rows of `assemble`.
     """
-    rows, columns = locations // grid[1], locations % grid[1]
+    rows, columns = (locations // grid[1]).to(maps[0].dtype), (locations % grid[1]).to(maps[0].dtype)
     # Centres of grid cells in [-1, 1]; with `border` this samples as interpolate(align_corners=False) does.
     x = (2 * columns + 1) / grid[1] - 1
     y = (2 * rows + 1) / grid[0] - 1
-    points = torch.stack([x, y], dim=-1).to(maps[0].dtype)[None, None]
+    points = torch.stack([x, y], dim=-1)[None, None]
     sampled = [F.grid_sample(m, points, padding_mode="border", align_corners=False) for m in maps]
     return torch.cat([s[0, :, 0].T for s in sampled], dim=1)
 
@@ -78,7 +78,8 @@ def linear_on_maps(maps: Sequence[Tensor], weight: Tensor, bias: Tensor, grid: S
     start = 0
     for m in maps:
         size = (m.shape[-2], m.shape[-1])
-        part = F.conv2d(m, weight[:, start : start + m.shape[1], None, None])
+        # Channels last: on a CPU, resizing many channels is ten times faster in this layout.
+        part = F.linear(m.permute(0, 2, 3, 1), weight[:, start : start + m.shape[1]]).permute(0, 3, 1, 2)
         sums[size] = sums[size] + part if size in sums else part
         start += m.shape[1]
     total = torch.stack([resize_maps(part, grid) for part in sums.values()]).sum(dim=0)

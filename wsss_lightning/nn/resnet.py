@@ -1,9 +1,10 @@
 """ResNets as backbones: stem and four stage outputs."""
 
 from torch import Tensor
-from torchvision.models import ResNet18_Weights, ResNet50_Weights, WeightsEnum
+from torchvision.models import ResNet18_Weights, ResNet50_Weights
 from torchvision.models import resnet18 as torchvision_resnet18
 from torchvision.models import resnet50 as torchvision_resnet50
+from torchvision.models._api import WeightsEnum
 from torchvision.models.resnet import ResNet as TorchvisionResNet
 
 from wsss_lightning.nn.backbones import Backbone, Features, freeze, load_weights, read_state

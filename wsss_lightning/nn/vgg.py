@@ -9,6 +9,7 @@ from torchvision.models import VGG16_Weights
 from wsss_lightning.nn.backbones import Backbone, Features, freeze, load_weights, read_state
 
 _CONVOLUTIONS = (2, 2, 3, 3, 3)  # per block, configuration D of Simonyan and Zisserman
+TINY_MEAN, TINY_STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)  # the generated pictures' colours are spread evenly
 # The position of each convolution and linear layer in torchvision's vgg16.
 _TORCHVISION = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 _CAFFE = "IMAGENET1K_FEATURES"  # the authors' Caffe convolutions; its fc layers are NaN
@@ -57,7 +58,8 @@ class VGG(Backbone):
 
     def forward(self, images: Tensor) -> Tensor:
         """Class logits (N, num_classes), averaged over the positions of fc8."""
-        return self.fc8(self.fc7_map(self.layers(images)[-1])).mean(dim=(2, 3))
+        logits: Tensor = self.fc8(self.fc7_map(self.layers(images)[-1]))
+        return logits.mean(dim=(2, 3))
 
 
 def vgg16(weights: str | None) -> VGG:
@@ -77,6 +79,7 @@ def vgg16(weights: str | None) -> VGG:
 def tiny(weights: str | None, num_classes: int) -> VGG:
     """The narrow VGG whose weights ship with the package (docs/tiny.md); None: random weights."""
     network = VGG(widths=(16, 32, 64, 96, 96), fc6_kernel=3, hidden=128, num_classes=num_classes)
+    network.mean, network.std = TINY_MEAN, TINY_STD
     if weights is not None:
         state = {key: value.float() for key, value in read_state(weights, VGG16_Weights).items()}
         load_weights(network, state, source=weights)
@@ -109,7 +112,7 @@ def fold_batch_norm(network: VGG) -> VGG:
         num_classes=network.fc8.out_channels,
     )
     pairs = zip(network.convolutions, network.norms, strict=True)
-    folded = [nn.utils.fuse_conv_bn_eval(c.eval(), n.eval()) for c, n in pairs]  # type: ignore[arg-type]
+    folded = [nn.utils.fuse_conv_bn_eval(c.eval(), n.eval()) for c, n in pairs]  # type: ignore[type-var, arg-type]
     plain.convolutions = nn.ModuleList(folded)
     for name in ("fc6", "fc7", "fc8"):
         getattr(plain, name).load_state_dict(getattr(network, name).state_dict())

@@ -48,7 +48,7 @@ def dense_crf(
         unary: u, (L, H, W) float32 energies; a constant added to a pixel's energies cancels.
         spatial_weight, spatial_sigma: w_s and s_s in pixels.
         bilateral_weight, bilateral_sigma, color_sigma: w_b, s_b in pixels and s_c in grey levels 0..255.
-            A kernel of weight 0 is left out; without either, Q is softmax(-u).
+            With both weights 0, Q is softmax(-u).
         iterations: number of mean-field updates.
 
     Raises:
@@ -61,10 +61,8 @@ def dense_crf(
     field = DenseCRF2D(width, height, labels)
     # Copies: pydensecrf takes only writable arrays, and an image read by Pillow is not.
     field.setUnaryEnergy(np.array(unary, order="C").reshape(labels, -1))
-    if spatial_weight:
-        field.addPairwiseGaussian(sxy=spatial_sigma, compat=spatial_weight)
-    if bilateral_weight:
-        field.addPairwiseBilateral(sxy=bilateral_sigma, srgb=color_sigma, rgbim=image.copy(), compat=bilateral_weight)
+    field.addPairwiseGaussian(sxy=spatial_sigma, compat=spatial_weight)
+    field.addPairwiseBilateral(sxy=bilateral_sigma, srgb=color_sigma, rgbim=image.copy(), compat=bilateral_weight)
     return np.array(field.inference(iterations), dtype=np.float32).reshape(unary.shape)
 
 

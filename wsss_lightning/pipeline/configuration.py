@@ -98,7 +98,7 @@ class Tokens:
         self._masked.logger = LOGGER
         for group in self._masked.values():
             if isinstance(group, DictConfig) and "_target_" in group and "root" in group:
-                group.root = f"${{folder:{group._get_node('root')._value()}}}"
+                group.root = f"${{folder:{OmegaConf.to_container(group, resolve=False)['root']}}}"
 
     def node(self, name: str, resolve: Resolve) -> dict[str, Any]:
         """Stage `name` as plain containers, every interpolation resolved, `resolve` asked for the tokens."""

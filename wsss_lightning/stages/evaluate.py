@@ -81,7 +81,9 @@ def _compare(record: Record, data: SegmentationDataModule, masks: Path) -> Tenso
         raise InputError(f"There is no prediction {path}: delete the folder above it to compute the stage again.")
     target, predicted = data.read_target(record), data.encode(read_mask(path), path)
     if predicted.shape != target.shape:
-        raise InputError(f"{path} has size {predicted.shape} and its ground truth {target.shape}: predict at full size.")
+        raise InputError(
+            f"{path} has size {predicted.shape} and its ground truth {target.shape}: predict at full size."
+        )
     return confusion_matrix(torch.from_numpy(predicted), torch.from_numpy(target), data.num_classes + 1)
 
 

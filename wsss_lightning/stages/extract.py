@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Subset
 
-from wsss_lightning.data.base import SegmentationDataModule
+from wsss_lightning.data.base import SegmentationDataModule, Split
 from wsss_lightning.nn.backbones import Backbone, Features, check_statistics
 from wsss_lightning.nn.hypercolumns import Size
 from wsss_lightning.stages.device import choose_device
@@ -19,7 +20,7 @@ def extract(
     out_dir: str,
     data: SegmentationDataModule,
     backbone: Backbone,
-    splits: Sequence[str],
+    splits: Sequence[Split],
     grid_stride: int,
     global_features: bool,
     half: bool,
@@ -55,7 +56,7 @@ def _grid(data: SegmentationDataModule, stride: int) -> Size:
     return data.size[0] // stride, data.size[1] // stride
 
 
-def _missing(store: FeatureStore, data: SegmentationDataModule, split: str, *, workers: int) -> DataLoader[dict]:  # type: ignore[type-arg]
+def _missing(store: FeatureStore, data: SegmentationDataModule, split: Split, *, workers: int) -> DataLoader[Any]:
     dataset = data.dataset(split)
     ids = [record.image_id for record in data.records(split)]
     indices = [index for index, image_id in enumerate(ids) if not store.path(split, image_id).exists()]

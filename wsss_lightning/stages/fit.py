@@ -1,6 +1,8 @@
 """Training that can be killed at any step and goes on to the same weights."""
 
 import hashlib
+import logging
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.stages.loggers import finished, log_stage
 from wsss_lightning.stages.progress import TrainingProgress
 
+_CHECKPOINT = "last.ckpt"
 MakeTrainer = Callable[..., pl.Trainer]
 
 
@@ -83,29 +86,50 @@ def fit(
 
     `held_out`: batches for `validation_step`, looked at once, after the last step.
     """
-    last = out_dir / "last.ckpt"
-    saved = ModelCheckpoint(
-        dirpath=out_dir,
-        filename="last",
-        every_n_train_steps=checkpoint_every,
-        save_top_k=-1,
-        enable_version_counter=False,
-    )
-    runner = trainer(
-        max_steps=len(steps),
-        callbacks=[saved, _SeedEachStep(seed), TrainingProgress(description=description, enabled=progress)],
-        logger=list(loggers.values()),
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        default_root_dir=out_dir,
-        num_sanity_val_steps=0,
-    )
-    with finished(loggers):
+    last = out_dir / _CHECKPOINT
+    with finished(loggers), quiet():
         log_stage(loggers, out_dir)
+        runner = trainer(
+            max_steps=len(steps),
+            callbacks=[
+                _saved(out_dir, checkpoint_every),
+                _SeedEachStep(seed),
+                TrainingProgress(description=description, enabled=progress),
+            ],
+            logger=list(loggers.values()),
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            default_root_dir=out_dir,
+            num_sanity_val_steps=0,
+        )
         loader = _loader(steps, runner, start=_step(last), workers=workers)
         runner.fit(module, loader, held_out, ckpt_path=last if last.exists() else None)
     return {name: float(value) for name, value in runner.callback_metrics.items()}
+
+
+def _saved(out_dir: Path, every: int) -> ModelCheckpoint:
+    """Overwrite one checkpoint every so many steps; the finished stage keeps weights, not optimiser states."""
+    return ModelCheckpoint(
+        dirpath=out_dir,
+        filename=Path(_CHECKPOINT).stem,
+        every_n_train_steps=every,
+        save_top_k=-1,
+        enable_version_counter=False,
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Lightning's remarks about hardware, workers and folders kept off the screen; its errors are not."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        # The folder is meant to hold an earlier run's checkpoint; a few workers more would not pay here.
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        yield
+    logger.setLevel(level)
 
 
 def _loader(steps: Steps, trainer: pl.Trainer, *, start: int, workers: int) -> DataLoader[dict[str, Any]]:

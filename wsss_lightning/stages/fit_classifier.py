@@ -127,7 +127,10 @@ class _PointSteps:
         per_epoch = len(self.bank.labels) // self.batch_size
         epoch, position = divmod(step, per_epoch)
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(len(self.bank.labels))
+            self._epoch, self._order = (
+                epoch,
+                np.random.default_rng([self.seed, epoch]).permutation(len(self.bank.labels)),
+            )
         chosen = share(self._order[position * self.batch_size :][: self.batch_size], rank=rank, world=world)
         rows = torch.from_numpy(chosen)
         pooled = self.bank.pooled[self.bank.images[rows]]

@@ -45,7 +45,8 @@ def fit_localizers(
     """
     store = FeatureStore(Path(features))
     records = data.records("train")
-    schedule = balanced_schedule(np.stack([record.tags for record in records]), epochs=sum(epochs), seed=seed)
+    tags = _tags(records, data)
+    schedule = balanced_schedule(tags, epochs=sum(epochs), seed=seed)
     with seeded(seed):
         localizers = _build(store, num_classes=data.num_classes, hidden=hidden, standardise=standardise)
     module = LocalizerModule(localizers=localizers, rates=rates, epochs=epochs, pooling=pooling)
@@ -81,15 +82,23 @@ def _build(store: FeatureStore, *, num_classes: int, hidden: int, standardise: b
     return Localizers(statistics=statistics, num_classes=num_classes, hidden=hidden, grid=store.grid())
 
 
+def _tags(records: Sequence[Record], data: SegmentationDataModule) -> NDArray[np.bool_]:
+    tags = np.stack([record.tags for record in records])
+    missing = [data.class_names[index] for index in np.flatnonzero(~tags.any(axis=0))]
+    if missing:
+        raise InputError(
+            f"No image of the list {data.lists['train']} in {data.root} is tagged {', '.join(missing)}: add images, or "
+            "leave the class out of data.classes."
+        )
+    return tags
+
+
 def balanced_schedule(tags: NDArray[np.bool_], *, epochs: int, seed: int) -> list[tuple[int, list[int]]]:
     """Steps of all epochs: an image and the classes that learn from it.
 
     `tags`: (N, C). In every epoch a class learns from each image that carries its tag and from as many drawn at
     random from those that do not (sec. 4.1); an image that no class has drawn is left out.
     """
-    if not tags.any(axis=0).all():
-        missing = [str(index + 1) for index in np.flatnonzero(~tags.any(axis=0))]
-        raise InputError(f"No training image carries class {', '.join(missing)}: add images or change data.classes.")
     steps = []
     for epoch in range(epochs):
         rng = np.random.default_rng([seed, epoch])

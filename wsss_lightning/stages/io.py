@@ -16,7 +16,7 @@ from torch import Tensor
 from wsss_lightning.errors import InputError
 
 
-def _replace(path: Path, write: Callable[[Path], None]) -> None:
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
@@ -47,7 +47,8 @@ def write_array(path: Path, array: np.ndarray[Any, Any]) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Write a JSON file."""
-    _replace(path, lambda temporary: temporary.write_text(json.dumps(value, indent=2) + "\n") and None)
+    text = json.dumps(value, indent=2) + "\n"
+    _replace(path, lambda temporary: temporary.write_text(text))
 
 
 def write_picture(path: Path, picture: np.ndarray[Any, Any]) -> None:

@@ -25,6 +25,7 @@ def predict(*, out_dir: str, data: SegmentationDataModule, features: str, classi
     store, folder = FeatureStore(Path(features)), Path(out_dir)
     network = read_classifier(Path(classifier))
     records = data.records("val")
+    (folder / "masks").mkdir(parents=True, exist_ok=True)
     for record in track(records, description="predictions", total=len(records), enabled=progress):
         mask = folder / "masks" / f"{record.image_id}.png"
         if not mask.exists():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -50,7 +51,9 @@ def pretrain(
     unseen = _Pictures(range(pictures, pictures + held_out), size=size, mean=mean, std=std, seed=seed)
     metrics = fit(
         out_dir=Path(out_dir),
-        module=PictureClassifier(network=network.to(memory_format=torch.channels_last), rate=rate, weight_decay=weight_decay),
+        module=PictureClassifier(
+            network=network.to(memory_format=torch.channels_last), rate=rate, weight_decay=weight_decay
+        ),
         steps=_PictureSteps(train, epochs=epochs, batch_size=batch_size, seed=seed),
         trainer=trainer,
         loggers=loggers,
@@ -70,13 +73,12 @@ def pretrain(
 class _Pictures(Dataset[dict[str, Tensor]]):
     """Generated pictures, normalised; `step` picks the augmentation, None shows the picture as it is."""
 
-    def __init__(
-        self, indices: range, *, size: int, mean: Sequence[float], std: Sequence[float], seed: int
-    ) -> None:
+    def __init__(self, indices: range, *, size: int, mean: Sequence[float], std: Sequence[float], seed: int) -> None:
         self.indices, self.size, self.seed = indices, size, seed
         self.mean = torch.tensor(mean).view(3, 1, 1)
         self.std = torch.tensor(std).view(3, 1, 1)
         self.transform = picture_augmentation((size, size), mean=mean)
+        self._drawn: dict[int, tuple[NDArray[np.uint8], int]] = {}  # a picture is drawn once, augmented every epoch
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -86,7 +88,9 @@ class _Pictures(Dataset[dict[str, Tensor]]):
 
     def at(self, index: int, *, step: int | None) -> dict[str, Tensor]:
         """Picture number `index`, augmented as a function of (seed, step, picture) unless `step` is None."""
-        image, label = picture(self.indices[index], size=self.size)
+        if index not in self._drawn:
+            self._drawn[index] = picture(self.indices[index], size=self.size)
+        image, label = self._drawn[index]
         if step is not None:
             image = augment(self.transform, image, seed=self.seed, step=step, image_id=str(index))
         pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float() / 255

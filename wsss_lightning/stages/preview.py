@@ -76,9 +76,7 @@ def draw_scores(image: Picture, scores: Tensor) -> Picture:
     return (0.3 * image + 0.7 * heat).round().astype(np.uint8)
 
 
-def draw_points(
-    image: Picture, locations: NDArray[np.int64], colours: Picture, *, grid: tuple[int, int]
-) -> Picture:
+def draw_points(image: Picture, locations: NDArray[np.int64], colours: Picture, *, grid: tuple[int, int]) -> Picture:
     """A disc of its label's colour (P, 3) with a light rim at every grid location (P,), on the image (H, W, 3)."""
     canvas = (0.7 * image).round().astype(np.uint8)
     height, width = image.shape[:2]

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from wsss_lightning.data.base import Record, SegmentationDataModule
 from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import write_mask
-from wsss_lightning.ops.crf import unary_from_probabilities
 from wsss_lightning.lifetime import end_with_parent
+from wsss_lightning.ops.crf import unary_from_probabilities
 from wsss_lightning.stages.predict import read_probabilities
 from wsss_lightning.stages.progress import track
 
@@ -26,9 +26,12 @@ def refine(
     Full-size probabilities exist only while their image is worked on.
     """
     folder = Path(out_dir) / "masks"
+    folder.mkdir(parents=True, exist_ok=True)
     records = [record for record in data.records("val") if not (folder / f"{record.image_id}.png").exists()]
-    jobs = (delayed(_refine_one)(folder, data, record, Path(predictions), crf) for record in records)
-    done = Parallel(n_jobs=max(workers, 1), return_as="generator_unordered")(jobs)
+    job = delayed(_refine_one)  # type: ignore[no-untyped-call]
+    jobs = (job(folder, data, record, Path(predictions), crf) for record in records)
+    parallel = Parallel(n_jobs=max(workers, 1), return_as="generator_unordered")  # type: ignore[no-untyped-call]
+    done = parallel(jobs)
     for _ in track(done, description="dense CRF", total=len(records), enabled=progress):
         pass
 

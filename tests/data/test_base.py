@@ -1,0 +1,225 @@
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from wsss_lightning.data.base import Record, SegmentationDataModule, SegmentationDataset
+from wsss_lightning.data.masks import write_mask
+from wsss_lightning.errors import InputError
+
+NAMES = ("cat", "cow", "dog")
+SHAPES = {"a": (20, 30), "b": (20, 30), "c": (25, 15)}
+MEAN, STD = (0.5, 0.25, 0.0), (0.5, 0.25, 1.0)
+
+
+class Folder(SegmentationDataModule):
+    """The smallest data set: pictures and masks in two folders, image number n shows class n."""
+
+    def read_records(self, list_name: str) -> list[Record]:
+        ids = {"train_aug": ["a", "b", "c"], "val": ["c"]}[list_name]
+        tags = dict(zip(SHAPES, np.eye(3, dtype=bool), strict=True))
+        return [Record(i, self.root / "images" / f"{i}.png", self.root / "masks" / f"{i}.png", tags[i]) for i in ids]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    for number, (name, shape) in enumerate(SHAPES.items()):
+        pixels = np.random.default_rng(number).integers(0, 256, (*shape, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{name}.png")
+        mask = np.zeros(shape, np.uint8)
+        mask[5:10, 5:10], mask[12:14] = number + 1, 255
+        write_mask(tmp_path / "masks" / f"{name}.png", mask)
+    return tmp_path
+
+
+def _module(root: Path, **changes: Any) -> Folder:
+    return Folder(**{"root": root, "names": NAMES, "mean": MEAN, "std": STD, **changes})
+
+
+def _pixels(root: Path, name: str) -> np.ndarray:
+    return np.array(Image.open(root / "images" / f"{name}.png"))
+
+
+def test_a_sample_keeps_the_batch_contract(root: Path) -> None:
+    sample = _module(root).dataset("train", with_masks=True)[2]
+    assert set(sample) == {"image", "tags", "mask", "image_id", "size"}
+    assert (sample["image"].dtype, sample["image"].shape) == (torch.float32, (3, 25, 15))
+    assert (sample["tags"].dtype, sample["tags"].tolist()) == (torch.bool, [False, False, True])
+    assert (sample["mask"].dtype, sample["mask"].shape) == (torch.int64, (25, 15))
+    assert sample["image_id"] == "c"
+    assert (sample["size"].dtype, sample["size"].tolist()) == (torch.int64, [25, 15])
+    assert sample["image"].is_contiguous()
+
+
+def test_the_image_is_rgb_and_normalised_per_channel(root: Path) -> None:
+    sample = _module(root).dataset("train")[0]
+    expected = (_pixels(root, "a") / 255 - MEAN) / STD
+    assert np.allclose(sample["image"].numpy(), expected.transpose(2, 0, 1), atol=1e-6)
+
+
+def test_images_and_masks_are_resized_and_the_size_is_the_original(root: Path) -> None:
+    sample = _module(root, size=(10, 15)).dataset("train", with_masks=True)[0]
+    assert sample["image"].shape == (3, 10, 15)
+    assert sample["size"].tolist() == [20, 30]
+    reference = Image.fromarray(_pixels(root, "a")).resize((15, 10), Image.Resampling.BILINEAR)  # Pillow's antialiases
+    expected = (np.array(reference) / 255 - MEAN) / STD
+    assert np.abs(sample["image"].numpy() - expected.transpose(2, 0, 1)).max() < 0.02
+    assert sample["mask"].shape == (10, 15)
+    assert set(sample["mask"].unique().tolist()) == {0, 1, 255}
+
+
+def test_a_sample_does_not_share_memory_with_its_record(root: Path) -> None:
+    dataset = _module(root).dataset("train")
+    dataset[0]["tags"][:] = True
+    assert dataset[0]["tags"].tolist() == [True, False, False]
+
+
+def test_without_masks_no_mask_is_opened(root: Path) -> None:
+    shutil.rmtree(root / "masks")
+    module = _module(root)
+    samples = [*module.dataset("train"), *module.train_dataloader(), *module.val_dataloader()]
+    assert len(samples) == 3 + 3 + 1
+    assert all("mask" not in sample for sample in samples)
+
+
+def test_with_masks_a_missing_mask_is_named_when_the_dataset_is_built(root: Path) -> None:
+    (root / "masks" / "b.png").unlink()
+    with pytest.raises(InputError, match=r"masks/b\.png does not exist: add it"):
+        _module(root).dataset("train", with_masks=True)
+
+
+def test_a_record_without_a_place_for_its_mask_names_the_image(root: Path) -> None:
+    record = Record("a", root / "images" / "a.png", None, np.zeros(3, bool))
+    with pytest.raises(InputError, match=r"the mask of .*a\.png does not exist"):
+        _module(root).read_target(record)
+
+
+def test_a_missing_image_is_named_when_the_records_are_built(root: Path) -> None:
+    (root / "images" / "b.png").unlink()
+    with pytest.raises(InputError, match=r"images/b\.png does not exist"):
+        _module(root).records("train")
+    record = Record("b", root / "images" / "b.png", None, np.zeros(3, bool))
+    with pytest.raises(InputError, match=r"images/b\.png does not exist"):
+        SegmentationDataset([record], encode=_module(root).encode)
+
+
+def test_all_classes_are_kept_by_default(root: Path) -> None:
+    module = _module(root)
+    assert module.class_names == NAMES
+    assert module.num_classes == 3
+    mask = np.array([[0, 1, 2, 3, 255]], np.uint8)
+    assert np.array_equal(module.encode(mask, root), mask)
+    assert np.array_equal(module.decode(mask), mask)
+
+
+def test_kept_classes_are_contiguous_in_the_given_order(root: Path) -> None:
+    module = _module(root, classes=["dog", "cat"])
+    assert module.class_names == ("dog", "cat")
+    assert module.num_classes == 2
+    encoded = module.encode(np.array([[0, 1, 2, 3, 255]], np.uint8), root)
+    assert encoded.dtype == np.uint8
+    assert encoded.tolist() == [[0, 2, 255, 1, 255]]
+    assert module.decode(np.array([[0, 1, 2, 255]], np.uint8)).tolist() == [[0, 3, 1, 255]]
+    assert [record.tags.tolist() for record in module.records("train")] == [
+        [False, True],
+        [False, False],
+        [True, False],
+    ]
+
+
+@pytest.mark.parametrize("index", [4, 128, 254])
+def test_an_index_of_no_class_is_refused(root: Path, index: int) -> None:
+    with pytest.raises(InputError, match=rf"x\.png holds index {index}, but the data set's classes are 1\.\.3"):
+        _module(root, classes=["cow"]).encode(np.array([[0, index]], np.uint8), Path("x.png"))
+
+
+@pytest.mark.parametrize("label", [3, 254])
+def test_a_label_of_no_kept_class_is_a_programming_error(root: Path, label: int) -> None:
+    with pytest.raises(ValueError, match=r"labels are 0\.\.2 or 255"):
+        _module(root, classes=["cow", "cat"]).decode(np.array([[0, label]], np.uint8))
+
+
+def test_an_unknown_class_lists_the_known_ones(root: Path) -> None:
+    with pytest.raises(InputError, match=r"'horse' is unknown; choose from cat, cow, dog"):
+        _module(root, classes=["cat", "horse"])
+
+
+@pytest.mark.parametrize("classes", [[], ["cat", "cat"]])
+def test_no_class_and_twice_a_class_are_refused(root: Path, classes: list[str]) -> None:
+    with pytest.raises(InputError, match="empty or names a class twice"):
+        _module(root, classes=classes)
+
+
+def test_a_target_has_the_images_own_size_and_contiguous_labels(root: Path) -> None:
+    module = _module(root, classes=["dog"], size=(8, 8))
+    target = module.read_target(module.records("val")[0])
+    assert (target.dtype, target.shape) == (np.uint8, (25, 15))
+    expected = np.zeros((25, 15), np.uint8)
+    expected[5:10, 5:10], expected[12:14] = 1, 255
+    assert np.array_equal(target, expected)
+
+
+@pytest.mark.parametrize("size", [None, (8, 8)])
+def test_a_mask_of_another_size_names_both_files(root: Path, size: tuple[int, int] | None) -> None:
+    write_mask(root / "masks" / "c.png", np.zeros((15, 25), np.uint8))
+    module = _module(root, size=size)
+    message = r"masks/c\.png has size \(15, 25\) \(H, W\), but .*images/c\.png has \(25, 15\)"
+    with pytest.raises(InputError, match=message):
+        module.read_target(module.records("val")[0])
+    with pytest.raises(InputError, match=message):
+        module.dataset("val", with_masks=True)[0]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_are_stacked(root: Path, workers: int) -> None:
+    module = _module(root, size=(8, 12), batch_size=3, workers=workers)
+    (batch,) = module.train_dataloader()
+    assert batch["image"].shape == (3, 3, 8, 12)
+    assert batch["tags"].shape == (3, 3)
+    assert batch["size"].tolist() == [list(SHAPES[name]) for name in batch["image_id"]]
+    assert sorted(batch["image_id"]) == ["a", "b", "c"]
+    assert "mask" not in batch
+
+
+def test_a_batch_of_different_sizes_is_refused_with_the_remedy(root: Path) -> None:
+    with pytest.raises(InputError, match="differ in size: set the data set's size"):
+        list(_module(root, batch_size=3).train_dataloader())
+
+
+def test_training_order_is_shuffled_by_the_seed_alone(root: Path) -> None:
+    def order(seed: int) -> list[str]:
+        loader = _module(root, seed=seed).train_dataloader()
+        return [batch["image_id"][0] for _ in range(3) for batch in loader]
+
+    before = torch.random.get_rng_state()
+    orders = {seed: order(seed) for seed in range(4)}
+    assert len({tuple(names) for names in orders.values()}) > 1
+    torch.rand(5)
+    assert order(1) == orders[1]
+    torch.random.set_rng_state(before)
+    list(_module(root).train_dataloader())
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_validation_keeps_the_order_of_the_list(root: Path) -> None:
+    loader = _module(root, val_list="train_aug").val_dataloader()
+    assert [batch["image_id"] for batch in loader] == [["a"], ["b"], ["c"]]
+
+
+def test_damaged_files_are_named_while_reading(root: Path) -> None:
+    path = root / "images" / "a.png"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(InputError, match=r"images/a\.png cannot be decoded"):
+        _module(root).dataset("train")[0]
+
+
+def test_records_are_read_once(root: Path) -> None:
+    module = _module(root)
+    assert module.records("train") is module.records("train")
+    assert [record.image_id for record in module.records("val")] == ["c"]

@@ -1,0 +1,72 @@
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from wsss_lightning.nn.hypercolumns import Standardisation, assemble, bring_down, hypercolumns_at, linear_on_maps
+
+GRID = (8, 12)
+
+
+@pytest.fixture
+def maps() -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    sizes = [(3, 8, 12), (4, 8, 12), (5, 4, 6), (2, 2, 3), (2, 3, 4)]
+    return [torch.randn(1, *size, generator=generator, dtype=torch.float64) for size in sizes]
+
+
+def test_assembled_maps_are_resized_bilinearly(maps: list[Tensor]) -> None:
+    column = assemble(maps, GRID)
+    assert column.shape == (1, 16, *GRID)
+    expected = F.interpolate(maps[2], GRID, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(column[:, 7:12], expected)
+
+
+def test_some_locations_equal_rows_of_the_large_tensor(maps: list[Tensor]) -> None:
+    everywhere = assemble(maps, GRID)[0].flatten(1).T
+    locations = torch.tensor([0, 5, 11, 12, 95, 40])
+    torch.testing.assert_close(hypercolumns_at(maps, locations, GRID), everywhere[locations])
+
+
+def test_linear_functions_commute_with_resizing(maps: list[Tensor]) -> None:
+    weight, bias = torch.randn(7, 16, dtype=torch.float64), torch.randn(7, dtype=torch.float64)
+    textbook = F.conv2d(assemble(maps, GRID), weight[:, :, None, None], bias)
+    torch.testing.assert_close(linear_on_maps(maps, weight, bias, GRID), textbook)
+
+
+def test_only_maps_finer_than_the_grid_are_brought_down(maps: list[Tensor]) -> None:
+    fine = torch.arange(4.0 * 16 * 24).reshape(1, 4, 16, 24)
+    down = bring_down([fine, maps[3]], GRID)
+    assert down[1] is maps[3]
+    torch.testing.assert_close(down[0], F.avg_pool2d(fine, 2))
+
+
+def statistics(maps: list[Tensor]) -> tuple[Tensor, Tensor]:
+    rows = assemble(maps, GRID)[0].flatten(1)
+    return rows.mean(dim=1), rows.std(dim=1, correction=0)
+
+
+def test_standardised_rows_have_zero_mean_and_unit_variance(maps: list[Tensor]) -> None:
+    rows = Standardisation(*statistics(maps))(assemble(maps, GRID)[0].flatten(1).T.float())
+    torch.testing.assert_close(rows.mean(dim=0), torch.zeros(16), atol=1e-5, rtol=0)
+    torch.testing.assert_close(rows.var(dim=0, correction=0), torch.ones(16), atol=1e-4, rtol=0)
+
+
+def test_standardising_a_layer_before_or_after_resizing_is_the_same(maps: list[Tensor]) -> None:
+    standardise = Standardisation(*statistics(maps))
+    before = F.interpolate(standardise.on_map(maps[2].float(), start=7), GRID, mode="bilinear")
+    after = standardise(assemble(maps, GRID).float().permute(0, 2, 3, 1)).permute(0, 3, 1, 2)[:, 7:12]
+    torch.testing.assert_close(before, after, atol=1e-5, rtol=1e-5)
+
+
+def test_disabled_standardisation_hands_raw_features_on(maps: list[Tensor]) -> None:
+    raw = assemble(maps, GRID)[0].flatten(1).T.float()
+    torch.testing.assert_close(Standardisation(*statistics(maps), enabled=False)(raw), raw)
+
+
+def test_unit_columns_have_unit_length_and_a_dead_unit_stays_zero(maps: list[Tensor]) -> None:
+    maps[0][:, 1] = 0
+    columns = Standardisation(*statistics(maps)).unit_columns([m.float() for m in maps], GRID)
+    assert columns.shape == (96, 16)
+    torch.testing.assert_close(columns.norm(dim=1), torch.ones(96))
+    assert bool((columns[:, 1] == 0).all())

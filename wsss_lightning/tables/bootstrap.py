@@ -1,0 +1,57 @@
+"""Paired bootstrap over images of a difference in mIoU (Efron & Tibshirani 1993, ch. 13, percentile interval)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 1_000
+LEVEL = 0.95
+_SEED = 0  # fixed, so that a table printed twice is the same table
+
+Matrices = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def mean_iou(confusion: NDArray[np.float64] | Matrices) -> Floats:
+    """Mean IoU over the labels that occur, (..., L, L) -> (...); rows are true labels, fractions."""
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)
+    union = confusion.sum(axis=-1) + confusion.sum(axis=-2) - hits
+    occurs = union > 0
+    total: Floats = np.divide(hits, union, out=np.zeros_like(hits), where=occurs).sum(axis=-1)
+    count = occurs.sum(axis=-1)
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+
+def draws(images: int, *, resamples: int = RESAMPLES) -> NDArray[np.int64]:
+    """How often each image occurs in each resample, (R, N): N images drawn with replacement, always the same ones."""
+    generator = np.random.default_rng(_SEED)
+    return generator.multinomial(images, np.full(images, 1 / images), size=resamples)
+
+
+def paired_interval(ours: Matrices, reference: Matrices, *, resamples: int = RESAMPLES) -> tuple[float, float]:
+    """The 95 % interval of mIoU(ours) - mIoU(reference), each the mean over seeds.
+
+    Every resample takes the same images for both rows and for all seeds, so the interval covers the choice of val
+    images and nothing else.
+
+    Args:
+        ours: (S, N, L, L) int64, a confusion matrix per seed and image.
+        reference: likewise, of the same images in the same order.
+
+    Raises:
+        ValueError: shapes that cannot be paired.
+    """
+    if ours.ndim != 4 or ours.shape != reference.shape or not ours.shape[1]:
+        raise ValueError(f"matrices of shape {ours.shape} and {reference.shape} cannot be paired")
+    counts = draws(ours.shape[1], resamples=resamples).astype(np.float64)
+    difference = _resampled(ours, counts) - _resampled(reference, counts)
+    low, high = np.quantile(difference, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def _resampled(matrices: Matrices, counts: Floats) -> Floats:
+    """Mean over seeds of each resample's mIoU, (S, N, L, L) and (R, N) -> (R,)."""
+    labels = matrices.shape[-1]
+    # Sums of integers below 2^53 are exact in float64, in whichever order a BLAS adds them.
+    per_seed = [counts @ m.reshape(len(m), -1).astype(np.float64) for m in matrices]
+    scores: Floats = np.mean([mean_iou(total.reshape(-1, labels, labels)) for total in per_seed], axis=0)
+    return scores

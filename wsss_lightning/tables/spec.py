@@ -1,0 +1,152 @@
+"""What a paper's table says: `experiments/<method>/tableN.yaml`.
+
+A spec names rows, the experiment behind each and the numbers that the paper prints; it never says how to run.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.configuration import project_folder
+
+_TABLE = {"title", "source", "metric", "setting", "scale", "reference", "rows", "footnotes"}
+_ROW = {"name", "experiment", "overrides", "paper", "footnote"}
+_SETTING = {"text", "choices"}
+
+
+@dataclass(frozen=True)
+class SpecRow:
+    """One row: the experiment that computes it (None: the paper's number only) and the paper's numbers, per cent.
+
+    `paper` maps metric names (`val/miou`, `val/iou/<class>`) to what is printed.
+    """
+
+    name: str
+    experiment: str | None
+    overrides: list[str]
+    paper: dict[str, float]
+    footnote: str | None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One table of a paper.
+
+    `metric`: of the stage that ends each row; `setting` and `choices`: the data and backbone that the paper's numbers
+    hold for, in words and as config groups; `reference`: the row that differences are taken to.
+    """
+
+    path: Path
+    name: str
+    title: str
+    source: str
+    metric: str
+    setting: str
+    choices: dict[str, str]
+    scale: str
+    reference: str | None
+    rows: list[SpecRow]
+    footnotes: list[str]
+
+
+def find_spec(file: str) -> Path:
+    """The path of a table: `points/table2` stands for `experiments/points/table2.yaml`; a path is taken as it is."""
+    shipped = project_folder("experiments") / f"{file}.yaml"
+    for path in (shipped, Path(file)):
+        if path.is_file():
+            return path
+    folder = project_folder("experiments")
+    known = ", ".join(f"{path.parent.name}/{path.stem}" for path in sorted(folder.glob("*/*.yaml")))
+    raise InputError(f"There is no table {file}: give the path of a YAML file or one of {known or 'none yet'}.")
+
+
+def read_spec(path: Path) -> Spec:
+    """Read a table's YAML file; whatever is wrong with it is an `InputError` that names the file."""
+    content = _mapping(_parse(path), str(path), known=_TABLE)
+    setting = _mapping(content.get("setting") or {}, f"{path}, setting", known=_SETTING)
+    metric = _text(content, "metric", str(path))
+    rows = [_row(item, f"{path}, row {number}", metric) for number, item in enumerate(_items(content, path), start=1)]
+    spec = Spec(
+        path=path,
+        name=f"{path.resolve().parent.name}/{path.stem}",
+        title=_text(content, "title", str(path)),
+        source=_text(content, "source", str(path)),
+        metric=metric,
+        setting=str(setting.get("text", "")),
+        choices={str(group): str(name) for group, name in (setting.get("choices") or {}).items()},
+        scale=str(content.get("scale") or "Per cent."),
+        reference=content.get("reference"),
+        rows=rows,
+        footnotes=_texts(content, "footnotes", str(path)),
+    )
+    _check_names(spec)
+    return spec
+
+
+def _parse(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+
+
+def _items(content: dict[str, Any], path: Path) -> list[Any]:
+    rows = content.get("rows")
+    if not isinstance(rows, list) or not rows:
+        raise InputError(f"{path}: rows: give a list with at least one row.")
+    return rows
+
+
+def _row(item: Any, where: str, metric: str) -> SpecRow:
+    row = _mapping(item, where, known=_ROW)
+    name = _text(row, "name", where)
+    experiment, paper = row.get("experiment"), row.get("paper")
+    if experiment is None and paper is None:
+        raise InputError(f"{where} ({name}): give an experiment, the paper's number, or both.")
+    return SpecRow(
+        name=name,
+        experiment=None if experiment is None else str(experiment),
+        overrides=_texts(row, "overrides", where),
+        paper=_numbers({} if paper is None else paper if isinstance(paper, dict) else {metric: paper}, where),
+        footnote=None if row.get("footnote") is None else str(row["footnote"]),
+    )
+
+
+def _numbers(paper: dict[str, Any], where: str) -> dict[str, float]:
+    for name, value in paper.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+            raise InputError(f"{where}: paper: {name} is {value!r}; give per cent, 0 to 100.")
+    return {str(name): float(value) for name, value in paper.items()}
+
+
+def _mapping(value: Any, where: str, *, known: set[str]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: expected a mapping with the keys {', '.join(sorted(known))}.")
+    if unknown := sorted(str(key) for key in value.keys() - known):
+        raise InputError(f"{where}: unknown key {', '.join(unknown)}; the keys are {', '.join(sorted(known))}.")
+    return value
+
+
+def _text(content: dict[str, Any], key: str, where: str) -> str:
+    value = content.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(f"{where}: {key} is missing: give it as text.")
+    return value.strip()
+
+
+def _texts(content: dict[str, Any], key: str, where: str) -> list[str]:
+    value = content.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise InputError(f"{where}: {key}: give a list of texts.")
+    return value
+
+
+def _check_names(spec: Spec) -> None:
+    names = [row.name for row in spec.rows]
+    if len(set(names)) < len(names):
+        raise InputError(f"{spec.path}: two rows have one name: rename one of them.")
+    if spec.reference is not None and spec.reference not in names:
+        raise InputError(f"{spec.path}: reference {spec.reference!r} is no row; the rows are {'; '.join(names)}.")
