@@ -3,17 +3,21 @@
 import logging
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wsss_lightning.allocator import keep_freed_memory
 from wsss_lightning.errors import InputError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from wsss_lightning.pipeline import Plan
+    from wsss_lightning.tables.cells import Cell
+    from wsss_lightning.tables.results import Table
 
 # Without rich mark-up, typer prints its help in a third of the time.
 app = typer.Typer(
@@ -32,7 +36,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
     for noisy in ("pytorch_lightning", "lightning", "lightning_fabric", "albumentations"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # no look-up of newer releases at import
+    keep_freed_memory()
     try:
         app()
     except InputError as error:
@@ -45,12 +49,12 @@ def run(context: typer.Context) -> None:
     """Plan and run a pipeline; everything after `run` is Hydra's (`wsss run --help`, `-m` for sweeps)."""
     import hydra
 
-    from wsss_lightning.pipeline.configuration import one_sentence, project_folder, register_resolvers
+    from wsss_lightning.pipeline.configuration import one_sentence, project_folder
 
-    register_resolvers()
     # Hydra prints a cut traceback of its own unless told to hand exceptions on.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = ["wsss run", *context.args]
+    # Between overrides `-m` makes argparse refuse those behind it.
+    sys.argv = ["wsss run", *sorted(context.args, key=lambda argument: argument not in {"-m", "--multirun"})]
     job = hydra.main(version_base="1.3", config_path=str(project_folder("conf")), config_name="config")(run_job)
     with one_sentence():
         job()
@@ -59,19 +63,31 @@ def run(context: typer.Context) -> None:
 def run_job(config: "DictConfig") -> float:
     """One job of a run or a sweep; returns the first metric of its result, for sweepers."""
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
     from omegaconf import open_dict
 
+    settings = HydraConfig.get()
+    sweep = settings.mode == RunMode.MULTIRUN
+    with open_dict(config):
+        config.run.group = Path(settings.sweep.dir).name if sweep else None
+        config.run.name = settings.job.override_dirname or config.result
+    typer.echo(settings.job.override_dirname or "defaults", err=True)
+    try:
+        return _run_into(Path(settings.runtime.output_dir), config)
+    except Exception as error:
+        if sweep:  # at the end Hydra shows what the first of the failed jobs raised, and nothing of the others
+            typer.echo(f"job {settings.job.num} failed: {error or type(error).__name__}", err=True)
+        elif isinstance(error, InputError):  # raised, it would be announced by Hydra in its own words
+            sys.exit(f"wsss: {error}")
+        raise
+
+
+def _run_into(folder: Path, config: "DictConfig") -> float:
     from wsss_lightning import pipeline
     from wsss_lightning.pipeline.planning import plan_config
     from wsss_lightning.pipeline.store import write_json
 
-    settings = HydraConfig.get()
-    folder = Path(settings.runtime.output_dir)
-    with open_dict(config):
-        config.run.group = Path(settings.sweep.dir).name if settings.mode and settings.mode.name == "MULTIRUN" else None
-        config.run.name = settings.job.override_dirname or config.result
     plan = plan_config(config)
-    typer.echo(f"{settings.job.override_dirname or 'defaults'}", err=True)
     metrics = pipeline.run(plan)
     write_json(folder / "metrics.json", metrics)
     write_json(folder / "stages.json", {stage.name: str(stage.folder) for stage in plan.stages.values()})
@@ -118,6 +134,82 @@ def rerun(
 
     for name, value in pipeline.rerun(record, out_dir=out_dir).items():
         typer.echo(f"{name} {value:.6f}")
+
+
+class Format(StrEnum):
+    """How `wsss table` prints."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    JSON = "json"
+    HTML = "html"
+
+
+@app.command()
+def table(
+    file: Annotated[str, typer.Argument(help="A paper's table, for example points/table2, or a YAML file's path.")],
+    overrides: Overrides = None,
+    launch: Annotated[bool, typer.Option("--run", help="Run the rows that are missing.")] = False,
+    dry: Annotated[bool, typer.Option("--plan", help="Only show what is cached and what would run.")] = False,
+    style: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TEXT,
+    keep: Annotated[bool, typer.Option("--save", help="Write experiments/<method>/results/*.json and .md.")] = False,
+    suffix: Annotated[str | None, typer.Option(help="End of the saved files' name.")] = None,
+    note: Annotated[list[str] | None, typer.Option(help="A footnote on our numbers, for example: reduced.")] = None,
+) -> None:
+    """Show a paper's table beside ours; overrides go to every row, seed=0,1,2 to several runs of each."""
+    from wsss_lightning.tables.cells import plan_cells, run_missing
+    from wsss_lightning.tables.collect import collect, output_root, write_snapshot
+    from wsss_lightning.tables.saving import save
+    from wsss_lightning.tables.spec import find_spec, read_spec
+
+    spec, given = read_spec(find_spec(file)), overrides or []
+    cells = plan_cells(spec, given)
+    if dry:
+        _print_cells(cells)
+        return
+    root, failures = output_root(given), run_missing(cells) if launch else {}
+    found = collect(spec, given, cells, root=root, failures=failures, notes=note or [])
+    write_snapshot(found, root)
+    _print_table(found, style, root)
+    if keep:
+        typer.echo(f"written to {save(found, spec.path.parent / 'results', suffix=suffix)}", err=True)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _print_cells(cells: "list[Cell]") -> None:
+    from rich.console import Console
+
+    from wsss_lightning.tables.cells import needed
+    from wsss_lightning.tables.render import show_stages
+
+    show_stages(needed(cells), Console())
+
+
+def _print_table(found: "Table", style: Format, root: Path) -> None:
+    from rich.console import Console
+
+    from wsss_lightning.tables.render import markdown, show
+    from wsss_lightning.tables.report import page
+    from wsss_lightning.tables.results import as_json
+
+    if style is Format.TEXT:
+        show(found, Console())
+    elif style is Format.MARKDOWN:
+        typer.echo(markdown(found), nl=False)
+    else:
+        typer.echo(as_json(found) if style is Format.JSON else page([found], root))
+
+
+@app.command()
+def report(
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="Where runs are; default: paths.root.")] = None,
+) -> None:
+    """Write one HTML page of all collected tables: numbers, charts, supervision, image panels."""
+    from wsss_lightning.tables.collect import output_root
+    from wsss_lightning.tables.report import write_report
+
+    typer.echo(f"written to {write_report(folder or output_root([]))}")
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def test_caffe_convolutions_are_refused_where_fc7_is_needed(monkeypatch: pytest.
     for layer, shape in (("0", (4096, 25088)), ("3", (4096, 4096)), ("6", (1000, 4096))):
         state[f"classifier.{layer}.weight"] = torch.full((1, 1), torch.nan).expand(shape)
         state[f"classifier.{layer}.bias"] = torch.full((shape[0],), torch.nan)
-    monkeypatch.setattr(vgg, "read_state", lambda weights, published: state)
+    monkeypatch.setattr(vgg, "read_state", lambda *_: state)
     network = vgg16("IMAGENET1K_FEATURES")
     assert network.mean == pytest.approx((0.48235, 0.45882, 0.40784))
     assert network.std == pytest.approx((1 / 255,) * 3)

@@ -54,17 +54,17 @@ class Backbone(nn.Module):
             )
 
 
-def load_weights(network: nn.Module, state: Mapping[str, Tensor], *, source: str, strict: bool = True) -> None:
+def load_weights(network: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
     """Copy `state` into `network`; `InputError` names `source` and the first keys or shapes that do not fit."""
     own = network.state_dict()
-    missing = sorted(own.keys() - state.keys()) if strict else []
+    missing = sorted(own.keys() - state.keys())
     wrong = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)
     if missing or wrong:
         names = ", ".join((missing + wrong)[:3])
         raise InputError(
             f"{source} does not fit {type(network).__name__} (see {names}): give weights of this backbone."
         )
-    network.load_state_dict({key: value for key, value in state.items() if key in own}, strict=strict)
+    network.load_state_dict({key: state[key] for key in own})
 
 
 def read_state(weights: str, published: type[WeightsEnum]) -> dict[str, Tensor]:

@@ -28,6 +28,11 @@ def shift_scores(scores: Tensor) -> Tensor:
     return scores - scores.amin(dim=(-2, -1), keepdim=True)
 
 
+def raw_scores(scores: Tensor) -> Tensor:
+    """Scores as they come, the other convention for what S is in eq. 4; see `shift_scores`."""
+    return scores
+
+
 def top_points(scores: Tensor, k: int) -> Tensor:
     """The k locations with the highest scores S(., c) (sec. 3.2), (P,) -> (min(k, P),), best first.
 

@@ -5,6 +5,7 @@ machines without changing a result. The node with its tokens is what a key hashe
 stands for here.
 """
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +29,13 @@ STAGE = "<stage_name>"
 LOGGER = "<logger>"
 
 Resolve = Callable[[str, str], str]  # (kind, argument) -> token
-_resolve: ContextVar[Resolve] = ContextVar("resolve")
+
+
+def _outside(kind: str, argument: str) -> str:
+    raise InputError(f"${{{kind}:{argument}}} stands outside of `stages`: only a stage can read it.")
+
+
+_resolve: ContextVar[Resolve] = ContextVar("resolve", default=_outside)
 
 
 def project_folder(name: str) -> Path:
@@ -57,7 +64,8 @@ def register_resolvers() -> None:
 
 def _delegate(kind: str) -> Callable[[Any], Any]:
     # A weights file may be null (random weights): null is then what the stage gets and what the key hashes.
-    return lambda argument: None if argument is None else _resolve.get()(kind, str(argument))
+    optional = kind == "weights"
+    return lambda argument: None if argument is None and optional else _resolve.get()(kind, str(argument))
 
 
 @contextmanager
@@ -75,8 +83,9 @@ def _root_cause(error: BaseException) -> InputError:
         if isinstance(seen, InputError):
             return seen
         seen = seen.__cause__ or seen.__context__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return InputError("; ".join(lines[:3]) or type(error).__name__)
+    text = str(error).partition("Config search path:")[0]
+    lines = [line.strip().rstrip(".:") for line in text.splitlines() if "object_type=" not in line]
+    return InputError("; ".join(filter(None, lines)) + ".")
 
 
 class Tokens:
@@ -87,34 +96,42 @@ class Tokens:
     """
 
     def __init__(self, config: DictConfig) -> None:
-        self.config = config
-        self.bindings: dict[str, Any] = {LOGGER: None}
-        self._masked = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
-        assert isinstance(self._masked, DictConfig)
-        for name in config.get("runtime", {}):
-            token = f"<runtime.{name}>"
-            self.bindings[token] = config.runtime[name]
-            self._masked.runtime[name] = token
-        self._masked.logger = LOGGER
-        for group in self._masked.values():
-            if isinstance(group, DictConfig) and "_target_" in group and "root" in group:
-                group.root = f"${{folder:{OmegaConf.to_container(group, resolve=False)['root']}}}"
+        runtime = plain(config.get("runtime"), resolve=True)
+        self.bindings: dict[str, Any] = {LOGGER: None} | {f"<runtime.{name}>": value for name, value in runtime.items()}
+        self._logger = config.get("logger")
+        masked = plain(config, resolve=False)
+        masked |= {"runtime": {name: f"<runtime.{name}>" for name in runtime}, "logger": LOGGER, "_roots_": {}}
+        for name, group in masked.items():
+            if isinstance(group, dict) and "_target_" in group and group.get("root", "???") != "???":
+                # A reference, not the path itself, which may hold characters that mean something to OmegaConf.
+                masked["_roots_"][name], group["root"] = group["root"], f"${{folder:${{_roots_.{name}}}}}"
+        self._masked = OmegaConf.create(masked)
 
     def node(self, name: str, resolve: Resolve) -> dict[str, Any]:
         """Stage `name` as plain containers, every interpolation resolved, `resolve` asked for the tokens."""
+        stage = self._masked.stages[name]
+        if not isinstance(stage, DictConfig) or "_target_" not in stage:
+            raise InputError(f"stages.{name} has no _target_: give the dotted name of its function.")
         reset = _resolve.set(resolve)
         try:
-            with one_sentence():
-                node = OmegaConf.to_container(self._masked.stages[name], resolve=True, throw_on_missing=True)
+            node = plain(stage, resolve=True)
         finally:
             _resolve.reset(reset)
-        assert isinstance(node, dict)
-        return {str(key): value for key, value in node.items()}
+        # As JSON reads it, since a record and a process of a group get it from there: keys of mappings are strings.
+        return dict(json.loads(json.dumps(node)))
 
     def logger(self, stage: str) -> Any:
         """The `logger` node for a stage, with its references resolved and `${out_dir:}` still a token."""
-        node = self.config.get("logger") or {}
-        return bind(OmegaConf.to_container(node, resolve=True), {STAGE: stage}) if node else {}
+        return bind(plain(self._logger, resolve=True), {STAGE: stage})
+
+
+def plain(config: DictConfig | None, *, resolve: bool) -> dict[str, Any]:
+    """A config node as a plain dictionary, empty for null; with `resolve`, nothing may be left open in it."""
+    if config is None:
+        return {}
+    container = OmegaConf.to_container(config, resolve=resolve, throw_on_missing=resolve)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
 
 
 def bind(node: Any, bindings: dict[str, Any]) -> Any:

@@ -1,26 +1,26 @@
-"""Running planned stages: one lock per key, one record per finished stage, a process group where asked for."""
+"""Running planned stages: one lock per key, one record per finished stage."""
 
-import json
 import logging
-import os
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-
 from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.calls import Outcome, arguments, call, call_group, processes
 from wsss_lightning.pipeline.configuration import OUT_DIR, bind
-from wsss_lightning.lifetime import end_with_parent
-from wsss_lightning.pipeline.memory import peak_memory, reset_peak_memory
+from wsss_lightning.pipeline.fingerprints import FINGERPRINTS
 from wsss_lightning.pipeline.planning import Plan, PlannedStage
 from wsss_lightning.pipeline.signatures import check_node
-from wsss_lightning.pipeline.store import RECORD, locked, provenance, read_record, source_hashes, write_json
+from wsss_lightning.pipeline.store import (
+    RECORD,
+    changed_sources,
+    locked,
+    provenance,
+    read_record,
+    source_hashes,
+    write_json,
+)
 
 log = logging.getLogger(__name__)
 Metrics = dict[str, float]
@@ -49,72 +49,32 @@ def _run_stage(stage: PlannedStage, *, card: dict[str, Any], head: str) -> Metri
     return dict(record["metrics"])
 
 
-def _compute(stage: PlannedStage, *, card: dict[str, Any], lock: FileLock) -> dict[str, Any]:
-    stage.folder.mkdir(parents=True, exist_ok=True)
-    node = {key: value for key, value in stage.node.items() if key != "revision"}
+def _compute(stage: PlannedStage, *, card: dict[str, Any], lock: int | None) -> dict[str, Any]:
     described = {"stage": stage.name, "key": stage.key, "node": stage.node, "upstream": stage.upstream}
     write_json(stage.folder / "node.json", described)
-    reset_peak_memory()
+    software = {**provenance(), "sources": source_hashes(stage.node)}
     start = time.perf_counter()
-    processes = _processes(node)
-    bound = bind(node, stage.bindings)
-    metrics = _call(bound) if processes == 1 else _process_group(bound, processes, stage.folder, lock)
-    record = described | {
-        "bindings": _portable(stage.bindings, store=stage.folder.parent),
-        "metrics": metrics,
+    outcome = _execute(stage.node, stage.bindings, folder=stage.folder, lock=lock)
+    record = {
+        **described,
+        "bindings": _portable(stage.bindings),
         "card": card,
+        **outcome,
         "wall_seconds": round(time.perf_counter() - start, 3),
-        "peak_memory_bytes": peak_memory(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "processes": processes,
-        **provenance(),
-        "sources": source_hashes(node),
+        **software,
     }
     write_json(stage.folder / RECORD, record)
     return record
 
 
-def _call(node: dict[str, Any]) -> Metrics:
-    try:
-        metrics = instantiate(node, _convert_="all")
-    except InstantiationException as error:
-        # Hydra wraps what a constructor or a stage raises; the wrapped error says more.
-        raise error.__cause__ or error from None
-    return {name: float(value) for name, value in (metrics or {}).items()}
+def _execute(node: dict[str, Any], bindings: dict[str, Any], *, folder: Path, lock: int | None) -> Outcome:
+    bound = bind(arguments(node), bindings)
+    count = processes(bound)
+    return call(bound) if count == 1 else call_group(bound, count=count, folder=folder, lock=lock)
 
 
-def _processes(node: dict[str, Any]) -> int:
-    trainer = node.get("trainer") or {}
-    devices = trainer.get("devices", 1)
-    count = len(devices) if isinstance(devices, list) else devices
-    if trainer.get("num_nodes", 1) != 1 or not isinstance(count, int) or count < 1:
-        raise InputError(f"trainer.devices={devices}: give the number of devices of this one machine, 1 or more.")
-    return count
-
-
-def _process_group(node: dict[str, Any], processes: int, folder: Path, lock: FileLock) -> Metrics:
-    """Run a node in `processes` processes of its own.
-
-    Lightning's own relaunch repeats the command line, which under `-m` is the whole sweep, in every child. The
-    children inherit the lock's descriptor: it is free only when the last of them has ended.
-    """
-    request, answer = folder / "request.json", folder / "answer.json"
-    write_json(request, {"node": node, "answer": str(answer)})
-    answer.unlink(missing_ok=True)
-    launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    command = [sys.executable, "-m", *launcher, "-m", "wsss_lightning.pipeline.worker", str(request)]
-    descriptor = lock._context.lock_file_fd
-    inherited = (descriptor,) if descriptor is not None else ()
-    code = subprocess.run(command, preexec_fn=end_with_parent, pass_fds=inherited, check=False).returncode
-    if code != 0 or not answer.is_file():
-        raise InputError(f"The {processes} processes of {folder.name} ended with status {code}: see their output above.")
-    metrics: Metrics = json.loads(answer.read_text())
-    request.unlink()
-    answer.unlink()
-    return metrics
-
-
-def _portable(bindings: dict[str, Any], *, store: Path) -> dict[str, Any]:
+def _portable(bindings: dict[str, Any]) -> dict[str, Any]:
     """Bindings as a record keeps them: artifacts by folder name, so that a store may be moved as a whole."""
     inside = {token: Path(value).name for token, value in bindings.items() if token.startswith("<artifact:")}
     return {token: value for token, value in bindings.items() if token != OUT_DIR} | inside
@@ -128,14 +88,32 @@ def rerun(path: Path, *, out_dir: Path | None = None) -> Metrics:
     record = read_record(path.parent) if path.name == RECORD else None
     if record is None:
         raise InputError(f"{path} is no finished stage's {RECORD}: give the path of one.")
-    folder, store = path.parent.resolve(), path.parent.resolve().parent
-    target = out_dir or folder.with_name(f"{folder.name}-rerun")
-    bindings = dict(record["bindings"]) | {OUT_DIR: str(target)}
-    bindings |= {token: str(store / name) for token, name in bindings.items() if token.startswith("<artifact:")}
-    for token, place in bindings.items():
-        if token.startswith(("<artifact:", "<folder:", "<weights:")) and not os.path.exists(place):  # noqa: PTH110
-            raise InputError(f"{record['stage']} read {place}, which is gone: put it back or run the pipeline again.")
-    node = {key: value for key, value in record["node"].items() if key != "revision"}
-    check_node(node, where=record["stage"])
+    folder = path.resolve().parent
+    target = (out_dir or folder.with_name(f"{folder.name}-rerun")).resolve()
+    if target.is_dir() and any(target.iterdir()):
+        raise InputError(f"{target} is not empty: delete it, or give another --out-dir.")
+    check_node(arguments(record["node"]), where=record["stage"])
+    bindings = _found(record, store=folder.parent) | {OUT_DIR: str(target)}
+    if changed := changed_sources(record):
+        log.warning("the code has changed since: %s", ", ".join(changed))
     target.mkdir(parents=True, exist_ok=True)
-    return _call(bind(node, bindings))
+    return dict(_execute(record["node"], bindings, folder=target, lock=None)["metrics"])
+
+
+def _found(record: dict[str, Any], *, store: Path) -> dict[str, Any]:
+    """The bindings of a record with artifacts as paths; all that the stage read must still be what it was."""
+    bindings = dict(record["bindings"])
+    for token, place in bindings.items():
+        kind, _, fingerprint = token.strip("<>").partition(":")
+        if kind == "artifact":
+            bindings[token] = str(store / place)
+            there = read_record(store / place) is not None
+        else:
+            there = kind not in FINGERPRINTS or _unchanged(kind, Path(place), fingerprint, store=store)
+        if not there:
+            raise InputError(f"{record['stage']} read {bindings[token]}, which is gone or has changed: put it back.")
+    return bindings
+
+
+def _unchanged(kind: str, path: Path, fingerprint: str, *, store: Path) -> bool:
+    return path.exists() and FINGERPRINTS[kind](path, cache=store / ".fingerprints") == fingerprint

@@ -3,16 +3,28 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.configuration import LOGGER, OUT_DIR, Tokens, compose, one_sentence, used
-from wsss_lightning.pipeline.fingerprints import file_fingerprint, folder_fingerprint
+from wsss_lightning.pipeline.calls import arguments, processes
+from wsss_lightning.pipeline.configuration import (
+    LOGGER,
+    OUT_DIR,
+    Tokens,
+    bind,
+    compose,
+    one_sentence,
+    plain,
+    register_resolvers,
+    used,
+)
+from wsss_lightning.pipeline.fingerprints import FINGERPRINTS
 from wsss_lightning.pipeline.signatures import check_node
-from wsss_lightning.pipeline.store import changed_sources, read_record
+from wsss_lightning.pipeline.store import changed_sources, in_progress, read_record
 
 
 @dataclass(frozen=True)
@@ -31,8 +43,10 @@ class PlannedStage:
         return read_record(self.folder)
 
     def status(self) -> str:
-        """`cached`, `cached, code changed: FILES`, `half done` or `to run`."""
+        """`cached`, `cached, code changed: FILES`, `running` (in another job), `half done` or `to run`."""
         record = self.record()
+        if record is None and in_progress(self.folder):
+            return "running"
         if record is None:
             return "half done" if self.folder.is_dir() else "to run"
         changed = changed_sources(record)
@@ -61,37 +75,32 @@ def plan(overrides: list[str]) -> Plan:
 
 def plan_config(config: DictConfig) -> Plan:
     """Plan a composed config."""
-    planner = _Planner(config)
+    register_resolvers()
     with one_sentence():
         result = str(config.result)
+        planner = _Planner(config)
         planner.key(result)
-        card = OmegaConf.to_container(config.get("card") or OmegaConf.create({}), resolve=True)
-        plain = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(card, dict) and isinstance(plain, dict)
-    return Plan(
-        stages=planner.stages,
-        result=result,
-        card={str(key): value for key, value in card.items()},
-        config={str(key): value for key, value in plain.items()},
-    )
+        card = plain(config.get("card"), resolve=True)
+    return Plan(stages=planner.stages, result=result, card=card, config=plain(config, resolve=False))
 
 
 class _Planner:
-    """Depth-first over `${artifact:NAME}` references: resolving a node plans what it refers to."""
+    """Depth-first over `${artifact:NAME}` references: a stage is planned after those that it refers to."""
 
     def __init__(self, config: DictConfig) -> None:
-        with one_sentence():
-            self.store = Path(config.paths.store).resolve()
-        self.known = list(config.stages)
+        self.store = Path(config.paths.store).resolve()
+        self.known = [str(name) for name in config.stages]
         self.tokens = Tokens(config)
         self.stages: dict[str, PlannedStage] = {}
         self.open: list[str] = []
+        self.fingerprints: dict[Path, str] = {}
 
     def key(self, name: str) -> str:
         if name in self.open:
             raise InputError(f"The stages {' -> '.join([*self.open, name])} form a cycle: remove one reference.")
         if name not in self.known:
-            raise InputError(f"There is no stage {name}; the stages are {', '.join(self.known)}.")
+            reader = f", which {self.open[-1]} reads" if self.open else ""
+            raise InputError(f"There is no stage {name}{reader}; the stages are {', '.join(self.known)}.")
         if name not in self.stages:
             self.open.append(name)
             self.stages[name] = self._plan(name)
@@ -99,33 +108,44 @@ class _Planner:
         return self.stages[name].key
 
     def _plan(self, name: str) -> PlannedStage:
-        bindings = dict(self.tokens.bindings)
-        upstream: dict[str, str] = {}
-
-        def resolve(kind: str, argument: str) -> str:
-            if (kind == "weights" and _is_name(argument)) or argument.startswith("<"):
-                return argument
-            if kind == "artifact":
-                upstream[argument] = self.key(argument)
-                token, bindings[token] = f"<artifact:{upstream[argument]}>", str(self.stages[argument].folder)
-            else:
-                token = f"<{kind}:{self._fingerprint(kind, Path(argument))}>"
-                bindings[token] = str(Path(argument).resolve())
-            return token
-
-        node = self.tokens.node(name, resolve)
-        check_node({key: value for key, value in node.items() if key != "revision"}, where=f"stages.{name}")
+        references: dict[str, tuple[str, str]] = {}
+        node = self.tokens.node(name, partial(_note, references))
+        places = {token: self._place(kind, argument) for token, (kind, argument) in references.items()}
+        node = bind(node, {token: keyed for token, (keyed, _) in places.items()})
+        check_node(arguments(node), where=f"stages.{name}")
+        processes(node)
         key = hashlib.sha256(json.dumps(node, sort_keys=True).encode()).hexdigest()
         folder = self.store / f"{name}-{key[:16]}"
+        bindings = self.tokens.bindings | {keyed: str(path) for keyed, path in places.values()}
         bindings |= {OUT_DIR: str(folder), LOGGER: self.tokens.logger(name)}
+        upstream = {argument: self.key(argument) for kind, argument in references.values() if kind == "artifact"}
         return PlannedStage(name, key, folder, node, used(node, bindings), upstream)
 
+    def _place(self, kind: str, argument: str) -> tuple[str, Path]:
+        """The token that enters the key, and the path that it stands for."""
+        if kind == "artifact":
+            return f"<artifact:{self.key(argument)}>", self.stages[argument].folder
+        path = Path(argument).resolve()
+        if path not in self.fingerprints:
+            self.fingerprints[path] = self._fingerprint(kind, path)
+        return f"<{kind}:{self.fingerprints[path]}>", path
+
     def _fingerprint(self, kind: str, path: Path) -> str:
-        if self.store in path.parents:  # ${folder:} around an artifact: its name already ends in its key
-            return path.name
-        if kind == "weights":
-            return file_fingerprint(path)
-        return folder_fingerprint(path, cache=self.store / ".fingerprints")
+        if self.store.is_relative_to(path):
+            raise InputError(f"The store {self.store} lies inside the data {path}: set paths.root to another folder.")
+        try:
+            return FINGERPRINTS[kind](path, cache=self.store / ".fingerprints")
+        except OSError as error:
+            raise InputError(f"{path} cannot be read ({error}): give this account the right to read it.") from error
+
+
+def _note(references: dict[str, tuple[str, str]], kind: str, argument: str) -> str:
+    # Artifacts are planned after the node is resolved: a resolver inside a resolver inside ... ends at Python's limit.
+    if argument.startswith("<") or (kind == "weights" and _is_name(argument)):
+        return argument
+    token = f"<{kind}:{argument}>"
+    references[token] = kind, argument
+    return token
 
 
 def _is_name(weights: str) -> bool:

@@ -1,15 +1,12 @@
-"""What a `_target_` accepts and which files stand behind it, read from source text: nothing is imported.
-
-Importing torch costs seconds, so a plan reads the syntax tree of a target's module instead of the module.
-"""
+"""What a `_target_` accepts, read from source text: importing torch costs seconds, and a plan should not."""
 
 import ast
-import importlib.util
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.modules import absolute, module_path, tree
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,10 @@ def check_node(node: object, *, where: str) -> None:
 
 def _check_call(node: dict[str, object], *, where: str) -> None:
     target = str(node["_target_"])
-    signature = signature_of(target)
+    try:
+        signature = signature_of(target)
+    except InputError as error:
+        raise InputError(f"{where}._target_: {error}") from None
     if signature is None:
         return
     given = {name for name in node if name not in {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}}
@@ -51,108 +51,79 @@ def signature_of(target: str) -> Signature | None:
     """The signature of a dotted name, or None where its source does not tell (compiled code, keyword catch-alls)."""
     module, _, name = target.rpartition(".")
     path = module_path(module)
+    if path is None and "." in module:
+        signature_of(module)  # `module` may be a class, and the target a method of it
+        return None
     if path is None:
-        raise InputError(f"_target_: {target} names no module that is installed here; check its spelling.")
-    if path.suffix != ".py":
-        return None
+        raise InputError(f"{target} names no module that is installed here; check its spelling.")
     definition = _find(module, name)
-    if definition is None:
-        raise InputError(f"_target_: {path.name} defines no {name}; check the spelling of {target}.")
-    return _signature(*definition)
-
-
-@cache
-def module_path(module: str) -> Path | None:
-    """The file of a dotted module name, found without importing its parents."""
-    head, *rest = module.split(".")
-    spec = importlib.util.find_spec(head) if head else None
-    if spec is None or spec.origin is None:
-        return None
-    path = Path(spec.origin)
-    for part in rest:
-        folder = path.parent
-        candidates = [folder / part / "__init__.py", folder / f"{part}.py", *sorted(folder.glob(f"{part}.*.so"))]
-        found = next((candidate for candidate in candidates if candidate.is_file()), None)
-        if path.name != "__init__.py" or found is None:
-            return None
-        path = found
-    return path
-
-
-@cache
-def sources(module: str) -> frozenset[Path]:
-    """Files of `module` and of all it imports, directly or not, from its own top-level package."""
-    found: set[Path] = set()
-    waiting = [module]
-    while waiting:
-        current = waiting.pop()
-        path = module_path(current)
-        if path is not None and path.suffix == ".py" and path not in found:
-            found.add(path)
-            waiting += [name for name in _imported(current) if name.split(".")[0] == module.split(".")[0]]
-    return frozenset(found)
-
-
-def targets(node: object) -> set[str]:
-    """Every `_target_` in a config node, nested ones included."""
-    if isinstance(node, list):
-        return {target for item in node for target in targets(item)}
-    if isinstance(node, dict):
-        own = {str(node["_target_"])} if "_target_" in node else set()
-        return own.union(*(targets(item) for item in node.values()))
-    return set()
-
-
-@cache
-def _tree(module: str) -> ast.Module:
-    path = module_path(module)
-    return ast.parse(path.read_text(encoding="utf-8") if path and path.suffix == ".py" else "")
-
-
-def _absolute(statement: ast.ImportFrom, module: str) -> str:
-    path = module_path(module)
-    package = module if path and path.name == "__init__.py" else module.rpartition(".")[0]
-    parents = package.split(".")
-    base = parents[: len(parents) - statement.level + 1] if statement.level else []
-    return ".".join([*base, *([statement.module] if statement.module else [])])
-
-
-def _imported(module: str) -> list[str]:
-    names: list[str] = []
-    for statement in ast.walk(_tree(module)):
-        if isinstance(statement, ast.Import):
-            names += [alias.name for alias in statement.names]
-        elif isinstance(statement, ast.ImportFrom):
-            origin = _absolute(statement, module)
-            names += [origin, *(f"{origin}.{alias.name}" for alias in statement.names)]
-    return names
+    if definition is None and not _bound(module) & {name, "*", "__getattr__"}:
+        raise InputError(f"{module} defines no {name}; check the spelling of {target}.")
+    return _signature(*definition) if definition else None
 
 
 _Definition = ast.FunctionDef | ast.ClassDef
 
 
 def _find(module: str, name: str) -> tuple[str, _Definition] | None:
-    """The module and the syntax node that define `name`, following re-exports."""
-    for statement in _tree(module).body:
+    """The module and the syntax node that define `name`, following re-exports; the last definition counts."""
+    for statement in reversed(list(_statements(tree(module)))):
         if isinstance(statement, _Definition) and statement.name == name:
             return module, statement
         if isinstance(statement, ast.ImportFrom):
             for alias in statement.names:
-                if (alias.asname or alias.name) == name:
-                    return _find(_absolute(statement, module), alias.name)
+                if (alias.asname or alias.name) == name or alias.name == "*":
+                    origin = absolute(statement, module)
+                    found = _find(origin, name if alias.name == "*" else alias.name)
+                    if found:
+                        return found
     return None
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All statements that run when a module is imported, those under `if` and `try` included."""
+    for child in ast.iter_child_nodes(node):
+        yield child
+        if isinstance(child, ast.If | ast.Try | ast.ExceptHandler | ast.With):
+            yield from _statements(child)
+
+
+@cache
+def _bound(module: str) -> frozenset[str]:
+    """Every name that a module's source binds; `*` for those of compiled code."""
+    path = module_path(module)
+    names = set() if path and path.suffix == ".py" else {"*"}
+    for statement in _statements(tree(module)):
+        if isinstance(statement, _Definition):
+            names.add(statement.name)
+        elif isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*":
+            names |= _bound(absolute(statement, module))
+        elif isinstance(statement, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in statement.names}
+        else:
+            stored = (node for node in ast.walk(statement) if isinstance(node, ast.Name))
+            names |= {node.id for node in stored if isinstance(node.ctx, ast.Store)}
+    return frozenset(names)
 
 
 def _signature(module: str, definition: _Definition) -> Signature | None:
     if isinstance(definition, ast.FunctionDef):
         return _of_arguments(definition.args, skip=0)
     for statement in definition.body:
-        if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+        if isinstance(statement, ast.FunctionDef) and statement.name in {"__init__", "__new__"}:
             return _of_arguments(statement.args, skip=1)
-    if any("dataclass" in ast.unparse(decorator) for decorator in definition.decorator_list):
-        return _of_fields(definition)
-    bases = [_find(module, base.id) for base in definition.bases if isinstance(base, ast.Name)]
-    return _signature(*bases[0]) if bases and bases[0] else None
+    inherited = _inherited(module, definition)
+    if inherited is not None and any("dataclass" in ast.unparse(d) for d in definition.decorator_list):
+        return _with_fields(inherited, definition)
+    return inherited
+
+
+def _inherited(module: str, definition: ast.ClassDef) -> Signature | None:
+    if not definition.bases and not definition.keywords:
+        return Signature(names=frozenset(), required=frozenset())
+    first = definition.bases[0] if definition.bases else None
+    found = _find(module, first.id) if isinstance(first, ast.Name) else None
+    return _signature(*found) if found else None
 
 
 def _of_arguments(arguments: ast.arguments, *, skip: int) -> Signature | None:
@@ -167,8 +138,8 @@ def _of_arguments(arguments: ast.arguments, *, skip: int) -> Signature | None:
     return Signature(names=names, required=names - optional)
 
 
-def _of_fields(definition: ast.ClassDef) -> Signature:
+def _with_fields(inherited: Signature, definition: ast.ClassDef) -> Signature:
     fields = [item for item in definition.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
-    names = [item.target.id for item in fields if isinstance(item.target, ast.Name)]
-    required = [name for name, item in zip(names, fields, strict=True) if item.value is None]
-    return Signature(names=frozenset(names), required=frozenset(required))
+    names = {item.target.id: item.value is None for item in fields if isinstance(item.target, ast.Name)}
+    required = {name for name, is_required in names.items() if is_required}
+    return Signature(names=inherited.names | names.keys(), required=inherited.required | required)

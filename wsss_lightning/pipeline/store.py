@@ -3,23 +3,30 @@
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import subprocess
-import sys
+import sysconfig
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.signatures import module_path, sources, targets
+from wsss_lightning.pipeline.modules import module_path, sources, targets
 
 RECORD = "stage.json"
-_PACKAGES = ("torch", "torchvision", "pytorch-lightning", "numpy", "pydensecrf2", "albumentations", "hydra-core")
+_STANDARD_LIBRARY = sysconfig.get_path("stdlib")
+_PACKAGES = (
+    *("wsss-lightning", "torch", "torchvision", "pytorch-lightning", "numpy"),
+    *("pydensecrf2", "albumentations", "hydra-core"),
+)
+
+log = logging.getLogger(__name__)
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
@@ -43,24 +50,65 @@ def write_json(path: Path, value: object) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[FileLock]:
-    """Hold the lock of one key; whoever comes second waits here and then finds the stage done."""
-    path = folder.parent / ".locks" / f"{folder.name}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    with lock:
-        yield lock
+def locked(folder: Path) -> Iterator[int | None]:
+    """Hold the lock of one key, and so do all forked children; whoever comes second waits here.
+
+    Yields the descriptor that other children must inherit to hold it too.
+    """
+    path = _lock_path(folder)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        with suppress(Timeout):
+            lock.acquire(timeout=0)
+        if not lock.is_locked:
+            log.info("waiting for the job that computes %s", folder.name)
+            lock.acquire()
+    except OSError as error:
+        raise InputError(f"The store {folder.parent} cannot be written ({error}): set paths.root.") from error
+    held = lock._context.lock_file_fd
+    # A copy, since filelock closes its own descriptor in forked children.
+    copy = None if held is None else os.dup(held)
+    try:
+        yield copy
+    finally:
+        lock.release()
+        if copy is not None:
+            os.close(copy)
+
+
+def in_progress(folder: Path) -> bool:
+    """Whether a job holds the lock of this key."""
+    path = _lock_path(folder)
+    if not path.is_file():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # a store that may only be read: nobody computes in it from here
+        return False
+
+
+def _lock_path(folder: Path) -> Path:
+    return folder.parent / ".locks" / f"{folder.name}.lock"
 
 
 def source_hashes(node: object) -> dict[str, str]:
-    """Hash of every file that the targets of a node import from their own package, by path inside it."""
+    """Hash of every file of ours, or of the user's, that the targets of a node import, by path in its package."""
     found: dict[str, str] = {}
-    for target in sorted(targets(node)):
-        module = target.rpartition(".")[0]
+    for module in sorted(target.rpartition(".")[0] for target in targets(node)):
         top = module_path(module.split(".")[0])
-        if top is not None and "site-packages" not in top.parts:
-            found |= {str(path.relative_to(top.parents[1])): _hash(path) for path in sources(module)}
+        if top is not None and top.suffix == ".py" and _is_watched(top):
+            found |= {path.relative_to(top.parents[1]).as_posix(): _hash(path) for path in sources(module)}
     return dict(sorted(found.items()))
+
+
+def _is_watched(top: Path) -> bool:
+    own = Path(__file__).parents[1] / "__init__.py"
+    installed = {"site-packages", "dist-packages"}.intersection(top.parts) or top.is_relative_to(_STANDARD_LIBRARY)
+    return top == own or not installed
 
 
 def changed_sources(record: dict[str, Any]) -> list[str]:
@@ -76,14 +124,20 @@ def _hash(path: Path) -> str:
 
 
 def provenance() -> dict[str, Any]:
-    """Versions, commit and device: what a record says about where a result came from."""
+    """What a record says of the software and the machine; asked before a stage runs, since files change meanwhile."""
     return {
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
         "commit": _commit(),
-        "device": _device(),
         "cores": os.cpu_count(),
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # a module can come from elsewhere, as pydensecrf does from conda
+        return None
 
 
 @cache
@@ -93,15 +147,12 @@ def _commit() -> str | None:
     if not (folder / ".git").exists():
         return None
     try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True)
-        status = subprocess.run(["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, check=True)
+        head, status = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return head.stdout.strip() + ("+" if status.stdout.strip() else "")
+    return head + ("+" if status else "")
 
 
-def _device() -> str:
-    torch = sys.modules.get("torch")  # a stage that has not imported torch has used no accelerator
-    if torch is not None and torch.cuda.is_available():
-        return str(torch.cuda.get_device_name())
-    return f"CPU, {platform.machine()}"
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()

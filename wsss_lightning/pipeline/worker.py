@@ -1,22 +1,28 @@
-"""One process of a stage that runs on several devices: `python -m wsss_lightning.pipeline.worker REQUEST`."""
+"""One process of a process group: `python -m wsss_lightning.pipeline.worker REQUEST`, started by the launcher."""
 
 import json
 import os
 import sys
 from pathlib import Path
 
-from wsss_lightning.pipeline.execution import _call
+from wsss_lightning.errors import InputError
 from wsss_lightning.lifetime import end_with_parent
+from wsss_lightning.pipeline.calls import call
 from wsss_lightning.pipeline.store import write_json
 
 
 def main(request: Path) -> None:
-    """Run the requested node; the first process writes the metrics."""
-    end_with_parent()
+    """Call the requested node; the first process answers with the outcome, any with an `InputError`."""
+    end_with_parent(int(os.environ["WSSS_LAUNCHER"]))
     content = json.loads(request.read_text())
-    metrics = _call(content["node"])
-    if os.environ["RANK"] == "0":
-        write_json(Path(content["answer"]), metrics)
+    answer = Path(content["answer"])
+    try:
+        outcome = call(content["node"])
+    except InputError as error:
+        write_json(answer, {"error": str(error)})
+        sys.exit(1)
+    if os.environ["RANK"] == "0" and not answer.exists():
+        write_json(answer, outcome)
 
 
 if __name__ == "__main__":

@@ -59,5 +59,5 @@ def write_picture(path: Path, picture: np.ndarray[Any, Any]) -> None:
 def to_float16(tensor: Tensor, *, what: str) -> Tensor:
     """Half precision for storage; values beyond its range, 65504, are refused instead of becoming infinite."""
     if bool((tensor.abs() > torch.finfo(torch.float16).max).any()):
-        raise InputError(f"{what} exceeds the range of float16: set store_dtype=float32.")
+        raise InputError(f"{what} exceeds the range of float16: set points.half=false.")
     return tensor.half()

@@ -11,7 +11,7 @@ from wsss_lightning.data.base import Record, SegmentationDataModule
 from wsss_lightning.methods.points.samplers import Evidence, Points
 from wsss_lightning.nn.hypercolumns import Standardisation, hypercolumns_at
 from wsss_lightning.stages.features import FeatureStore
-from wsss_lightning.stages.io import read_tensors, to_float16, write_json, write_tensors
+from wsss_lightning.stages.io import read_tensors, to_float16, write_tensors
 from wsss_lightning.stages.localize import read_scores
 from wsss_lightning.stages.progress import track
 
@@ -52,8 +52,8 @@ def sample(
                 peaks=peaks[present - 1],
                 seed=image_seed(seed, record.image_id),
             )
-            _write(path, store, record, sampler(evidence), half=half)
-    return _counts(folder, records)
+            write_points(path, store, record.image_id, sampler(evidence), half=half)
+    return point_counts(folder, records)
 
 
 def image_seed(seed: int, image_id: str) -> int:
@@ -71,16 +71,16 @@ def _peaks(folder: Path, records: list[Record], num_classes: int, convention: Co
     return torch.stack([torch.stack(values).mean() for values in highest]).clamp_min(1e-12)
 
 
-def _write(path: Path, store: FeatureStore, record: Record, points: Points, *, half: bool) -> None:
-    seen = store.read("train", record.image_id)
+def write_points(path: Path, store: FeatureStore, image_id: str, points: Points, *, half: bool) -> None:
+    """Store labelled points of a training image with their features."""
+    seen = store.read("train", image_id)
     rows = hypercolumns_at(seen.maps, points.locations, store.grid())
-    rows = to_float16(rows, what=f"A feature of {record.image_id}") if half else rows
+    rows = to_float16(rows, what=f"A feature of {image_id}") if half else rows
     found = {"labels": points.labels, "locations": points.locations}
     write_tensors(path, {"features": rows, "pooled": seen.pooled, **found})
 
 
-def _counts(folder: Path, records: list[Record]) -> dict[str, float]:
+def point_counts(folder: Path, records: list[Record]) -> dict[str, float]:
+    """Number of stored points, and of those labelled background."""
     labels = torch.cat([read_tensors(folder / f"{record.image_id}.safetensors")["labels"] for record in records])
-    counts = {"points": float(len(labels)), "background": float((labels == 0).sum())}
-    write_json(folder / "points.json", counts)
-    return counts
+    return {"points": float(len(labels)), "background": float((labels == 0).sum())}

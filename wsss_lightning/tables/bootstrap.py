@@ -18,7 +18,8 @@ def mean_iou(confusion: NDArray[np.float64] | Matrices) -> Floats:
     occurs = union > 0
     total: Floats = np.divide(hits, union, out=np.zeros_like(hits), where=occurs).sum(axis=-1)
     count = occurs.sum(axis=-1)
-    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+    mean: Floats = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+    return mean
 
 
 def draws(images: int, *, resamples: int = RESAMPLES) -> NDArray[np.int64]:

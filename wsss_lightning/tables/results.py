@@ -2,13 +2,16 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, replace
+import os
+import shlex
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.store import write_json
+from wsss_lightning.tables.spec import Heading
 
 COMPUTED, CHANGED, COMMITTED, MISSING, FAILED = "computed", "code changed", "committed", "missing", "failed"
 IOU = "val/iou/"
@@ -36,17 +39,17 @@ class Result:
     key: str
     folder: str
     status: str
-    detail: str
-    value: float | None
-    iou: dict[str, float | None]
-    stages: list[StageRun]
-    wall_seconds: float
-    device: str | None
-    cores: int | None
-    commit: str | None
-    date: str | None
-    packages: dict[str, str]
-    card: dict[str, Any]
+    detail: str = ""
+    value: float | None = None
+    iou: dict[str, float | None] = field(default_factory=dict)
+    stages: list[StageRun] = field(default_factory=list)
+    wall_seconds: float | None = None
+    device: str | None = None
+    cores: int | None = None
+    commit: str | None = None
+    date: str | None = None
+    packages: dict[str, str] = field(default_factory=dict)
+    card: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,17 +65,16 @@ class Difference:
 
 @dataclass(frozen=True)
 class Row:
-    """One row with the results of all its seeds; `std` is the sample standard deviation over seeds."""
+    """One row with the results of all its seeds; `paper` is per cent, `std` the sample deviation over seeds."""
 
     name: str
     experiment: str | None
-    overrides: list[str]
     paper: dict[str, float]
     footnote: str | None
     results: list[Result]
-    mean: float | None
-    std: float | None
-    difference: Difference | None
+    mean: float | None = None
+    std: float | None = None
+    difference: Difference | None = None
 
     @property
     def measured(self) -> list[Result]:
@@ -88,26 +90,28 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A paper's table beside ours; `store` is where results' folders lie, seen from the folder above the file's."""
+    """A paper's table beside ours.
 
-    name: str
-    title: str
-    source: str
-    metric: str
-    setting: str
-    comparable: bool
-    scale: str
-    reference: str | None
-    footnotes: list[str]
-    notes: list[str]
+    `comparable`: ours are on the paper's data and backbone; `notes`: what the user has to say about all our numbers;
+    `store`: where the results' folders lie, seen from `paths.root`, None in a committed file.
+    """
+
+    heading: Heading
     data: str
     backbone: str
+    comparable: bool
     overrides: list[str]
     seeds: list[int]
-    command: str
+    notes: list[str]
     collected: str
     store: str | None
     rows: list[Row]
+
+    @property
+    def command(self) -> str:
+        """The command line that computes, collects and saves the table."""
+        marks = [part for note in self.notes for part in ("--note", note)]
+        return shlex.join(["wsss", "table", self.heading.name, *self.overrides, "--run", "--save", *marks])
 
 
 def summarised(row: Row) -> Row:
@@ -121,18 +125,36 @@ def number(value: Any) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
 
 
+def short_commit(commit: str | None) -> str:
+    """Seven digits, and the `+` of a checkout with changes; `-` where none is known."""
+    return "-" if commit is None else commit[:7] + ("+" if commit.endswith("+") else "")
+
+
 def write_table(path: Path, table: Table) -> None:
     """Write a collected table as JSON, atomically."""
     write_json(path, asdict(table))
+
+
+def as_json(table: Table) -> str:
+    """A collected table as its JSON file holds it."""
+    return json.dumps(asdict(table), indent=2)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
 
 
 def read_table(path: Path) -> Table:
     """Read what `write_table` wrote; anything else is an `InputError`."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return Table(**content | {"rows": [_row(item) for item in content["rows"]]})
+        rows = [_row(item) for item in content["rows"]]
+        return Table(**content | {"heading": Heading(**content["heading"]), "rows": rows})
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path} is no table of this version ({error}): delete it and run `wsss table` again.") from None
+        raise InputError(f"{path} is no table of this version ({error}): delete it, run `wsss table` again.") from None
 
 
 def _row(item: dict[str, Any]) -> Row:

@@ -32,14 +32,13 @@ class SpecRow:
 
 
 @dataclass(frozen=True)
-class Spec:
-    """One table of a paper.
+class Heading:
+    """What stands above and below a table.
 
     `metric`: of the stage that ends each row; `setting` and `choices`: the data and backbone that the paper's numbers
     hold for, in words and as config groups; `reference`: the row that differences are taken to.
     """
 
-    path: Path
     name: str
     title: str
     source: str
@@ -48,8 +47,16 @@ class Spec:
     choices: dict[str, str]
     scale: str
     reference: str | None
-    rows: list[SpecRow]
     footnotes: list[str]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One table of a paper and the file it stands in."""
+
+    path: Path
+    heading: Heading
+    rows: list[SpecRow]
 
 
 def find_spec(file: str) -> Path:
@@ -66,24 +73,29 @@ def find_spec(file: str) -> Path:
 def read_spec(path: Path) -> Spec:
     """Read a table's YAML file; whatever is wrong with it is an `InputError` that names the file."""
     content = _mapping(_parse(path), str(path), known=_TABLE)
+    heading = _heading(content, path)
+    rows = content.get("rows")
+    if not isinstance(rows, list) or not rows:
+        raise InputError(f"{path}: rows: give a list with at least one row.")
+    read = [_row(item, f"{path}, row {number}", heading.metric) for number, item in enumerate(rows, start=1)]
+    _check_names([row.name for row in read], heading.reference, path)
+    return Spec(path=path, heading=heading, rows=read)
+
+
+def _heading(content: dict[str, Any], path: Path) -> Heading:
     setting = _mapping(content.get("setting") or {}, f"{path}, setting", known=_SETTING)
-    metric = _text(content, "metric", str(path))
-    rows = [_row(item, f"{path}, row {number}", metric) for number, item in enumerate(_items(content, path), start=1)]
-    spec = Spec(
-        path=path,
+    choices = setting.get("choices") or {}
+    return Heading(
         name=f"{path.resolve().parent.name}/{path.stem}",
         title=_text(content, "title", str(path)),
         source=_text(content, "source", str(path)),
-        metric=metric,
+        metric=_text(content, "metric", str(path)),
         setting=str(setting.get("text", "")),
-        choices={str(group): str(name) for group, name in (setting.get("choices") or {}).items()},
+        choices={str(group): str(name) for group, name in choices.items()},
         scale=str(content.get("scale") or "Per cent."),
         reference=content.get("reference"),
-        rows=rows,
         footnotes=_texts(content, "footnotes", str(path)),
     )
-    _check_names(spec)
-    return spec
 
 
 def _parse(path: Path) -> Any:
@@ -91,13 +103,6 @@ def _parse(path: Path) -> Any:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
-
-
-def _items(content: dict[str, Any], path: Path) -> list[Any]:
-    rows = content.get("rows")
-    if not isinstance(rows, list) or not rows:
-        raise InputError(f"{path}: rows: give a list with at least one row.")
-    return rows
 
 
 def _row(item: Any, where: str, metric: str) -> SpecRow:
@@ -144,9 +149,8 @@ def _texts(content: dict[str, Any], key: str, where: str) -> list[str]:
     return value
 
 
-def _check_names(spec: Spec) -> None:
-    names = [row.name for row in spec.rows]
+def _check_names(names: list[str], reference: str | None, path: Path) -> None:
     if len(set(names)) < len(names):
-        raise InputError(f"{spec.path}: two rows have one name: rename one of them.")
-    if spec.reference is not None and spec.reference not in names:
-        raise InputError(f"{spec.path}: reference {spec.reference!r} is no row; the rows are {'; '.join(names)}.")
+        raise InputError(f"{path}: two rows have one name: rename one of them.")
+    if reference is not None and reference not in names:
+        raise InputError(f"{path}: reference {reference!r} is no row; the rows are {'; '.join(names)}.")

@@ -1,0 +1,121 @@
+"""Stages without torch for the pipeline's tests, reached as `_target_: fake_stages.write`."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wsss_lightning.errors import InputError
+from wsss_lightning.lifetime import end_with_parent
+
+if TYPE_CHECKING:
+    from wsss_lightning.pipeline import Plan
+
+MakePlan = Callable[..., "Plan"]  # the fixture of tests/pipeline/conftest.py
+
+
+def stage(name: str, **parameters: Any) -> dict[str, Any]:
+    """Node of a stage of this file."""
+    return {"_target_": f"fake_stages.{name}", "out_dir": "${out_dir:}", **parameters}
+
+
+def write(
+    *,
+    out_dir: str,
+    value: Any = 0,
+    previous: Any = None,
+    data: Any = None,
+    weights: str | None = None,
+    workers: Any = None,
+    loggers: Any = None,
+) -> dict[str, float]:
+    """Write what it was given; `calls` has a line for every call."""
+    given = {"value": value, "previous": previous, "data": data, "weights": weights, "workers": workers}
+    (Path(out_dir) / "given.json").write_text(json.dumps({**given, "loggers": loggers, "out_dir": out_dir}))
+    _count(out_dir)
+    return {"value": float(value) if isinstance(value, int | float) else 0.0}
+
+
+def fail_without(*, out_dir: str, fuse: str, previous: Any = None) -> dict[str, float]:
+    """Write five items one by one, but break down after the second as long as there is no file `fuse`."""
+    _count(out_dir)
+    missing = [number for number in range(5) if not (Path(out_dir) / f"item{number}").exists()]
+    for number in missing:
+        if number == 2 and not Path(fuse).exists():
+            raise RuntimeError("broke down")
+        (Path(out_dir) / f"item{number}").write_text("")
+    return {"written": len(missing)}
+
+
+def slow(*, out_dir: str, seconds: float) -> dict[str, float]:
+    """Take some time."""
+    _count(out_dir)
+    time.sleep(seconds)
+    return {"calls": float(len((Path(out_dir) / "calls").read_text().splitlines()))}
+
+
+def refuse(*, out_dir: str, value: int, previous: str | None = None) -> dict[str, float]:
+    """Refuse odd values."""
+    _count(out_dir)
+    if value % 2:
+        raise InputError(f"value={value} is odd: give an even one.")
+    return {"value": float(value)}
+
+
+def part_sizes(*, out_dir: str, parts: Sequence[Part], scale: int = 1) -> dict[str, float]:
+    """Take nested objects."""
+    return {"size": float(scale * sum(part.size for part in parts))}
+
+
+@dataclass
+class Part:
+    """A nested object."""
+
+    size: int
+    name: str = ""
+
+
+class BigPart(Part):
+    """A nested object that inherits its parameters."""
+
+
+def ranks(*, out_dir: str, trainer: Mapping[str, Any], refused_by: int | None = None) -> dict[str, float]:
+    """Leave a file with the process id per process of the group."""
+    rank, world = os.environ["RANK"], os.environ["WORLD_SIZE"]
+    if refused_by == int(rank):
+        raise InputError(f"Process {rank} refuses: ask another.")
+    (Path(out_dir) / f"rank{rank}").write_text(str(os.getpid()))
+    return {"world": float(world), "rank": float(rank)}
+
+
+def ranks_forever(*, out_dir: str, trainer: Mapping[str, Any]) -> None:
+    """As `ranks`, and never end."""
+    ranks(out_dir=out_dir, trainer=trainer)
+    signal.pause()
+
+
+def fork_and_wait(*, out_dir: str, seconds: float) -> None:
+    """Have a forked child that outlives a killed parent by `seconds`."""
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(seconds,))
+    child.start()
+    (Path(out_dir) / "child").write_text(str(child.pid))
+    signal.pause()
+
+
+def wait_as_worker(file: str) -> None:
+    """Leave the process id in a file and wait for the end of the parent."""
+    end_with_parent()
+    Path(file).write_text(str(os.getpid()))
+    signal.pause()
+
+
+def _count(out_dir: str) -> None:
+    with (Path(out_dir) / "calls").open("a") as stream:
+        stream.write("called\n")

@@ -1,0 +1,207 @@
+"""What a plan holds, and every mistake that it finds before anything runs: one sentence each."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_stages import MakePlan, stage
+from filelock import FileLock
+from omegaconf import OmegaConf
+
+from wsss_lightning import pipeline
+from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.planning import plan_config
+
+PARTS = [{"_target_": "fake_stages.Part", "size": 2}, {"_target_": "fake_stages.BigPart", "size": 3, "name": "x"}]
+NO_WEIGHTS = ["backbone.weights=null"]
+
+
+def _sentence(action: Callable[[], Any]) -> str:
+    with pytest.raises(InputError) as caught:
+        action()
+    message = str(caught.value)
+    assert message.endswith(".") and "\n" not in message and "Traceback" not in message, message
+    return message
+
+
+def test_only_the_stages_that_the_result_needs_are_planned_in_their_order(make_plan: MakePlan) -> None:
+    stages = {
+        "last": stage("write", previous=["${artifact:left}", "${artifact:right}"]),
+        "right": stage("write", value=2, previous="${artifact:first}"),
+        "left": stage("write", value=1, previous="${artifact:first}"),
+        "unused": {"_target_": "no.such.thing"},
+        "first": stage("write"),
+    }
+    plan = make_plan(stages, result="last")
+    assert list(plan.stages) == ["first", "left", "right", "last"]
+    assert plan.final.upstream == {name: plan.stages[name].key for name in ("left", "right")}
+
+
+def test_a_long_chain_is_planned(make_plan: MakePlan) -> None:
+    stages = {"s0": stage("write")}
+    stages |= {f"s{i}": stage("write", previous=f"${{artifact:s{i - 1}}}") for i in range(1, 100)}
+    assert len(make_plan(stages).stages) == 100
+
+
+def test_the_status_tells_what_would_happen(make_plan: MakePlan, tmp_path: Path) -> None:
+    plan = make_plan({"only": stage("write")})
+    planned = plan.final
+    assert planned.status() == "to run"
+    planned.folder.mkdir(parents=True)
+    assert planned.status() == "half done"
+    (tmp_path / "store" / ".locks").mkdir()
+    with FileLock(tmp_path / "store" / ".locks" / f"{planned.folder.name}.lock"):
+        assert planned.status() == "running"
+    assert planned.status() == "half done"
+    pipeline.run(plan)
+    assert planned.status() == "cached"
+
+
+def test_a_cycle(make_plan: MakePlan) -> None:
+    stages = {"a": stage("write", previous="${artifact:b}"), "b": stage("write", previous="${artifact:a}")}
+    assert "b -> a -> b" in _sentence(lambda: make_plan(stages))
+
+
+def test_a_stage_that_reads_itself(make_plan: MakePlan) -> None:
+    assert "a -> a" in _sentence(lambda: make_plan({"a": stage("write", previous="${artifact:a}")}))
+
+
+def test_an_unknown_stage(make_plan: MakePlan) -> None:
+    message = _sentence(lambda: make_plan({"a": stage("write", previous="${artifact:typo}")}))
+    assert "typo" in message and "which a reads" in message
+
+
+def test_an_unknown_result(make_plan: MakePlan) -> None:
+    assert "no stage typo" in _sentence(lambda: make_plan({"a": stage("write")}, result="typo"))
+
+
+def test_a_result_left_open(make_plan: MakePlan) -> None:
+    assert "result" in _sentence(lambda: make_plan({"a": stage("write")}, result="???"))
+
+
+@pytest.mark.parametrize("node", [None, {}, {"out_dir": "${out_dir:}"}, "text"])
+def test_a_stage_without_a_function(make_plan: MakePlan, node: Any) -> None:
+    assert "stages.a has no _target_" in _sentence(lambda: make_plan({"a": node}))
+
+
+def test_a_missing_value(make_plan: MakePlan) -> None:
+    assert "stages.a.value" in _sentence(lambda: make_plan({"a": stage("write", value="???")}))
+
+
+def test_a_data_root_left_open(make_plan: MakePlan) -> None:
+    data = {"_target_": "builtins.dict", "root": "???"}
+    assert "data.root" in _sentence(lambda: make_plan({"a": stage("write", data="${data}")}, data=data))
+
+
+def test_a_data_root_that_is_null(make_plan: MakePlan) -> None:
+    data = {"_target_": "builtins.dict", "root": None}
+    assert "data.root=" in _sentence(lambda: make_plan({"a": stage("write", data="${data}")}, data=data))
+
+
+def test_an_unknown_reference(make_plan: MakePlan) -> None:
+    assert "'typo' not found" in _sentence(lambda: make_plan({"a": stage("write", value="${typo}")}))
+
+
+def test_a_reference_to_a_stage_outside_of_the_stages(make_plan: MakePlan) -> None:
+    message = _sentence(lambda: make_plan({"a": stage("write")}, card={"from": "${artifact:a}"}))
+    assert "${artifact:a} stands outside" in message
+
+
+def test_a_broken_runtime_setting(make_plan: MakePlan) -> None:
+    message = _sentence(lambda: make_plan({"a": stage("write")}, runtime={"workers": "${oc.decode:'['}"}))
+    assert "runtime.workers" in message
+
+
+def test_a_missing_data_folder(make_plan: MakePlan) -> None:
+    data = {"_target_": "builtins.dict", "root": "/no/such/folder"}
+    message = _sentence(lambda: make_plan({"a": stage("write", data="${data}")}, data=data))
+    assert "/no/such/folder" in message and "data.root=" in message
+
+
+def test_a_missing_weights_file(make_plan: MakePlan) -> None:
+    node = stage("write", weights="${weights:/no/such/file.pth}")
+    assert "/no/such/file.pth" in _sentence(lambda: make_plan({"a": node}))
+
+
+def test_a_misspelt_parameter(make_plan: MakePlan) -> None:
+    message = _sentence(lambda: make_plan({"a": stage("write", valeu=1)}))
+    assert "stages.a" in message and "valeu" in message and "value" in message
+
+
+def test_a_missing_parameter(make_plan: MakePlan) -> None:
+    assert "needs a value for value" in _sentence(lambda: make_plan({"a": stage("refuse")}))
+
+
+@pytest.mark.parametrize("target", ["no_such_package.f", "fake_stages.no_such_function", "nothing", "fake_stages"])
+def test_an_unknown_function(make_plan: MakePlan, target: str) -> None:
+    message = _sentence(lambda: make_plan({"a": {"_target_": target, "out_dir": "${out_dir:}"}}))
+    assert "stages.a._target_" in message and target in message
+
+
+def test_nested_nodes_are_checked_too(make_plan: MakePlan) -> None:
+    assert make_plan({"a": stage("part_sizes", parts=PARTS)}).stages
+    wrong = [PARTS[0], {**PARTS[1], "sise": 3}]
+    assert "stages.a.parts[1]" in _sentence(lambda: make_plan({"a": stage("part_sizes", parts=wrong)}))
+    missing = [{"_target_": "fake_stages.BigPart"}]
+    assert "needs a value for size" in _sentence(lambda: make_plan({"a": stage("part_sizes", parts=missing)}))
+
+
+def test_a_partial_node_may_leave_parameters_open_but_not_misspell_them(make_plan: MakePlan) -> None:
+    open_node = {"_target_": "fake_stages.Part", "_partial_": True}
+    assert make_plan({"a": stage("write", value=open_node)}).stages
+    assert "sise" in _sentence(lambda: make_plan({"a": stage("write", value={**open_node, "sise": 1})}))
+
+
+@pytest.mark.parametrize("devices", ["auto", -1, 0, "2"])
+def test_devices_must_be_counted(make_plan: MakePlan, devices: Any) -> None:
+    node = stage("ranks", trainer={"devices": devices})
+    assert f"trainer.devices={devices}" in _sentence(lambda: make_plan({"a": node}))
+
+
+def test_several_machines_are_refused(make_plan: MakePlan) -> None:
+    assert "one machine" in _sentence(lambda: make_plan({"a": stage("ranks", trainer={"devices": 2, "num_nodes": 2})}))
+
+
+@pytest.mark.parametrize(
+    ("override", "word"),
+    [
+        ("seeed=1", "seeed"),
+        ("stages.features.grid=3", "grid"),
+        ("+stages.features.grid=3", "grid"),
+        ("sampler=typo", "diverse"),
+        ("experiment=points/typo", "points/typo"),
+        ("result=typo", "typo"),
+        ("seed=${typo}", "typo"),
+        ("seed=[", "["),
+        ("--config-dir", "--config-dir"),
+        ("paths.store=???", "paths.store"),
+    ],
+)
+def test_mistakes_in_overrides(override: str, word: str) -> None:
+    assert word in _sentence(lambda: pipeline.plan([*NO_WEIGHTS, override]))
+
+
+def test_a_config_without_the_optional_groups_is_planned(tmp_path: Path) -> None:
+    config = OmegaConf.create({"paths": {"store": str(tmp_path)}, "stages": {"a": stage("write")}, "result": "a"})
+    assert plan_config(config).card == {}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plan", *NO_WEIGHTS]])
+def test_help_and_plan_import_no_torch(arguments: list[str]) -> None:
+    program = f"""
+import sys
+sys.argv = ["wsss", *{arguments!r}]
+from wsss_lightning import cli
+try:
+    cli.main()
+except SystemExit as ended:
+    assert not ended.code, ended.code
+assert not {{"torch", "pytorch_lightning", "numpy"}} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

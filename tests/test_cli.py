@@ -1,0 +1,177 @@
+"""The `wsss` command as a user meets it: what it prints, where it writes, how it ends."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import fake_stages
+import pytest
+
+from wsss_lightning import cli
+
+FAKE = """
+# @package _global_
+value: 2
+stages:
+  common:
+    _target_: fake_stages.slow
+    out_dir: ${out_dir:}
+    seconds: 0.3
+  last:
+    _target_: fake_stages.refuse
+    out_dir: ${out_dir:}
+    previous: ${artifact:common}
+    value: ${value}
+result: last
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    status: int
+    out: str
+    err: str
+
+
+class Wsss:
+    """The command, called in this process, with a config folder that holds the method `fake`."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.capsys, self.monkeypatch = folder, capsys, monkeypatch
+        self.root = folder / "runs"
+        (folder / "conf" / "method").mkdir(parents=True)
+        (folder / "conf" / "method" / "fake.yaml").write_text(FAKE)
+
+    def __call__(self, *arguments: str) -> Ended:
+        self.monkeypatch.setattr(sys, "argv", ["wsss", *arguments])
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            status = _status(ended)
+        captured = self.capsys.readouterr()
+        return Ended(status, captured.out, captured.err)
+
+    def fake(self, command: str, *arguments: str) -> Ended:
+        where = [f"hydra.searchpath=[{self.folder / 'conf'}]", f"paths.root={self.root}"]
+        return self(command, "method=fake", *where, *arguments)
+
+    def calls(self) -> dict[str, int]:
+        """How often each stage of the store was called."""
+        files = sorted((self.root / "store").glob("*-*/calls"))
+        return {file.parent.name.partition("-")[0]: len(file.read_text().splitlines()) for file in files}
+
+
+def _status(ended: SystemExit) -> int:
+    if isinstance(ended.code, str):
+        print(ended.code, file=sys.stderr)
+        return 1
+    return int(ended.code or 0)
+
+
+@pytest.fixture
+def wsss(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Wsss]:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # the command sets it: put back afterwards
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield Wsss(tmp_path, capsys, monkeypatch)
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+def test_run_writes_metrics_and_a_second_run_computes_nothing(wsss: Wsss) -> None:
+    first = wsss.fake("run")
+    assert first.status == 0 and "[1/2] common" in first.err and "running" in first.err
+    second = wsss.fake("run")
+    assert second.status == 0 and second.err.count("cached") == 2 and "running" not in second.err
+    assert wsss.calls() == {"common": 1, "last": 1}
+    folders = sorted((wsss.root / "logs").iterdir())
+    assert [json.loads((folder / "metrics.json").read_text()) for folder in folders] == [{"value": 2.0}] * 2
+    stages = json.loads((folders[0] / "stages.json").read_text())
+    assert list(stages) == ["common", "last"] and all(Path(folder).is_dir() for folder in stages.values())
+
+
+def test_plan_sees_what_run_sees(wsss: Wsss) -> None:
+    planned = wsss.fake("plan", "value=4")
+    assert planned.status == 0 and planned.out.count("to run") == 2
+    assert wsss.fake("run", "value=4").status == 0
+    planned = wsss.fake("plan", "value=4")
+    assert planned.out.count("cached") == 2 and "to run" not in planned.out
+
+
+def test_rerun_from_the_record(wsss: Wsss) -> None:
+    wsss.fake("run")
+    (record,) = (wsss.root / "store").glob("last-*/stage.json")
+    done = wsss("rerun", str(record))
+    assert (done.status, done.out) == (0, "value 2.000000\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["plan", "seeed=1"], "seeed"),
+        (["run", "seeed=1"], "seeed"),
+        (["run", "method=typo"], "typo"),
+        (["run", "result=typo"], "no stage typo"),
+        (["plan", "data=voc", "data.root=/no/such/folder"], "/no/such/folder"),
+        (["run", "data=voc", "data.root=/no/such/folder"], "/no/such/folder"),
+        (["run", "backbone.weights=/no/such/file.pth"], "/no/such/file.pth"),
+        (["rerun", "no_such_folder/stage.json"], "no_such_folder"),
+    ],
+)
+def test_bad_input_is_one_sentence(wsss: Wsss, arguments: list[str], word: str) -> None:
+    where = [f"paths.root={wsss.root}"] if arguments[0] != "rerun" else []
+    ended = wsss(*arguments, *where)
+    lines = [line for line in ended.err.splitlines() if line.startswith("wsss: ")]
+    assert ended.status == 1
+    assert len(lines) == 1 and word in lines[0] and lines[0].endswith(".")
+    assert ended.err.splitlines()[-1] == lines[0]
+    assert "Traceback" not in ended.err and "Error executing job" not in ended.err
+
+
+def test_bad_input_inside_a_stage_is_one_sentence(wsss: Wsss) -> None:
+    ended = wsss.fake("run", "value=1")
+    assert ended.status == 1
+    assert ended.err.splitlines()[-1] == "wsss: value=1 is odd: give an even one."
+    assert "Traceback" not in ended.err
+
+
+def test_an_option_that_is_hydras_alone_is_refused_by_plan(wsss: Wsss) -> None:
+    assert wsss("plan", "--config-dir", "conf").status == 2
+
+
+def test_a_sweep_shares_stages_and_survives_a_failing_job(wsss: Wsss) -> None:
+    ended = wsss.fake("run", "-m", "value=1,2,3,4")
+    assert ended.status == 1
+    assert ended.err.splitlines()[-1] == "wsss: value=1 is odd: give an even one."
+    assert "job 0 failed: value=1 is odd" in ended.err and "job 2 failed: value=3 is odd" in ended.err
+    (common,) = (wsss.root / "store").glob("common-*")
+    assert (common / "calls").read_text().splitlines() == ["called"]
+    (sweep,) = (wsss.root / "sweeps").iterdir()
+    found = {int(file.parent.name): json.loads(file.read_text()) for file in sweep.glob("*/metrics.json")}
+    assert found == {1: {"value": 2.0}, 3: {"value": 4.0}}
+
+
+def test_a_parallel_sweep_shares_stages_too(wsss: Wsss) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    where = [f"hydra.searchpath=[{wsss.folder / 'conf'}]", f"paths.root={wsss.root}", "method=fake"]
+    command = ["run", "-m", *where, "value=2,4,6", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    environment = os.environ | {"PYTHONPATH": str(Path(fake_stages.__file__).parent)}
+    done = subprocess.run([sys.executable, "-m", "wsss_lightning.cli", *command], env=environment, check=False)
+    assert done.returncode == 0
+    assert len(list((wsss.root / "sweeps").glob("*/*/metrics.json"))) == 3
+    (common,) = (wsss.root / "store").glob("common-*")
+    assert (common / "calls").read_text().splitlines() == ["called"]
+
+
+def test_a_mistake_ends_the_command_with_its_sentence_alone(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "wsss_lightning.cli", "run", "method=typo", f"paths.root={tmp_path}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("wsss: ") and "points" in done.stderr and done.stderr.count("\n") == 1

@@ -1,0 +1,149 @@
+"""Every file below conf/: it composes, plans, names real functions with real parameters, and says nothing twice."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from fake_data import write_voc
+from hydra.utils import get_object
+
+from wsss_lightning import pipeline
+from wsss_lightning.pipeline.configuration import project_folder
+from wsss_lightning.pipeline.signatures import signature_of
+
+CONF = project_folder("conf")
+FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
+DELTAS = [path for path in FILES if path.parts[0] in {"experiment", "ablation"}]
+BACKBONES = sorted(path.stem for path in FILES if path.parts[0] == "backbone")
+METHODS = sorted(path.stem for path in FILES if path.parts[0] == "method")
+RANDOM = "backbone.weights=null"  # the shipped and the published weights need not be here
+
+
+def _read(path: Path) -> Any:
+    return yaml.safe_load((CONF / path).read_text(encoding="utf-8")) or {}
+
+
+def _override(path: Path) -> str:
+    """The override that selects a file of a config group."""
+    return f"{path.parts[0]}={Path(*path.parts[1:]).with_suffix('').as_posix()}"
+
+
+def _targets(node: Any) -> list[dict[str, Any]]:
+    """Every mapping with a `_target_` in a YAML tree."""
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else []
+    own = [node] if isinstance(node, dict) and "_target_" in node else []
+    return own + [found for child in children for found in _targets(child)]
+
+
+NODES = [(path, node) for path in FILES for node in _targets(_read(path))]
+
+
+def _name(value: Any) -> str:
+    return value.as_posix() if isinstance(value, Path) else ""
+
+
+@pytest.mark.parametrize(("path", "node"), NODES, ids=_name)
+def test_targets_are_there_and_know_their_parameters(path: Path, node: dict[str, Any]) -> None:
+    target = node["_target_"]
+    parameters = inspect.signature(get_object(target)).parameters
+    kinds = {parameter.kind for parameter in parameters.values()}
+    given = {name for name in node if not name.startswith("_")}
+    assert inspect.Parameter.VAR_KEYWORD in kinds or given <= parameters.keys()
+    if target.startswith("wsss_lightning."):
+        found = signature_of(target)
+        assert found is not None, "our own functions name their parameters"
+        assert found.names == parameters.keys()
+        assert found.required == {n for n, p in parameters.items() if p.default is inspect.Parameter.empty}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_our_stages_take_their_folder_and_no_defaults(method: str) -> None:
+    for name, node in pipeline.compose([f"method={method}"]).stages.items():
+        found = signature_of(node["_target_"])
+        assert found is not None and "out_dir" in found.required, name
+        assert found.names == found.required, f"{name}: defaults live in YAML"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if len(path.parts) > 1], ids=_name)
+def test_every_file_can_be_selected(path: Path) -> None:
+    if path.parts[0] == "hydra":
+        pytest.skip("selected together with a launcher")
+    pipeline.compose([_override(path)])
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("path", DELTAS, ids=_name)
+def test_every_experiment_plans_with_every_backbone(path: Path, backbone: str) -> None:
+    plan = pipeline.plan([_override(path), f"backbone={backbone}", RANDOM])
+    assert plan.final.name == plan.result
+    assert {"supervision", "initial_weights", "external_data", "seed"} <= plan.card.keys()
+
+
+@pytest.mark.parametrize("path", DELTAS, ids=_name)
+def test_experiments_are_short_and_change_something(path: Path) -> None:
+    assert len((CONF / path).read_text().splitlines()) <= 15
+    content = _read(path)
+    assert (CONF / path).read_text().startswith("# @package _global_")
+    assert content, "an empty delta says nothing"
+
+
+@pytest.mark.parametrize("path", DELTAS, ids=_name)
+def test_experiments_leave_data_and_backbone_to_the_command_line(path: Path) -> None:
+    content = _read(path)
+    chosen = {
+        str(group).removeprefix("override ").lstrip("/") for item in content.get("defaults", []) for group in item
+    }
+    if path.parts[1] == "pretrain":  # its product is the weights of one backbone, whose statistics it needs
+        chosen -= {"backbone"}
+    assert not chosen & {"data", "backbone"} and not content.keys() & {"data", "backbone"}
+
+
+def test_no_two_experiments_are_the_same() -> None:
+    plans = {path: pipeline.plan([_override(path), RANDOM]) for path in DELTAS}
+    assert len({plan.final.key for plan in plans.values()}) == len(plans)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_stages_of_a_method_stand_in_an_order_in_which_they_can_run(method: str) -> None:
+    planned = list(pipeline.plan([f"method={method}", RANDOM]).stages)
+    written = [name for name in pipeline.compose([f"method={method}"]).stages if name in planned]
+    assert written == planned
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_stage_of_a_method_can_be_the_result(method: str) -> None:
+    for name in pipeline.compose([f"method={method}"]).stages:
+        assert pipeline.plan([f"method={method}", RANDOM, f"result={name}"]).result == name
+
+
+def test_self_comes_first() -> None:
+    assert _read(Path("config.yaml"))["defaults"][0] == "_self_"
+
+
+def test_an_experiment_overrides_what_stands_above_it() -> None:
+    assert pipeline.plan(["experiment=points/diverse_crf", RANDOM]).result == "evaluation_crf"
+    assert pipeline.compose(["experiment=points/top"]).sampler._target_.endswith("TopK")
+
+
+def test_seeds_and_runtime() -> None:
+    def keys(*overrides: str) -> list[str]:
+        return [stage.key for stage in pipeline.plan([RANDOM, *overrides]).stages.values()]
+
+    assert keys() == keys("runtime.workers=7", "runtime.progress=false", "logger=tensorboard", "paths.root=elsewhere")
+    assert keys()[-1] != keys("seed=1")[-1]
+    assert keys()[-1] != keys("trainer.precision=64-true")[-1]
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS if method != "pretrain"])
+def test_methods_plan_on_a_folder_in_the_layout_of_voc(method: str, tmp_path: Path) -> None:
+    write_voc(tmp_path / "voc", aug="train_aug.txt")
+    overrides = [f"method={method}", "data=voc", RANDOM, f"paths.root={tmp_path / 'runs'}"]
+    before = pipeline.plan([*overrides, f"data.root={tmp_path / 'voc'}"]).final.key
+    (tmp_path / "voc").rename(tmp_path / "moved, and renamed")
+    moved = pipeline.plan([*overrides, f"data.root='{tmp_path / 'moved, and renamed'}'"])
+    assert moved.final.key == before
+    assert not any(name == "shapes" for name in moved.stages)

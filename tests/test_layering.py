@@ -1,0 +1,103 @@
+"""Which package may import which (the rules of the design), read from the source text of all of them."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "wsss_lightning"
+FILES = sorted(PACKAGE.rglob("*.py"))
+EVERYWHERE = {"errors", "lifetime"}
+ALLOWED = {
+    "ops": set(),
+    "metrics": {"ops"},
+    "nn": {"ops"},
+    "data": {"ops"},
+    "methods": {"nn", "ops", "metrics"},
+    "stages": {"methods", "nn", "data", "metrics", "ops"},
+    "pipeline": set(),
+    "tables": {"pipeline", "data"},
+    "cli": {"pipeline", "tables", "stages", "methods", "nn", "data", "metrics", "ops", "allocator"},
+    "allocator": set(),
+    "errors": set(),
+    "lifetime": set(),
+    "__init__": set(),
+}
+# Only certain modules of a package, where the whole of it is too much.
+ONLY = {("data", "ops"): {"resize"}, ("tables", "data"): {"masks"}}
+# Which of our packages may import a library.
+LIBRARIES = {
+    "hydra": {"pipeline", "cli"},
+    "omegaconf": {"pipeline", "cli"},
+    "torch": {"ops", "metrics", "nn", "data", "methods", "stages", "cli"},
+    "pytorch_lightning": {"data", "methods", "stages", "cli"},
+    "lightning": set(),
+    "wandb": set(),
+    "typer": {"cli"},
+}
+
+
+def _imports(source: str, *, module: tuple[str, ...]) -> set[str]:
+    """Dotted names of all that a module imports, wherever in it; relative imports are made absolute."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = module[: len(module) - node.level] if node.level else ()
+            names |= {".".join([*base, *filter(None, [node.module]), alias.name]) for alias in node.names}
+    return names
+
+
+def _of_file(path: Path) -> set[str]:
+    module = (PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts)
+    return _imports(path.read_text(encoding="utf-8"), module=module)
+
+
+def _package(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def _ours(path: Path) -> set[tuple[str, ...]]:
+    return {tuple(name.split(".")[1:]) for name in _of_file(path) if name.split(".")[0] == "wsss_lightning"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_imports_only_what_its_package_may(path: Path) -> None:
+    package = _package(path)
+    for imported in _ours(path):
+        other = imported[0]
+        assert other in {package} | EVERYWHERE | ALLOWED[package], f"{package} must not import {'.'.join(imported)}"
+        if (package, other) in ONLY:
+            assert imported[1] in ONLY[package, other], f"{package} must not import {'.'.join(imported)}"
+        if package == other == "methods":
+            method = path.relative_to(PACKAGE).parts[1]
+            assert imported[1] == method, f"{method} must not import another method: {'.'.join(imported)}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_imports_only_the_libraries_that_its_package_may(path: Path) -> None:
+    for name in _of_file(path):
+        allowed = LIBRARIES.get(name.split(".")[0])
+        assert allowed is None or _package(path) in allowed, f"{_package(path)} must not import {name}"
+
+
+def test_every_package_has_its_rule() -> None:
+    assert {_package(path) for path in FILES} <= ALLOWED.keys()
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "ops").rglob("*.py")), ids=lambda path: path.name)
+def test_the_maths_neither_reads_files_nor_draws_from_global_generators(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    banned = {"pathlib", "os", "random", "io", "json", "logging"} & {name.split(".")[0] for name in _of_file(path)}
+    assert not banned
+    for call in ("open(", "print(", "np.random.seed", "np.random.rand", "torch.manual_seed", "torch.rand"):
+        assert call not in text, f"{path.name} calls {call}"
+
+
+def test_the_reader_sees_what_hides_in_functions_behind_aliases_and_in_relative_form() -> None:
+    source = "def f():\n    import wandb as w\n    from ..b import c\n    from . import d\n    from x.y import z as v\n"
+    found = _imports(source, module=("top", "a", "module"))
+    assert found == {"wandb", "top.b.c", "top.a.d", "x.y.z"}

@@ -1,0 +1,73 @@
+"""Calling what a stage's node describes: in this process, or in a process group of its own."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+
+from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.memory import peak_memory, reset_peak_memory
+from wsss_lightning.pipeline.store import write_json
+
+Outcome = dict[str, Any]  # metrics, peak_memory_bytes, device
+
+
+def arguments(node: dict[str, Any]) -> dict[str, Any]:
+    """What of a node reaches the stage: `revision` only makes another key."""
+    return {name: value for name, value in node.items() if name != "revision"}
+
+
+def processes(node: dict[str, Any]) -> int:
+    """How many processes a stage runs in: one for every device that its trainer asks for."""
+    trainer = node.get("trainer") or {}
+    devices = trainer.get("devices", 1)
+    count = len(devices) if isinstance(devices, list) else devices
+    if trainer.get("num_nodes", 1) != 1 or not isinstance(count, int) or count < 1:
+        raise InputError(f"trainer.devices={devices}: give the number of devices of this one machine, 1 or more.")
+    return count
+
+
+def call(node: dict[str, Any]) -> Outcome:
+    """Call a stage in this process."""
+    reset_peak_memory()
+    try:
+        metrics = instantiate(node, _convert_="all") or {}
+    except InstantiationException as error:
+        # Hydra wraps what a constructor or a stage raises; the wrapped error says more.
+        raise error.__cause__ or error from None
+    numbers = {name: float(value) for name, value in metrics.items()}
+    return {"metrics": numbers, "peak_memory_bytes": peak_memory(), "device": _device()}
+
+
+def call_group(node: dict[str, Any], *, count: int, folder: Path, lock: int | None) -> Outcome:
+    """Call a stage in `count` processes, which end when this one does; the outcome is that of the first.
+
+    Lightning's own relaunch repeats the command line, which under `-m` is the whole sweep, in every child. The
+    launcher inherits the descriptor `lock`: as long as it lives, the key stays locked.
+    """
+    request, answer = folder / "request.json", folder / "answer.json"
+    answer.unlink(missing_ok=True)
+    write_json(request, {"node": node, "answer": str(answer)})
+    command = [sys.executable, "-m", "wsss_lightning.pipeline.launcher", str(os.getpid()), str(count), str(request)]
+    code = subprocess.run(command, pass_fds=() if lock is None else (lock,), check=False).returncode
+    outcome: Outcome = json.loads(answer.read_text()) if answer.is_file() else {}
+    if "error" in outcome:
+        raise InputError(outcome["error"])
+    if code != 0 or not outcome:
+        raise InputError(f"The {count} processes of {folder.name} ended with status {code}: see their output above.")
+    request.unlink()
+    answer.unlink()
+    return outcome
+
+
+def _device() -> str:
+    torch = sys.modules.get("torch")  # a stage that has not imported torch has used no accelerator
+    if torch is not None and torch.cuda.is_initialized():
+        return str(torch.cuda.get_device_name())
+    return f"CPU, {platform.machine()}"

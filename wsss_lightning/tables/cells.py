@@ -1,0 +1,85 @@
+"""Rows times seeds, planned: what a table needs and what of it has to run."""
+
+import logging
+import re
+from dataclasses import dataclass
+
+from wsss_lightning import pipeline
+from wsss_lightning.errors import InputError
+from wsss_lightning.tables.spec import Spec, SpecRow
+
+log = logging.getLogger(__name__)
+_INTEGERS = re.compile(r"-?\d+(,-?\d+)*")
+_RANGE = re.compile(r"range\((-?\d+(?:,-?\d+)?)\)")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row under one seed, planned."""
+
+    row: str
+    seed: int
+    overrides: list[str]
+    plan: pipeline.Plan
+
+
+def split_seeds(overrides: list[str]) -> tuple[list[str], list[int] | None]:
+    """Take `seed=0,1,2` or `seed=range(0,3)` (Hydra's sweep syntax) out of overrides; None: no seed is named."""
+    others = [override for override in overrides if not override.startswith("seed=")]
+    values = [override.removeprefix("seed=") for override in overrides if override.startswith("seed=")]
+    return others, _integers(values[-1].replace(" ", "")) if values else None
+
+
+def _integers(text: str) -> list[int]:
+    if match := _RANGE.fullmatch(text):
+        seeds = list(range(*(int(part) for part in match[1].split(","))))
+    else:
+        seeds = [int(part) for part in text.split(",")] if _INTEGERS.fullmatch(text) else []
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise InputError(f"seed={text}: give different integers, for example seed=0,1,2 or seed=range(0,3).")
+    return seeds
+
+
+def plan_cells(spec: Spec, overrides: list[str]) -> list[Cell]:
+    """Plan every row under every seed; what cannot be planned is an `InputError` before anything runs."""
+    others, seeds = split_seeds(overrides)
+    named = [[f"seed={seed}"] for seed in seeds] if seeds else [[]]
+    rows = [row for row in spec.rows if row.experiment is not None]
+    return [_plan_cell(row, [*others, *seed], spec.heading.name) for row in rows for seed in named]
+
+
+def _plan_cell(row: SpecRow, overrides: list[str], table: str) -> Cell:
+    overrides = [f"experiment={row.experiment}", *row.overrides, *overrides]
+    try:
+        planned = pipeline.plan(overrides)
+    except InputError as error:
+        raise InputError(f"{table}, row {row.name!r}: {error}") from error
+    return Cell(row=row.name, seed=planned.config["seed"], overrides=overrides, plan=planned)
+
+
+def needed(cells: list[Cell]) -> list[tuple[pipeline.PlannedStage, list[str]]]:
+    """Every stage once, in an order in which they can run, with the names of the rows that need it."""
+    stages = {stage.key: stage for cell in cells for stage in cell.plan.stages.values()}
+    users = {key: [cell.row for cell in cells if key in _keys(cell)] for key in stages}
+    return [(stage, list(dict.fromkeys(users[key]))) for key, stage in stages.items()]
+
+
+def _keys(cell: Cell) -> set[str]:
+    return {stage.key for stage in cell.plan.stages.values()}
+
+
+def run_missing(cells: list[Cell]) -> dict[str, str]:
+    """Run what is missing, row by row; returns a sentence for the key of every row that failed."""
+    failures: dict[str, str] = {}
+    for cell in cells:
+        final = cell.plan.final
+        if final.record() is None and final.key not in failures:
+            log.info("%s, seed %s", cell.row, cell.seed)
+            try:
+                pipeline.run(cell.plan)
+            except InputError as error:
+                failures[final.key] = str(error)
+            except Exception as error:  # whatever a stage raises, the other rows go on
+                log.exception("%s, seed %s failed", cell.row, cell.seed)
+                failures[final.key] = f"{type(error).__name__}: {error}"
+    return failures

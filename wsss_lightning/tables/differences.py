@@ -1,0 +1,60 @@
+"""A row minus the reference row, with its bootstrap interval where the per-image matrices are at hand."""
+
+import json
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsss_lightning.tables.bootstrap import paired_interval
+from wsss_lightning.tables.committed import Committed, pair_keys
+from wsss_lightning.tables.results import CHANGED, COMPUTED, Difference, Result, Row
+
+_BOOTSTRAPPED = "val/miou"  # what can be computed again from confusion matrices
+
+
+def difference(row: Row, reference: Row, *, metric: str, store: Path, committed: Committed) -> Difference | None:
+    """The difference over the seeds that both rows have; the committed one where both rows are committed results."""
+    keys = pair_keys(row, reference)
+    if keys in committed.differences and not any(_is_local(r) for r in [*row.measured, *reference.measured]):
+        return committed.differences[keys]
+    pairs = _pairs(row, reference)
+    if not pairs:
+        return None
+    value = fmean((ours.value or 0.0) - (theirs.value or 0.0) for ours, theirs in pairs)
+    plain = Difference(value, low=None, high=None, seeds=[ours.seed for ours, _ in pairs], images=None)
+    return _with_interval(plain, pairs, store) if metric == _BOOTSTRAPPED else plain
+
+
+def _pairs(row: Row, reference: Row) -> list[tuple[Result, Result]]:
+    others = {result.seed: result for result in reference.measured}
+    return [(result, others[result.seed]) for result in row.measured if result.seed in others]
+
+
+def _with_interval(plain: Difference, pairs: list[tuple[Result, Result]], store: Path) -> Difference:
+    sides = [[store / result.folder for result in side] for side in zip(*pairs, strict=True)]
+    if not all(_is_local(result) for pair in pairs for result in pair) or not _same_images([*sides[0], *sides[1]]):
+        return plain
+    ours, theirs = (_matrices(side) for side in sides)
+    if ours.shape != theirs.shape:
+        return plain
+    low, high = paired_interval(ours, theirs)
+    return Difference(plain.value, low, high, plain.seeds, images=ours.shape[1])
+
+
+def _is_local(result: Result) -> bool:
+    return result.status in {COMPUTED, CHANGED}
+
+
+def _same_images(folders: list[Path]) -> bool:
+    """Whether all results were evaluated on one list of images and kept a matrix of each."""
+    if not all((folder / name).is_file() for folder in folders for name in ("images.json", "confusion.npy")):
+        return False
+    lists = [json.loads((folder / "images.json").read_text()) for folder in folders]
+    return bool(lists[0]) and all(images == lists[0] for images in lists)
+
+
+def _matrices(folders: list[Path]) -> NDArray[np.int64]:
+    """(S, N, L, L), one seed after the other."""
+    return np.stack([np.load(folder / "confusion.npy", allow_pickle=False) for folder in folders])

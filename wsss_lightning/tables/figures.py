@@ -1,0 +1,153 @@
+"""Geometry of the report's charts: numbers in, positions out; the template draws them as SVG."""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsss_lightning.tables import wording
+from wsss_lightning.tables.results import Row, Table
+
+WIDTH, PLOT = 440, 380  # of a bar chart in user units; what lies beyond PLOT is room for numbers
+CURVE = (360, 190)  # of a curve chart
+_LABEL, _BAR, _GAP = 22, 14, 14
+_LEFT, _TOP, _RIGHT, _BOTTOM = 42, 10, 10, 26  # margins of a curve chart
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar: `kind` is `paper` or `ours`; `whisker` spans one standard deviation to either side."""
+
+    kind: str
+    top: float
+    width: float
+    text: str
+    whisker: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class BarGroup:
+    """The bars of one row below its name, whose baseline is `label`."""
+
+    name: str
+    label: float
+    bars: list[Bar]
+
+
+@dataclass(frozen=True)
+class BarChart:
+    """Grouped horizontal bars; `ticks` are positions and their labels, per cent."""
+
+    height: float
+    groups: list[BarGroup]
+    ticks: list[tuple[float, str]]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve: its rows, the number of its colour, and its points as SVG writes them."""
+
+    name: str
+    colour: int
+    points: str
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A training run: the rows that share it and its (step, value) points."""
+
+    rows: list[str]
+    points: list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class CurveChart:
+    """Curves of one logged quantity over the steps of one stage."""
+
+    title: str
+    lines: list[Line]
+    across: list[tuple[float, str]]
+    upward: list[tuple[float, str]]
+
+
+def bar_chart(table: Table) -> BarChart:
+    """The paper's number and ours for every row."""
+    shown = [_values(row, table.heading.metric) for row in table.rows]
+    ends = ticks(0.0, max((v + (d or 0.0) for values in shown for _, v, d in values), default=0.0) or 1.0)
+    scale = PLOT / ends[-1]
+    groups, top = [], 0.0
+    for row, values in zip(table.rows, shown, strict=True):
+        bars = [_bar(kind, v, d, top + _LABEL + i * _BAR, scale) for i, (kind, v, d) in enumerate(values)]
+        groups.append(BarGroup(row.name, top + _LABEL - 6, bars))
+        top += _LABEL + _BAR * len(values) + _GAP
+    return BarChart(height=top + 18, groups=groups, ticks=[(tick * scale, f"{tick:g}") for tick in ends])
+
+
+def _values(row: Row, metric: str) -> list[tuple[str, float, float | None]]:
+    """(kind, per cent, deviation) of the bars that a row has."""
+    paper = row.paper.get(metric)
+    ours = None if row.mean is None else 100 * row.mean
+    found = [("paper", paper, None), ("ours", ours, None if row.std is None else 100 * row.std)]
+    return [(kind, value, deviation) for kind, value, deviation in found if value is not None]
+
+
+def _bar(kind: str, value: float, deviation: float | None, top: float, scale: float) -> Bar:
+    text = f"{value:.1f}" if kind == "paper" else wording.percent(value / 100)
+    whisker = None if deviation is None else (max(value - deviation, 0) * scale, (value + deviation) * scale)
+    return Bar(kind, top, value * scale, text, whisker)
+
+
+def ticks(low: float, high: float, *, count: int = 5) -> list[float]:
+    """Round numbers that enclose [low, high], at most about `count` steps of 1, 2 or 5 times a power of ten apart."""
+    span = (high - low) or abs(high) or 1.0
+    power: float = 10.0 ** math.floor(math.log10(span / count))
+    step = next(power * factor for factor in (1, 2, 5, 10) if span / (power * factor) <= count)
+    first, last = math.floor(low / step), math.ceil(high / step - 1e-9)
+    return [round(index * step, 12) for index in range(first, max(last, first + 1) + 1)]
+
+
+def curve_charts(table: Table, store: Path) -> list[CurveChart]:
+    """What the training stages of each row's first seed logged more than once (`logs/**/metrics.csv`)."""
+    found: dict[tuple[str, str], dict[str, _Run]] = {}
+    for row in table.rows:
+        for stage in row.measured[0].stages if row.measured else []:
+            for name, points in read_curves(store / f"{stage.name}-{stage.key[:16]}").items():
+                runs = found.setdefault((stage.name, name), {})
+                runs.setdefault(stage.key, _Run([], points)).rows.append(row.name)
+    names = [row.name for row in table.rows]
+    return [_curve_chart(f"{stage}: {name}", list(runs.values()), names) for (stage, name), runs in found.items()]
+
+
+def _curve_chart(title: str, runs: list[_Run], names: list[str]) -> CurveChart:
+    steps, values = zip(*[point for run in runs for point in run.points], strict=True)
+    across, upward = ticks(min(steps), max(steps)), ticks(min(values), max(values))
+    x = [_LEFT, CURVE[0] - _RIGHT]
+    y = [CURVE[1] - _BOTTOM, _TOP]
+    lines = []
+    for run in runs:
+        placed = [f"{_place(step, across, x):.1f},{_place(value, upward, y):.1f}" for step, value in run.points]
+        shared = len(runs) == 1 and len(run.rows) > 1
+        lines.append(Line("all rows" if shared else ", ".join(run.rows), names.index(run.rows[0]), " ".join(placed)))
+    return CurveChart(
+        title=title,
+        lines=lines,
+        across=[(_place(tick, across, x), f"{tick:g}") for tick in across],
+        upward=[(_place(tick, upward, y), f"{tick:g}") for tick in upward],
+    )
+
+
+def _place(value: float, scale: Sequence[float], ends: Sequence[float]) -> float:
+    return ends[0] + (value - scale[0]) / (scale[-1] - scale[0]) * (ends[1] - ends[0])
+
+
+def read_curves(folder: Path) -> dict[str, list[tuple[float, float]]]:
+    """(step, value) of every quantity that a stage's csv logger wrote at two or more steps."""
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for path in sorted(folder.glob("logs/**/metrics.csv")):
+        with path.open(newline="") as stream:
+            for line in csv.DictReader(stream):
+                for name in line.keys() - {"step", "epoch"}:
+                    if line[name] and line.get("step"):
+                        curves.setdefault(name, []).append((float(line["step"]), float(line[name])))
+    return {name: sorted(points) for name, points in sorted(curves.items()) if len(points) > 1}

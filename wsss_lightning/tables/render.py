@@ -1,0 +1,113 @@
+"""A collected table on the terminal and as markdown."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+
+from wsss_lightning.pipeline import PlannedStage
+from wsss_lightning.tables import wording
+from wsss_lightning.tables.results import CHANGED, COMMITTED, FAILED, MISSING, Row, Table, short_commit
+
+_NUMBERS, _UNBROKEN = {"paper", "ours"}, {"row", "paper", "ours"}
+_STYLES = {FAILED: "bold red", MISSING: "red", CHANGED: "yellow", COMMITTED: "cyan"}
+
+
+def show(table: Table, console: Console) -> None:
+    """Print a table with its footnotes and its supervision card."""
+    title = Text(f"{table.heading.name}: {table.heading.title}\n{wording.caption(table)}")
+    grid = Grid(title=title, title_justify="left")
+    for name in wording.columns():
+        justify: Literal["left", "right"] = "right" if name in _NUMBERS else "left"
+        width = len("committed") if name == "status" else None
+        grid.add_column(Text(name), justify=justify, no_wrap=name in _UNBROKEN, min_width=width)
+    for row, line in zip(table.rows, wording.lines(table), strict=True):
+        status = Text(line.status, style=_style(row))
+        grid.add_row(Text(line.name), line.paper, Text(line.ours), Text(line.difference), status)
+    console.print(grid)
+    notes = [f"Paper: {table.heading.source}.", wording.setting(table), *wording.footnotes(table)]
+    for note in notes:
+        console.print(Text(note))
+    if any(result.status == MISSING for row in table.rows for result in row.results):
+        console.print(Text("Missing rows: add --run to compute them."))
+    _show_card(table, console)
+
+
+def _style(row: Row) -> str:
+    worst = [style for status, style in _STYLES.items() if any(r.status == status for r in row.results)]
+    return worst[0] if worst else ""
+
+
+def _show_card(table: Table, console: Console) -> None:
+    entries = wording.card(table)
+    if entries:
+        grid = Grid(title="Supervision card", title_justify="left", show_header=False)
+        for name, value in entries:
+            grid.add_row(Text(name), Text(value))
+        console.print(grid)
+
+
+def show_stages(stages: Sequence[tuple[PlannedStage, Sequence[str]]], console: Console) -> None:
+    """Print which stages are cached and which would run, each once, with the rows that need it."""
+    every = {name for _, rows in stages for name in rows}
+    grid = Grid("stage", "key", "status", "rows")
+    for stage, rows in stages:
+        users = "all" if set(rows) == every else "; ".join(rows)
+        grid.add_row(stage.name, stage.key[:8], Text(stage.status()), Text(users))
+    console.print(grid)
+
+
+def markdown(table: Table) -> str:
+    """A table as markdown, with footnotes, card, classes and what made it."""
+    heading = table.heading
+    lines = [[line.name, line.paper, line.ours, line.difference, line.status] for line in wording.lines(table)]
+    parts = [
+        f"# {heading.name}: {heading.title}",
+        f"{wording.caption(table)}. Paper: {heading.source}. {wording.setting(table)}",
+        _grid(wording.columns(), lines),
+        "\n".join(f"- {note}" for note in wording.footnotes(table)),
+        *_section("Supervision card", _grid(["", ""], [list(entry) for entry in wording.card(table)])),
+        *_section("IoU per class", _classes(table)),
+        *_section("Runs", _runs(table)),
+        f"Collected on {table.collected[:10]} by `{table.command}`; written by the collector, never by hand.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(title: str, grid: str) -> list[str]:
+    return [f"## {title}", grid] if grid else []
+
+
+def _classes(table: Table) -> str:
+    rows = [row for row in table.rows if row.measured]
+    classes = [row.class_iou() for row in rows]
+    names = list(dict.fromkeys(name for values in classes for name in values))
+    lines = [[name, *(wording.percent(values.get(name)) for values in classes)] for name in names]
+    return _grid(["class", *(row.name for row in rows)], lines)
+
+
+def _runs(table: Table) -> str:
+    found = [(row, result) for row in table.rows for result in row.measured]
+    lines = [
+        [
+            row.name,
+            str(result.seed),
+            wording.percent(result.value),
+            f"`{result.key[:16]}`",
+            wording.duration(result.wall_seconds),
+            f"{result.device}, {result.cores} cores",
+            short_commit(result.commit),
+            (result.date or "-")[:10],
+        ]
+        for row, result in found
+    ]
+    return _grid(["row", "seed", "ours", "key", "wall time", "device", "commit", "date"], lines)
+
+
+def _grid(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    if not lines:
+        return ""
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)

@@ -1,0 +1,208 @@
+"""What every rendering of a table says, as text: numbers times 100, marks, and what they mean."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from wsss_lightning.tables.bootstrap import LEVEL, RESAMPLES
+from wsss_lightning.tables.results import CHANGED, COMMITTED, COMPUTED, FAILED, MISSING, Row, Table
+
+_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_ORDER = (COMPUTED, CHANGED, COMMITTED, MISSING, FAILED)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a rendered table."""
+
+    name: str
+    paper: str
+    ours: str
+    difference: str
+    status: str
+
+
+def percent(fraction: float | None, *, signed: bool = False) -> str:
+    """A fraction times 100 with one decimal; `-` where there is none."""
+    if fraction is None:
+        return "-"
+    value = round(100 * fraction, 1) + 0.0  # no "-0.0"
+    return f"{value:+.1f}" if signed else f"{value:.1f}"
+
+
+def metric(name: str) -> str:
+    """A metric's name in prose: `val/miou` is val mIoU."""
+    return name.replace("/", " ").replace("miou", "mIoU").replace("iou ", "IoU ").replace("_", " ")
+
+
+def columns() -> list[str]:
+    """The heads of a rendered table's columns."""
+    return ["row", "paper", "ours", f"difference [{100 * LEVEL:.0f} %]", "status"]
+
+
+def caption(table: Table) -> str:
+    """What the numbers are."""
+    return f"{metric(table.heading.metric)}, per cent: the paper's numbers and ours"
+
+
+def lines(table: Table) -> list[Line]:
+    """The rows as text."""
+    marks = {row.name: mark for row, mark in _row_marks(table)}
+    return [
+        Line(
+            name=f"{row.name}{marks.get(row.name, '')}",
+            paper=paper(table, row),
+            ours=ours(table, row),
+            difference=difference(table, row),
+            status=status(row),
+        )
+        for row in table.rows
+    ]
+
+
+def paper(table: Table, row: Row) -> str:
+    """The paper's number as printed, per cent."""
+    value = row.paper.get(table.heading.metric)
+    return "-" if value is None else f"{value:.1f}"
+
+
+def ours(table: Table, row: Row) -> str:
+    """Mean, deviation over seeds and their number; the dagger refers to the notes on all our numbers."""
+    if row.mean is None:
+        return _without_number(row)
+    planned, count = len(row.results), len(row.measured)
+    mark = "†" if table.notes else ""
+    deviation = "" if row.std is None else f" ± {percent(row.std)}"
+    seeds = "" if planned == 1 else f" (n = {count}{'' if count == planned else f' of {planned}'})"
+    return f"{percent(row.mean)}{deviation}{seeds}{mark}"
+
+
+def _without_number(row: Row) -> str:
+    statuses = {result.status for result in row.results}
+    if not statuses:
+        return "-"
+    return next((status for status in (FAILED, MISSING) if status in statuses), "nan")
+
+
+def difference(table: Table, row: Row) -> str:
+    """The difference to the reference row and its interval."""
+    if row.name == table.heading.reference:
+        return "reference"
+    if row.difference is None:
+        return "-"
+    found = row.difference
+    interval = "no interval"
+    if found.low is not None and found.high is not None:
+        interval = f"[{percent(found.low, signed=True)}, {percent(found.high, signed=True)}]"
+    return f"{percent(found.value, signed=True)} {interval}"
+
+
+def status(row: Row) -> str:
+    """Where the row's numbers come from, worst last."""
+    if not row.results:
+        return "paper only"
+    counts = Counter(result.status for result in row.results)
+    return "; ".join(_status(row, name, counts[name]) for name in _ORDER if name in counts)
+
+
+def _status(row: Row, name: str, count: int) -> str:
+    details = list(dict.fromkeys(r.detail for r in row.results if r.status == name and r.detail))
+    several = "" if len(row.results) == 1 else f"{count} "
+    return f"{several}{name}" + (f" ({'; '.join(details)})" if details and name in {COMMITTED, MISSING} else "")
+
+
+def setting(table: Table) -> str:
+    """On what our numbers are, and whether they may be held against the paper's."""
+    others = ("data=", "backbone=", "seed=", "paths.", "runtime.", "logger", "data.root=")
+    changed = [override for override in table.overrides if not override.startswith(others)]
+    place = f"Ours are on data={table.data}, backbone={table.backbone}{''.join(f', {item}' for item in changed)}"
+    if not table.heading.setting:
+        return f"{place}."
+    if table.comparable:
+        allowed = ", as far as these overrides allow" if changed else ""
+        return f"{place}; the paper's on {table.heading.setting}: the two columns may be compared{allowed}."
+    return f"{place}; the paper's on {table.heading.setting}: the two columns are NOT comparable."
+
+
+def footnotes(table: Table) -> list[str]:
+    """Notes on our numbers, on rows and on the table, and what the interval covers."""
+    notes = [f"† {note}" for note in table.notes]
+    rows = [f"{mark} {row.footnote}" for row, mark in _row_marks(table)]
+    chosen = [f"Chosen on: {value}." for name, value in card(table) if name == "chosen on"]
+    found = [*_intervals(table), *_changes(table), *_failures(table)]
+    return [*notes, *rows, *table.heading.footnotes, table.heading.scale, *chosen, *found]
+
+
+def _intervals(table: Table) -> list[str]:
+    """One sentence for all rows whose intervals cover the same seeds and images."""
+    groups: dict[tuple[str, int], list[str]] = {}
+    for row in table.rows:
+        if row.difference is not None and row.difference.images is not None:
+            seeds = ", ".join(map(str, row.difference.seeds))
+            groups.setdefault((seeds, row.difference.images), []).append(row.name)
+    whose = {key: "" if len(groups) == 1 else f" of {' and '.join(rows)}" for key, rows in groups.items()}
+    return [_interval(table.heading.reference or "", whose[key], *key) for key in groups]
+
+
+def _interval(reference: str, whose: str, seeds: str, images: int) -> str:
+    mean = f"the mean over seeds {seeds}" if "," in seeds else f"seed {seeds}"
+    spread = "the spread between seeds stands in the ± alone" if "," in seeds else "another seed is not covered"
+    return (
+        f"Brackets{whose}: {100 * LEVEL:.0f} % paired bootstrap interval of the difference to {reference} for {mean}, "
+        f"over the choice of the {images} val images ({RESAMPLES:,} resamples, the same draw for both rows and all "
+        f"seeds); {spread}."
+    )
+
+
+def _changes(table: Table) -> list[str]:
+    details = [result.detail for row in table.rows for result in row.results if result.status == CHANGED]
+    files = sorted({file for detail in details for file in detail.split(", ")})
+    return [f"Code changed since these runs: {', '.join(files)}."] if files else []
+
+
+def _failures(table: Table) -> list[str]:
+    failed = [(row.name, result) for row in table.rows for result in row.results if result.status == FAILED]
+    return [f"{name}, seed {result.seed}, failed: {result.detail}" for name, result in failed if result.detail]
+
+
+def _row_marks(table: Table) -> list[tuple[Row, str]]:
+    marked = [row for row in table.rows if row.footnote]
+    return [(row, str(number).translate(_SUPERSCRIPT)) for number, row in enumerate(marked, start=1)]
+
+
+def card(table: Table) -> list[tuple[str, str]]:
+    """The supervision card: what all rows share once, and what differs with the rows that it holds for."""
+    cards = [(row.name, result.card) for row in table.rows for result in row.measured]
+    names = list(dict.fromkeys(name for _, content in cards for name in content))
+    return [(name.replace("_", " "), _entry(name, cards)) for name in names]
+
+
+def _entry(name: str, cards: list[tuple[str, dict[str, Any]]]) -> str:
+    values: dict[str, dict[str, None]] = {}
+    for row, content in cards:
+        values.setdefault(plain(content[name]) if name in content else "not stated", {})[row] = None
+    if len(values) == 1 or name == "seed":
+        return ", ".join(values)
+    return "; ".join(f"{value} ({', '.join(rows)})" for value, rows in values.items())
+
+
+def plain(value: Any) -> str:
+    """A card's value in words; of a nested call its name and arguments."""
+    if isinstance(value, dict):
+        call = str(value.get("_target_", "")).rpartition(".")[2]
+        arguments = ", ".join(f"{name} {plain(item)}" for name, item in value.items() if not str(name).startswith("_"))
+        return f"{call}: {arguments}" if call else arguments
+    if isinstance(value, list):
+        return ", ".join(plain(item) for item in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
+
+
+def duration(seconds: float | None) -> str:
+    """Wall time for reading: seconds below two minutes, minutes below two hours, else hours."""
+    if seconds is None:
+        return "-"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
