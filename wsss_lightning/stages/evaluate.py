@@ -49,7 +49,7 @@ def evaluate(
         if extra_panels is not None:
             shutil.copytree(Path(extra_panels) / image_id, folder / "panels" / image_id, dirs_exist_ok=True)
     metrics = summary(matrices.sum(dim=0), data.class_names)
-    write_json(folder / "classes.json", {"names": ["background", *data.class_names], **_per_class(matrices.sum(dim=0))})
+    write_json(folder / "classes.json", _classes(data, matrices.sum(dim=0)))
     with finished(loggers):
         log_stage(loggers, folder)
         log_scalars(loggers, metrics)
@@ -93,9 +93,14 @@ def _panel(record: Record, data: SegmentationDataModule, masks: Path) -> dict[st
     return {"image": read_image(record.image), "truth": colorize(truth), "prediction": colorize(prediction)}
 
 
-def _per_class(confusion: Tensor) -> dict[str, list[Any]]:
-    values = [None if np.isnan(value) else value for value in iou(confusion).tolist()]
-    return {"iou": values, "pixels": confusion.sum(dim=1).tolist()}
+def _classes(data: SegmentationDataModule, confusion: Tensor) -> dict[str, list[Any]]:
+    """Per label its name, the data set's own index, its IoU (null where it is absent) and its pixels."""
+    return {
+        "names": ["background", *data.class_names],
+        "indices": [0, *data.labels.indices.tolist()],
+        "iou": [None if np.isnan(value) else value for value in iou(confusion).tolist()],
+        "pixels": confusion.sum(dim=1).tolist(),
+    }
 
 
 def _rows(metrics: Mapping[str, float]) -> list[tuple[str, float]]:

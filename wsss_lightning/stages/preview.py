@@ -22,6 +22,7 @@ from wsss_lightning.stages.io import write_picture
 from wsss_lightning.stages.sample import Convention, image_seed
 
 Picture = NDArray[np.uint8]
+_PANEL = 384  # pixels; about what a report shows
 
 
 def preview(
@@ -77,13 +78,17 @@ def draw_scores(image: Picture, scores: Tensor) -> Picture:
 
 
 def draw_points(image: Picture, locations: NDArray[np.int64], colours: Picture, *, grid: tuple[int, int]) -> Picture:
-    """A disc of its label's colour (P, 3) with a light rim at every grid location (P,), on the image (H, W, 3)."""
-    canvas = (0.7 * image).round().astype(np.uint8)
-    height, width = image.shape[:2]
-    radius = max(min(height, width) // 60, 2)
+    """A disc of its label's colour (P, 3) with a light rim at every grid location (P,), on the image (H, W, 3).
+
+    Small images are enlarged by a whole factor first, so that neighbouring points can be told apart.
+    """
+    factor = max(_PANEL // max(image.shape[:2]), 1)
+    canvas = (0.7 * image.repeat(factor, axis=0).repeat(factor, axis=1)).round().astype(np.uint8)
+    height, width = canvas.shape[:2]
+    radius = max(min(height, width) // 80, 2)
     for location, colour in zip(locations.tolist(), colours.tolist(), strict=True):
         row, column = divmod(location, grid[1])
         centre = (int((column + 0.5) * width / grid[1]), int((row + 0.5) * height / grid[0]))
-        cv2.circle(canvas, centre, radius + 1, (255, 255, 255), thickness=-1)
-        cv2.circle(canvas, centre, radius, tuple(colour), thickness=-1)
+        cv2.circle(canvas, centre, radius + 1, (255, 255, 255), thickness=-1, lineType=cv2.LINE_AA)
+        cv2.circle(canvas, centre, radius, tuple(colour), thickness=-1, lineType=cv2.LINE_AA)
     return canvas
