@@ -23,7 +23,8 @@ def bring_down(maps: Sequence[Tensor], grid: Size) -> list[Tensor]:
 
 def assemble(maps: Sequence[Tensor], grid: Size) -> Tensor:
     """The hypercolumns themselves: maps (N, D_l, h_l, w_l) -> (N, D, *grid)."""
-    return torch.cat([resize_maps(m, grid) for m in maps], dim=1)
+    # Channels last: on a CPU, resizing many channels is ten times faster in this layout.
+    return torch.cat([resize_maps(m.contiguous(memory_format=torch.channels_last), grid) for m in maps], dim=1)
 
 
 def hypercolumns_at(maps: Sequence[Tensor], locations: Tensor, grid: Size) -> Tensor:
@@ -78,7 +79,7 @@ def linear_on_maps(maps: Sequence[Tensor], weight: Tensor, bias: Tensor, grid: S
     start = 0
     for m in maps:
         size = (m.shape[-2], m.shape[-1])
-        # Channels last: on a CPU, resizing many channels is ten times faster in this layout.
+        # The product comes out channels last, in which resizing is fast.
         part = F.linear(m.permute(0, 2, 3, 1), weight[:, start : start + m.shape[1]]).permute(0, 3, 1, 2)
         sums[size] = sums[size] + part if size in sums else part
         start += m.shape[1]
