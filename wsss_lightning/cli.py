@@ -33,15 +33,18 @@ Overrides = Annotated[list[str] | None, typer.Argument(help="Hydra overrides, fo
 
 def main() -> None:
     """Entry point: an `InputError` becomes one sentence and exit status 1."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
-    for noisy in ("pytorch_lightning", "lightning", "lightning_fabric", "albumentations"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
-    keep_freed_memory()
+    _prepare_process()
     try:
         app()
     except InputError as error:
         print(f"wsss: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def _prepare_process() -> None:
+    """Messages on standard error and a fast allocator; a launcher's worker processes need both, too."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
+    keep_freed_memory()
 
 
 @app.command(context_settings=_HYDRA)
@@ -66,6 +69,7 @@ def run_job(config: "DictConfig") -> float:
     from hydra.types import RunMode
     from omegaconf import open_dict
 
+    _prepare_process()
     settings = HydraConfig.get()
     sweep = settings.mode == RunMode.MULTIRUN
     with open_dict(config):
