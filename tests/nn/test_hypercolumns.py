@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from wsss_lightning.nn.hypercolumns import Standardisation, assemble, bring_down, hypercolumns_at, linear_on_maps
+from wsss_lightning.nn.hypercolumns import Standardisation, assemble, compact, hypercolumns_at, linear_on_maps
 
 GRID = (8, 12)
 
@@ -36,9 +36,15 @@ def test_linear_functions_commute_with_resizing(maps: list[Tensor]) -> None:
 
 def test_only_maps_finer_than_the_grid_are_brought_down(maps: list[Tensor]) -> None:
     fine = torch.arange(4.0 * 16 * 24).reshape(1, 4, 16, 24)
-    down = bring_down([fine, maps[3]], GRID)
-    assert down[1] is maps[3]
+    down = compact([fine, maps[3]], GRID)
+    torch.testing.assert_close(down[1], maps[3])
     torch.testing.assert_close(down[0], F.avg_pool2d(fine, 2))
+
+
+def test_joining_layers_of_one_size_keeps_the_hypercolumns(maps: list[Tensor]) -> None:
+    joined = compact(maps, GRID)
+    assert [m.shape[1] for m in joined] == [7, 5, 2, 2]
+    torch.testing.assert_close(assemble(joined, GRID), assemble(maps, GRID))
 
 
 def statistics(maps: list[Tensor]) -> tuple[Tensor, Tensor]:

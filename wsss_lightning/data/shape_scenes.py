@@ -141,11 +141,11 @@ def _drop_clutter(rng: np.random.Generator, canvas: Bytes) -> None:
 
 
 def _random_layout(rng: np.random.Generator, size: int, classes: tuple[int, ...]) -> list[Figure]:
-    """Figures from back to front: up to two distractors in random places among the objects."""
+    """Figures from back to front: in half of the scenes a distractor, in a random place among the objects."""
     share = int(rng.integers(8, 26 + 8 * len(classes)))  # of the image, in percent, over all objects
     kinds = [KINDS[number - 1] for number in classes]
     figures = [_random_object(rng, size, kind, share=share // len(classes)) for kind in kinds]
-    for _ in range(rng.integers(3)):
+    for _ in range(rng.integers(2)):
         body = Kind(_choose(rng, OUTLINES), None)
         figures.insert(
             int(rng.integers(len(figures) + 1)), _random_object(rng, size, body, share=int(rng.integers(4, 13)))

@@ -6,6 +6,7 @@ map at its own resolution and resized afterwards. Maps finer than the grid are f
 """
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import torch
 from torch import Tensor, nn
@@ -16,15 +17,18 @@ from wsss_lightning.ops.resize import resize_maps
 Size = tuple[int, int]
 
 
-def bring_down(maps: Sequence[Tensor], grid: Size) -> list[Tensor]:
-    """Maps finer than `grid` averaged down to it, coarser ones unchanged."""
-    return [resize_maps(m, grid) if m.shape[-2] > grid[0] or m.shape[-1] > grid[1] else m for m in maps]
+def compact(maps: Sequence[Tensor], grid: Size) -> list[Tensor]:
+    """Maps finer than `grid` averaged down to it, and neighbouring layers of one size joined.
+
+    The order of features stays, and one product per size is several times faster than one per layer.
+    """
+    down = [resize_maps(m, grid) if m.shape[-2] > grid[0] or m.shape[-1] > grid[1] else m for m in maps]
+    return [torch.cat(list(same), dim=1) for _, same in groupby(down, key=lambda m: m.shape[-2:])]
 
 
 def assemble(maps: Sequence[Tensor], grid: Size) -> Tensor:
     """The hypercolumns themselves: maps (N, D_l, h_l, w_l) -> (N, D, *grid)."""
-    # Channels last: on a CPU, resizing many channels is ten times faster in this layout.
-    return torch.cat([resize_maps(m.contiguous(memory_format=torch.channels_last), grid) for m in maps], dim=1)
+    return torch.cat([resize_maps(m, grid) for m in maps], dim=1)
 
 
 def hypercolumns_at(maps: Sequence[Tensor], locations: Tensor, grid: Size) -> Tensor:
@@ -75,13 +79,10 @@ class Standardisation(nn.Module):
 
 def linear_on_maps(maps: Sequence[Tensor], weight: Tensor, bias: Tensor, grid: Size) -> Tensor:
     """`weight` (O, D) applied to every hypercolumn: (N, O, *grid), layer by layer at each layer's own resolution."""
-    sums: dict[Size, Tensor] = {}
-    start = 0
+    total, start = bias[:, None, None], 0
     for m in maps:
-        size = (m.shape[-2], m.shape[-1])
         # The product comes out channels last, in which resizing is fast.
         part = F.linear(m.permute(0, 2, 3, 1), weight[:, start : start + m.shape[1]]).permute(0, 3, 1, 2)
-        sums[size] = sums[size] + part if size in sums else part
+        total = total + resize_maps(part, grid)
         start += m.shape[1]
-    total = torch.stack([resize_maps(part, grid) for part in sums.values()]).sum(dim=0)
-    return total + bias[:, None, None]
+    return total
