@@ -46,9 +46,10 @@ def test_ceiling_is_far_above_always_background(root: Path) -> None:
 
 
 def test_the_top_fifth_of_a_score_map_misses_most_of_the_object(root: Path) -> None:
-    planned = plan(root, "experiment=points/diverse")
+    # A third of the paper's epochs: the question is where a map is high, not how well it is calibrated.
+    planned = plan(root, "result=localizers", "backbone.points.localizer.epochs=[1,0]")
     localizers = planned.stages["localizers"].folder
-    pipeline.run(plan(root, "experiment=points/diverse", "result=localizers"))
+    pipeline.run(planned)
     covered = coverage(scenes(planned), FeatureStore(planned.stages["features"].folder), localizers)
     assert np.mean(covered) < 0.5, f"the top fifth covers {np.mean(covered):.3f} of the object on average"
 

@@ -19,7 +19,7 @@ from wsss_lightning.stages.loggers import finished, log_stage
 from wsss_lightning.stages.progress import TrainingProgress
 
 # Deterministic mode also fills every new tensor, a third of a small network's time; no layer here reads one unwritten.
-torch.utils.deterministic.fill_uninitialized_memory = False
+torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 _CHECKPOINT = "last.ckpt"
 MakeTrainer = Callable[..., pl.Trainer]
