@@ -60,7 +60,7 @@ def test_what_stands_around_the_numbers(complete: Table, form: Callable[[Table],
     assert "† reduced: 12 images" in text
     assert "¹ as in the text" in text
     assert "NOT comparable" in text
-    assert "Chosen on: held-out tags" in text
+    assert "Chosen on: localizer rate on held-out tags" in text
     assert _row(text, "seed")[1] == "0, 1"
     assert _row(text, "tags at inference")[1] == "no"
     assert "95 % paired bootstrap interval of the difference to Diverse for the mean over seeds 0, 1" in " ".join(
