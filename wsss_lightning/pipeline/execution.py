@@ -90,8 +90,8 @@ def rerun(path: Path, *, out_dir: Path | None = None) -> Metrics:
         raise InputError(f"{path} is no finished stage's {RECORD}: give the path of one.")
     folder = path.resolve().parent
     target = (out_dir or folder.with_name(f"{folder.name}-rerun")).resolve()
-    if target.is_dir() and any(target.iterdir()):
-        raise InputError(f"{target} is not empty: delete it, or give another --out-dir.")
+    if target.is_file() or (target.is_dir() and any(target.iterdir())):
+        raise InputError(f"{target} is in use: delete it, or give another --out-dir.")
     check_node(arguments(record["node"]), where=record["stage"])
     bindings = _found(record, store=folder.parent) | {OUT_DIR: str(target)}
     if changed := changed_sources(record):
