@@ -230,8 +230,9 @@ def test_rerun_elsewhere_and_after_a_move_of_the_store(make_plan: MakePlan, tmp_
 
 def test_rerun_overwrites_nothing(make_plan: MakePlan) -> None:
     planned = _finished(make_plan)
-    with pytest.raises(InputError, match="not empty"):
-        pipeline.rerun(planned.folder / "stage.json", out_dir=planned.folder)
+    for taken in (planned.folder, planned.folder / "stage.json"):
+        with pytest.raises(InputError, match="is in use: delete it"):
+            pipeline.rerun(planned.folder / "stage.json", out_dir=taken)
 
 
 def test_rerun_of_something_else(tmp_path: Path) -> None:
