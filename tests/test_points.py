@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from wsss_lightning import pipeline
 from wsss_lightning.cli import main
 from wsss_lightning.data.masks import read_mask
+from wsss_lightning.stages.fit_classifier import PointBank
+from wsss_lightning.stages.fit_localizers import read_state
+from wsss_lightning.stages.io import read_tensors
 
 SMALL = [
     "stages.shapes.train=32",
@@ -107,3 +111,54 @@ def test_random_weights_and_a_resnet_run_too(tmp_path: Path) -> None:
     ]
     metrics = pipeline.run(plan(tmp_path, *overrides, "backbone.points.localizer.hidden=8"))
     assert "val/iou/background" in metrics
+
+
+KNOWN, ADDED = "check_brick,ring_brick,ray_tent", "dot_egg,net_star"
+
+
+def test_a_class_is_added_without_touching_the_others(root: Path) -> None:
+    """Sec. 4.3: every stage of the known classes is cached, and the localizers are those of one joint training."""
+    pipeline.run(plan(root, "experiment=points/diverse", f"data.classes=[{KNOWN}]"))
+    grown = plan(root, "experiment=points/add_class", f"data.classes=[{KNOWN}]", f"points.added=[{ADDED}]")
+    to_run = [name for name, stage in grown.stages.items() if stage.status() != "cached"]
+    assert to_run and all(name.startswith(("added_", "all_", "grown_")) for name in to_run)
+    metrics = pipeline.run(grown)
+    assert {"val/miou/known", "val/miou/added"} <= metrics.keys()
+    joint = plan(root, "result=localizers", f"data.classes=[{KNOWN},{ADDED}]")
+    pipeline.run(joint)
+    together, apart = (read_state(p.stages[s].folder) for p, s in ((joint, "localizers"), (grown, "all_localizers")))
+    assert together[1] == apart[1] and together[0].keys() == apart[0].keys()
+    assert all(torch.equal(value, apart[0][name]) for name, value in together[0].items())
+
+
+def test_images_that_show_an_added_class_are_sampled_again_and_replace_the_old_points(root: Path) -> None:
+    grown = plan(root, "experiment=points/add_class", f"data.classes=[{KNOWN}]", f"points.added=[{ADDED}]")
+    pipeline.run(grown)
+    again, known = (grown.stages[name].folder for name in ("added_points", "points"))
+    replaced = {path.name for path in again.glob("*.safetensors")}
+    assert replaced and {path.name for path in known.glob("*.safetensors")} - replaced
+    bank = PointBank.read([known, again], global_features=False)
+    assert {4, 5} <= set(bank.labels.tolist()) <= set(range(6))
+    stored = [read_tensors(again / name)["labels"] for name in sorted(replaced)]
+    assert sum(map(len, stored)) < len(bank.labels)
+    assert not {4, 5} & set(PointBank.read([known], global_features=False).labels.tolist())
+
+
+def test_score_maps_can_be_the_segmentation(root: Path) -> None:
+    """With a threshold above every score all is background, which is the floor of every table."""
+    everything = pipeline.run(plan(root, "experiment=points/direct", "points.threshold=0"))
+    nothing = pipeline.run(plan(root, "experiment=points/direct", "points.threshold=1e6"))
+    floor = pipeline.run(plan(root, "experiment=points/floor"))
+    assert nothing == pytest.approx(floor, nan_ok=True)
+    assert everything["val/iou/background"] == 0
+
+
+def test_points_are_judged_by_the_masks_of_the_training_images(root: Path) -> None:
+    judged = pipeline.run(plan(root, "experiment=points/diverse", "result=judged"))
+    assert 0 <= judged["train/points/right"] <= 1
+    places = [judged[f"train/points/on_{name}"] for name in ("body", "part", "thin")]
+    assert sum(places) == pytest.approx(1)
+    truth = pipeline.run(
+        plan(root, "experiment=points/ceiling", "result=judged", "stages.judged.points=${artifact:truth}")
+    )
+    assert truth["train/points/right"] == 1

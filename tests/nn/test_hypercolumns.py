@@ -28,6 +28,18 @@ def test_some_locations_equal_rows_of_the_large_tensor(maps: list[Tensor]) -> No
     torch.testing.assert_close(hypercolumns_at(maps, locations, GRID), everywhere[locations])
 
 
+def test_locations_of_half_precision_maps_are_read_as_float32(maps: list[Tensor]) -> None:
+    half, locations = [m.half() for m in maps], torch.arange(96)
+    rows = hypercolumns_at(half, locations, GRID)
+    assert rows.dtype == torch.float32
+    torch.testing.assert_close(rows, assemble([m.float() for m in half], GRID)[0].flatten(1).T)
+
+
+def test_a_gradient_passes_through_some_locations(maps: list[Tensor]) -> None:
+    leaves = [m[:, :1].clone().requires_grad_() for m in maps]
+    assert torch.autograd.gradcheck(lambda *m: hypercolumns_at(m, torch.tensor([0, 40, 95]), GRID), leaves)
+
+
 def test_linear_functions_commute_with_resizing(maps: list[Tensor]) -> None:
     weight, bias = torch.randn(7, 16, dtype=torch.float64), torch.randn(7, dtype=torch.float64)
     textbook = F.conv2d(assemble(maps, GRID), weight[:, :, None, None], bias)
@@ -68,11 +80,3 @@ def test_standardising_a_layer_before_or_after_resizing_is_the_same(maps: list[T
 def test_disabled_standardisation_hands_raw_features_on(maps: list[Tensor]) -> None:
     raw = assemble(maps, GRID)[0].flatten(1).T.float()
     torch.testing.assert_close(Standardisation(*statistics(maps), enabled=False)(raw), raw)
-
-
-def test_unit_columns_have_unit_length_and_a_dead_unit_stays_zero(maps: list[Tensor]) -> None:
-    maps[0][:, 1] = 0
-    columns = Standardisation(*statistics(maps)).unit_columns([m.float() for m in maps], GRID)
-    assert columns.shape == (96, 16)
-    torch.testing.assert_close(columns.norm(dim=1), torch.ones(96))
-    assert bool((columns[:, 1] == 0).all())

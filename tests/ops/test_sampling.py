@@ -4,13 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from wsss_lightning.ops.mil import global_softmax
 from wsss_lightning.ops.sampling import (
     background_points,
     background_points_by,
     diverse_points,
     diverse_points_by,
-    shift_scores,
     spatial_similarity,
     top_points,
 )
@@ -178,23 +176,6 @@ def test_spatial_similarity_by_hand() -> None:
 def test_spatial_diversity_jumps_to_the_opposite_corner() -> None:
     similarity = spatial_similarity(5, 7, sigma=3.0)
     assert diverse_points_by(torch.ones(35), similarity, 2).tolist() == [0, 34]
-
-
-def test_shifted_scores_start_at_zero_in_each_map_and_keep_their_differences() -> None:
-    scores = torch.tensor([[[-3.0, -1.0]], [[5.0, 2.0]]])
-    assert shift_scores(scores).tolist() == [[[0, 2]], [[3, 0]]]
-
-
-def test_a_shift_is_invisible_to_equation_2_but_not_to_equation_4() -> None:
-    scores, background = torch.tensor([[[-1.0, -1.5, -1.2]]]), torch.zeros(1, 1, 3)
-    minimum = scores.min()
-    torch.testing.assert_close(
-        global_softmax(shift_scores(scores), background - minimum), global_softmax(scores, background)
-    )
-    features = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    # Negative scores reward the twin of the first point; shifted ones pass to the other direction.
-    assert diverse_points(scores.flatten(), features, 2).tolist() == [0, 1]
-    assert diverse_points(shift_scores(scores).flatten(), features, 2).tolist() == [0, 2]
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,10 @@ def test_statistics_are_those_of_the_large_tensor(tmp_path: Path) -> None:
     torch.testing.assert_close(mean, rows.mean(dim=1))
     torch.testing.assert_close(std, rows.std(dim=1, correction=0))
     assert store.grid() == GRID
+    pooled = torch.cat([features(seed).pooled for seed in range(3)]).double()
+    mean, std = store.statistics(with_global=True)
+    torch.testing.assert_close(mean[5:], pooled.mean(dim=0))
+    torch.testing.assert_close(std[5:], pooled.std(dim=0, correction=0))
 
 
 def test_fine_maps_are_kept_at_the_grid_and_coarse_ones_as_they_are(tmp_path: Path) -> None:

@@ -35,15 +35,30 @@ def hypercolumns_at(maps: Sequence[Tensor], locations: Tensor, grid: Size) -> Te
     """Hypercolumns of some grid locations of one image.
 
     `maps`: (1, D_l, h_l, w_l), none finer than `grid`; `locations`: (P,) int64 flat indices of the grid -> (P, D),
-    equal to the rows of `assemble`.
+    equal to the rows of `assemble`. Half precision is read as float32.
     """
-    rows, columns = (locations // grid[1]).to(maps[0].dtype), (locations % grid[1]).to(maps[0].dtype)
-    # Centres of grid cells in [-1, 1]; with `border` this samples as interpolate(align_corners=False) does.
-    x = (2 * columns + 1) / grid[1] - 1
-    y = (2 * rows + 1) / grid[0] - 1
-    points = torch.stack([x, y], dim=-1)[None, None]
-    sampled = [F.grid_sample(m, points, padding_mode="border", align_corners=False) for m in maps]
-    return torch.cat([s[0, :, 0].T for s in sampled], dim=1)
+    return torch.cat([_bilinear_at(m[0], locations // grid[1], locations % grid[1], grid) for m in maps], dim=1)
+
+
+def _bilinear_at(feature_map: Tensor, rows: Tensor, columns: Tensor, grid: Size) -> Tensor:
+    """(D_l, h, w) resized to `grid` and read at P of its cells: (P, D_l)."""
+    top, bottom, down = _neighbours(rows, feature_map.shape[1], grid[0])
+    left, right, along = _neighbours(columns, feature_map.shape[2], grid[1])
+    corners = [_read(feature_map, r, c) for r in (top, bottom) for c in (left, right)]
+    along, down = along.to(corners[0].dtype), down.to(corners[0].dtype)
+    upper, lower = corners[0].lerp(corners[1], along), corners[2].lerp(corners[3], along)
+    return upper.lerp(lower, down).T
+
+
+def _neighbours(cells: Tensor, size: int, cells_in_grid: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The two rows of a map between which the centre of a grid cell lies, and how near it is to the second, 0..1."""
+    centre = ((cells.to(torch.float64) + 0.5) * size / cells_in_grid - 0.5).clamp(0, size - 1)
+    first = centre.long()
+    return first, (first + 1).clamp_max(size - 1), centre - first
+
+
+def _read(feature_map: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    return feature_map[:, rows, columns].to(torch.promote_types(feature_map.dtype, torch.float32))
 
 
 class Standardisation(nn.Module):
@@ -70,11 +85,6 @@ class Standardisation(nn.Module):
         """The same for one layer's map (N, D_l, h, w) whose first dimension is number `start` of D."""
         part = slice(start, start + feature_map.shape[1])
         return (feature_map - self.mean[part, None, None]) * self.scale[part, None, None]
-
-    def unit_columns(self, maps: Sequence[Tensor], grid: Size) -> Tensor:
-        """z of points sec. 4.1 for one image: standardised hypercolumns of unit length, (P, D)."""
-        rows = self(assemble(maps, grid)[0].flatten(1).T)
-        return F.normalize(rows, dim=1)
 
 
 def linear_on_maps(maps: Sequence[Tensor], weight: Tensor, bias: Tensor, grid: Size) -> Tensor:

@@ -19,20 +19,6 @@ from torch import Tensor
 Similarity = Callable[[int], Tensor]
 
 
-def shift_scores(scores: Tensor) -> Tensor:
-    """Scores minus the minimum of each map, (..., H, W) -> (..., H, W), so that eq. 4's product is a penalty.
-
-    Eq. 2 does not change when a constant is added to S and to S̄, so training leaves the zero of S arbitrary; eq. 4
-    multiplies by S all the same, and where S is negative its penalty for similarity becomes a reward.
-    """
-    return scores - scores.amin(dim=(-2, -1), keepdim=True)
-
-
-def raw_scores(scores: Tensor) -> Tensor:
-    """Scores as they come, the other convention for what S is in eq. 4; see `shift_scores`."""
-    return scores
-
-
 def top_points(scores: Tensor, k: int) -> Tensor:
     """The k locations with the highest scores S(., c) (sec. 3.2), (P,) -> (min(k, P),), best first.
 
@@ -50,7 +36,7 @@ def diverse_points(scores: Tensor, features: Tensor, k: int) -> Tensor:
         x_k = argmax_i S(i, c) [1 - max_{k' < k} z_i . z_{x_k'}]
 
     Args:
-        scores: S(., c), (P,); see `shift_scores` for why they should not be negative.
+        scores: S(., c), (P,); see `ops.scores` for why they should not be negative.
         features: z, (P, D) with rows of unit length (a zero row is accepted: it resembles nothing).
         k: number of points.
 

@@ -1,7 +1,7 @@
 """Stage: predictions against ground truth, one confusion matrix over the split."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ def evaluate(
     data: SegmentationDataModule,
     masks: str,
     extra_panels: str | None,
+    groups: Mapping[str, Sequence[str]],
     panels: int,
     loggers: Mapping[str, Logger],
     progress: bool,
@@ -35,7 +36,8 @@ def evaluate(
 
     Writes `confusion.npy` (N, L, L) int64, one matrix per image in the order of `images.json`, `classes.json`, and
     `panels/<image_id>/{image,truth,prediction}.png` of `panels` images, beside which the pictures of the same images
-    below `extra_panels` are copied. Fractions, not per cent.
+    below `extra_panels` are copied. Fractions, not per cent. `groups`: names of classes whose mean IoU, background
+    included, is reported by itself as `val/miou/<group>`.
     """
     records, folder = data.records("val"), Path(out_dir)
     seen = track(records, description="evaluation", total=len(records), enabled=progress)
@@ -49,6 +51,7 @@ def evaluate(
         if extra_panels is not None:
             shutil.copytree(Path(extra_panels) / image_id, folder / "panels" / image_id, dirs_exist_ok=True)
     metrics = summary(matrices.sum(dim=0), data.class_names)
+    metrics |= {f"val/miou/{name}": mean_over(metrics, classes) for name, classes in groups.items()}
     write_json(folder / "classes.json", _classes(data, matrices.sum(dim=0)))
     with finished(loggers):
         log_stage(loggers, folder)
@@ -67,6 +70,11 @@ def summary(confusion: Tensor, class_names: tuple[str, ...]) -> dict[str, float]
         "val/mean_accuracy": mean_accuracy(confusion),
     }
     return whole | {f"val/iou/{name}": value for name, value in per_class}
+
+
+def mean_over(metrics: Mapping[str, float], classes: Sequence[str]) -> float:
+    """Mean IoU of background and some classes of a `summary`, absent ones (nan) left out."""
+    return float(np.nanmean([metrics[f"val/iou/{name}"] for name in ("background", *classes)]))
 
 
 def panel_records(records: list[Record], count: int) -> list[Record]:

@@ -33,30 +33,44 @@ class FeatureStore:
 
     def read(self, split: str, image_id: str) -> Features:
         """One image's features (N = 1) as float32."""
+        seen = self.read_stored(split, image_id)
+        # Channels last: on a CPU, resizing and multiplying many channels is several times faster in this layout.
+        maps = [m.float().contiguous(memory_format=torch.channels_last) for m in seen.maps]
+        return Features(maps=maps, pooled=seen.pooled)
+
+    def read_stored(self, split: str, image_id: str) -> Features:
+        """One image's features (N = 1) in the precision in which they are stored."""
         tensors = read_tensors(self.path(split, image_id))
         names = sorted(name for name in tensors if name.startswith("map"))
-        # Channels last: on a CPU, resizing and multiplying many channels is several times faster in this layout.
-        maps = [tensors[name].float().contiguous(memory_format=torch.channels_last) for name in names]
-        return Features(maps=maps, pooled=tensors["pooled"])
+        return Features(maps=[tensors[name] for name in names], pooled=tensors["pooled"])
 
     def write_statistics(self, split: str, image_ids: list[str], grid: Size) -> None:
         """Mean and standard deviation (D,) of every feature over all locations of `split`, in float64."""
-        total = squares = torch.zeros(())
+        total, squares = torch.zeros(2, 1).double()
+        pooled = []
         for image_id in image_ids:
             tensors = read_tensors(self.path(split, image_id))
             total, squares = total + tensors["sum"], squares + tensors["squares"]
-        count = len(image_ids) * grid[0] * grid[1]
-        mean = total / count
-        std = (squares / count - mean.square()).clamp_min(0).sqrt()
-        tensors = {"mean": mean, "std": std, "grid": torch.tensor(grid)}
-        write_tensors(self.folder / "statistics.safetensors", tensors)
+            pooled.append(tensors["pooled"].double())
+        mean, std = _moments(total, squares, len(image_ids) * grid[0] * grid[1])
+        every = torch.cat(pooled)
+        global_mean, global_std = _moments(every.sum(dim=0), every.square().sum(dim=0), len(every))
+        found = {"mean": mean, "std": std, "global_mean": global_mean, "global_std": global_std}
+        write_tensors(self.folder / "statistics.safetensors", found | {"grid": torch.tensor(grid)})
 
-    def statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation (D,), float64."""
+    def statistics(self, *, with_global: bool = False) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation (D,), or (D + G,) with those of the global vector behind them, float64."""
         tensors = read_tensors(self.folder / "statistics.safetensors")
-        return tensors["mean"], tensors["std"]
+        if not with_global:
+            return tensors["mean"], tensors["std"]
+        return torch.cat([tensors["mean"], tensors["global_mean"]]), torch.cat([tensors["std"], tensors["global_std"]])
 
     def grid(self) -> Size:
         """Height and width of the grid."""
         height, width = read_tensors(self.folder / "statistics.safetensors")["grid"].tolist()
         return height, width
+
+
+def _moments(total: Tensor, squares: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    mean = total / count
+    return mean, (squares / count - mean.square()).clamp_min(0).sqrt()

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -156,6 +157,11 @@ def share(indices: Any, *, rank: int, world: int) -> Any:
     if len(indices) < world:
         raise InputError(f"A batch of {len(indices)} cannot be shared by {world} devices: set trainer.devices=1.")
     return indices[rank::world]
+
+
+def own_seed(seed: int, name: str) -> int:
+    """A seed of one image's or class's own: a function of (seed, name), whatever was drawn for others."""
+    return zlib.crc32(f"{seed}/{name}".encode())
 
 
 @contextmanager

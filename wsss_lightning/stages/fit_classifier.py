@@ -1,6 +1,6 @@
 """Stage: the point classifier (points sec. 3.3 and 4.1)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ def fit_classifier(
     out_dir: str,
     data: SegmentationDataModule,
     features: str,
-    points: str,
+    points: Sequence[str],
     hidden: int,
     rate: float,
     steps: int | None,
@@ -40,9 +40,10 @@ def fit_classifier(
 ) -> dict[str, float]:
     """Train the classifier on batches of `batch_size` points for `steps` steps, or `epochs` epochs if that is null.
 
-    A fixed number of steps gives every sampling the same budget, however many points it has.
+    A fixed number of steps gives every sampling the same budget, however many points it has. `points`: folders of
+    stored points; an image of several of them is read from the last, so that later points replace earlier ones.
     """
-    bank = PointBank.read(Path(points), data, global_features=global_features)
+    bank = PointBank.read([Path(folder) for folder in points], global_features=global_features)
     with seeded(seed):
         classifier = _build(
             FeatureStore(Path(features)),
@@ -97,10 +98,10 @@ class PointBank:
         self.features, self.labels, self.images, self.pooled = features, labels, images, pooled
 
     @classmethod
-    def read(cls, folder: Path, data: SegmentationDataModule, *, global_features: bool) -> "PointBank":
-        """Collect the files of a `sample` stage; without `global_features` G is 0."""
-        ids = [record.image_id for record in data.records("train") if record.tags.any()]
-        files = [read_tensors(folder / f"{image_id}.safetensors") for image_id in ids]
+    def read(cls, folders: Sequence[Path], *, global_features: bool) -> "PointBank":
+        """Collect the files of `sample` stages, an image's from the last that has it; G is 0 if not wanted."""
+        paths = {path.name: path for folder in folders for path in sorted(folder.glob("*.safetensors"))}
+        files = [read_tensors(path) for _, path in sorted(paths.items())]
         counts = torch.tensor([len(file["labels"]) for file in files])
         pooled = torch.cat([file["pooled"] for file in files])
         return cls(

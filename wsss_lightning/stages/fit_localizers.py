@@ -2,20 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import Logger
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from wsss_lightning.data.base import Record, SegmentationDataModule
 from wsss_lightning.errors import InputError
-from wsss_lightning.methods.points.localizers import LocalizerModule, Localizers, Pooling
+from wsss_lightning.methods.points.localizers import LocalizerModule, Localizers, Pooling, inputs
 from wsss_lightning.nn.hypercolumns import Standardisation
 from wsss_lightning.stages.features import FeatureStore
-from wsss_lightning.stages.fit import MakeTrainer, fit, seeded, share
+from wsss_lightning.stages.fit import MakeTrainer, fit, own_seed, seeded, share
 from wsss_lightning.stages.io import read_tensors, write_tensors
 
 _WEIGHTS = "localizers.safetensors"
@@ -27,6 +28,7 @@ def fit_localizers(
     data: SegmentationDataModule,
     features: str,
     pooling: Pooling,
+    global_features: bool,
     hidden: int,
     rates: Sequence[float],
     epochs: Sequence[int],
@@ -40,46 +42,73 @@ def fit_localizers(
 ) -> dict[str, float]:
     """Train one localizer per class on its positive images and as many random negative ones.
 
-    `hidden`, `rates`, `epochs` depend on the backbone and stand in its file; `standardise` is a deviation from the
-    paper, whose localizers see raw hypercolumns.
+    A class's localizer is a function of its own tags, name and seed: the other classes change no bit of it.
+    `global_features` adds the global vector to what it sees; `hidden`, `rates`, `epochs` depend on the backbone and
+    stand in its file; `standardise` is a deviation from the paper, whose localizers see raw hypercolumns.
     """
     store = FeatureStore(Path(features))
     records = data.records("train")
-    tags = _tags(records, data)
-    schedule = balanced_schedule(tags, epochs=sum(epochs), seed=seed)
-    with seeded(seed):
-        localizers = _build(store, num_classes=data.num_classes, hidden=hidden, standardise=standardise)
-    module = LocalizerModule(localizers=localizers, rates=rates, epochs=epochs, pooling=pooling)
+    by_epoch = balanced_schedule(_tags(records, data), data.class_names, epochs=sum(epochs), seed=seed)
+    shape = Shape(data.num_classes, hidden, standardise, global_features)
+    localizers = _build(store, shape)
+    for name, localizer in zip(data.class_names, localizers.classes, strict=True):
+        with seeded(own_seed(seed, name)):
+            localizer.reset()  # type: ignore[operator]
+    module = LocalizerModule(localizers=localizers, rates=rates, ends=phase_ends(by_epoch, epochs), pooling=pooling)
     metrics = fit(
         out_dir=Path(out_dir),
         module=module,
-        steps=_ImageSteps(store, records, schedule),
+        steps=_ImageSteps(_Images(store, "train", records, global_features), [s for steps in by_epoch for s in steps]),
         trainer=trainer,
         loggers=loggers,
-        held_out=DataLoader(_Images(store, "val", data.records("val")), batch_size=None),
+        held_out=DataLoader(_Images(store, "val", data.records("val"), global_features), batch_size=None),
         seed=seed,
         workers=workers,
         checkpoint_every=checkpoint_every,
         progress=progress,
         description="localizers",
     )
-    flags = torch.tensor([hidden, data.num_classes, int(standardise)])
-    write_tensors(Path(out_dir) / _WEIGHTS, {**localizers.classes.state_dict(), "flags": flags})
+    write_localizers(Path(out_dir), localizers.classes.state_dict(), shape)
     return metrics
+
+
+class Shape(NamedTuple):
+    """What the tensors of a set of localizers do not say about it."""
+
+    num_classes: int
+    hidden: int
+    standardise: bool
+    with_global: bool
+
+
+def write_localizers(folder: Path, state: dict[str, Tensor], shape: Shape) -> None:
+    """Keep the weights of localizers, class i's under `i.`."""
+    write_tensors(folder / _WEIGHTS, {**state, "shape": torch.tensor(shape, dtype=torch.int64)})
+
+
+def read_state(folder: Path) -> tuple[dict[str, Tensor], Shape]:
+    """What `write_localizers` wrote."""
+    state = read_tensors(folder / _WEIGHTS)
+    num_classes, hidden, standardise, with_global = state.pop("shape").tolist()
+    return state, Shape(num_classes, hidden, bool(standardise), bool(with_global))
 
 
 def read_localizers(folder: Path, store: FeatureStore) -> Localizers:
     """The trained localizers of a finished stage, ready for score maps."""
-    state = read_tensors(folder / _WEIGHTS)
-    hidden, num_classes, standardise = state.pop("flags").tolist()
-    localizers = _build(store, num_classes=num_classes, hidden=hidden, standardise=bool(standardise))
+    state, shape = read_state(folder)
+    localizers = _build(store, shape)
     localizers.classes.load_state_dict(state)
     return localizers.eval().requires_grad_(False)
 
 
-def _build(store: FeatureStore, *, num_classes: int, hidden: int, standardise: bool) -> Localizers:
-    statistics = Standardisation(*store.statistics(), enabled=standardise)
-    return Localizers(statistics=statistics, num_classes=num_classes, hidden=hidden, grid=store.grid())
+def _build(store: FeatureStore, shape: Shape) -> Localizers:
+    return Localizers(
+        statistics=Standardisation(*store.statistics(with_global=shape.with_global), enabled=shape.standardise),
+        num_classes=shape.num_classes,
+        hidden=shape.hidden,
+        grid=store.grid(),
+        with_global=shape.with_global,
+    )
 
 
 def _tags(records: Sequence[Record], data: SegmentationDataModule) -> NDArray[np.bool_]:
@@ -93,19 +122,31 @@ def _tags(records: Sequence[Record], data: SegmentationDataModule) -> NDArray[np
     return tags
 
 
-def balanced_schedule(tags: NDArray[np.bool_], *, epochs: int, seed: int) -> list[tuple[int, list[int]]]:
-    """Steps of all epochs: an image and the classes that learn from it.
+Step = tuple[int, list[int]]
+
+
+def balanced_schedule(
+    tags: NDArray[np.bool_], class_names: Sequence[str], *, epochs: int, seed: int
+) -> list[list[Step]]:
+    """Steps of each epoch: an image and the classes that learn from it.
 
     `tags`: (N, C). In every epoch a class learns from each image that carries its tag and from as many drawn at
-    random from those that do not (sec. 4.1); an image that no class has drawn is left out.
+    random from those that do not (sec. 4.1); an image that no class has drawn is left out. What a class draws depends
+    on (seed, epoch, its name), and the order of images on (seed, epoch).
     """
-    steps = []
+    schedule = []
     for epoch in range(epochs):
-        rng = np.random.default_rng([seed, epoch])
-        chosen = np.stack([_balanced(column, rng) for column in tags.T], axis=1)
-        order = rng.permutation(len(tags))
-        steps += [(int(i), np.flatnonzero(chosen[i]).tolist()) for i in order if chosen[i].any()]
-    return steps
+        draws = [np.random.default_rng([own_seed(seed, name), epoch]) for name in class_names]
+        chosen = np.stack([_balanced(column, rng) for column, rng in zip(tags.T, draws, strict=True)], axis=1)
+        order = np.random.default_rng([seed, epoch]).permutation(len(tags))
+        schedule.append([(int(i), np.flatnonzero(chosen[i]).tolist()) for i in order if chosen[i].any()])
+    return schedule
+
+
+def phase_ends(schedule: Sequence[Sequence[Step]], epochs: Sequence[int]) -> list[int]:
+    """The step at which each phase of `epochs` epochs ends."""
+    lengths = [len(steps) for steps in schedule]
+    return [sum(lengths[: sum(epochs[: phase + 1])]) for phase in range(len(epochs))]
 
 
 def _balanced(present: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -118,24 +159,23 @@ def _balanced(present: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[n
 class _Images(Dataset[dict[str, Any]]):
     """Stored hypercolumns and tags of a split's images."""
 
-    def __init__(self, store: FeatureStore, split: str, records: Sequence[Record]) -> None:
-        self.store, self.split, self.records = store, split, records
+    def __init__(self, store: FeatureStore, split: str, records: Sequence[Record], with_global: bool) -> None:
+        self.store, self.split, self.records, self.with_global = store, split, records, with_global
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         record = self.records[index]
-        maps = self.store.read(self.split, record.image_id).maps
-        return {"maps": maps, "tags": torch.from_numpy(record.tags)}
+        seen = self.store.read(self.split, record.image_id)
+        return {"maps": inputs(seen, with_global=self.with_global), "tags": torch.from_numpy(record.tags)}
 
 
 class _ImageSteps:
     """One image a step, as in the paper, with the classes that learn from it."""
 
-    def __init__(self, store: FeatureStore, records: Sequence[Record], schedule: list[tuple[int, list[int]]]) -> None:
-        self.images = _Images(store, "train", records)
-        self.schedule = schedule
+    def __init__(self, images: _Images, schedule: Sequence[Step]) -> None:
+        self.images, self.schedule = images, schedule
 
     def __len__(self) -> int:
         return len(self.schedule)

@@ -1,6 +1,7 @@
 """Stage: what the report shows of the localizers and the sampling on a few val images."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -15,11 +16,13 @@ from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import palette
 from wsss_lightning.methods.points.samplers import Evidence, Points
 from wsss_lightning.nn.hypercolumns import Standardisation
+from wsss_lightning.nn.similarity import ColumnSimilarity
 from wsss_lightning.stages.evaluate import panel_records
 from wsss_lightning.stages.features import FeatureStore
+from wsss_lightning.stages.fit import own_seed
 from wsss_lightning.stages.fit_localizers import read_localizers
 from wsss_lightning.stages.io import write_picture
-from wsss_lightning.stages.sample import Convention, image_seed
+from wsss_lightning.stages.sample import Convention
 
 Picture = NDArray[np.uint8]
 _PANEL = 384  # pixels; about what a report shows
@@ -42,18 +45,19 @@ def preview(
     """
     store = FeatureStore(Path(features))
     network = read_localizers(Path(localizers), store)
-    normalised = Standardisation(*store.statistics())
+    statistics = Standardisation(*store.statistics())
     for record in panel_records(data.records("val"), panels):
-        maps = store.read("val", record.image_id).maps
+        seen = store.read("val", record.image_id)
         classes = np.flatnonzero(record.tags)
         with torch.inference_mode():
-            scores = convention(network(maps, classes.tolist())[:, 0])
+            maps = network.on_image(seen, classes.tolist())
+        scores = convention(maps[:, 0], maps[:, 1])
         evidence = Evidence(
             scores=scores,
-            columns=normalised.unit_columns(maps, store.grid()),
+            similarity=cache(ColumnSimilarity(seen.maps, store.grid(), statistics)),
             present=torch.from_numpy(classes) + 1,
             peaks=scores.amax(dim=(1, 2)).clamp_min(1e-12),
-            seed=image_seed(seed, record.image_id),
+            seed=own_seed(seed, record.image_id),
         )
         folder = Path(out_dir) / record.image_id
         _draw(folder, record, data, evidence.scores, sampler(evidence), grid=store.grid())

@@ -1,7 +1,7 @@
 """Stage: labelled points of the training images (points sec. 3.2)."""
 
-import zlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -9,13 +9,16 @@ from torch import Tensor
 
 from wsss_lightning.data.base import Record, SegmentationDataModule
 from wsss_lightning.methods.points.samplers import Evidence, Points
-from wsss_lightning.nn.hypercolumns import Standardisation, hypercolumns_at
+from wsss_lightning.nn.backbones import Features
+from wsss_lightning.nn.hypercolumns import Size, Standardisation, hypercolumns_at
+from wsss_lightning.nn.similarity import ColumnSimilarity
 from wsss_lightning.stages.features import FeatureStore
+from wsss_lightning.stages.fit import own_seed
 from wsss_lightning.stages.io import read_tensors, to_float16, write_tensors
 from wsss_lightning.stages.localize import read_scores
 from wsss_lightning.stages.progress import track
 
-Convention = Callable[[Tensor], Tensor]
+Convention = Callable[[Tensor, Tensor], Tensor]
 Sampler = Callable[[Evidence], Points]
 
 
@@ -34,48 +37,48 @@ def sample(
     """Store the points of every training image: `<image_id>.safetensors`.
 
     Keys: `features` (P, D) raw hypercolumns, `labels` (P,), `locations` (P,), `pooled` (1, G). `convention` says what
-    a score is where its zero matters, before any sampler sees it. An image whose tags are all absent teaches nothing.
+    a score is before any sampler sees it. An image whose tags are all absent teaches nothing.
     """
     store, folder = FeatureStore(Path(features)), Path(out_dir)
-    records = [record for record in data.records("train") if record.tags.any()]
-    peaks = _peaks(Path(scores), records, data.num_classes, convention)
-    normalised = Standardisation(*store.statistics())
+    records = tagged(data)
+    peaks = score_peaks(Path(scores), data, convention)
+    statistics = Standardisation(*store.statistics())
     for record in track(records, description="points", total=len(records), enabled=progress):
         path = folder / f"{record.image_id}.safetensors"
         if not path.exists():
-            raw, present = read_scores(Path(scores), record.image_id)
-            maps = store.read("train", record.image_id).maps
+            maps, present = read_scores(Path(scores), record.image_id)
+            seen = store.read_stored("train", record.image_id)
             evidence = Evidence(
-                scores=convention(raw),
-                columns=normalised.unit_columns(maps, store.grid()),
+                scores=convention(maps[:, 0], maps[:, 1]),
+                # What a class asks for is asked for again by eq 5.
+                similarity=cache(ColumnSimilarity(seen.maps, store.grid(), statistics)),
                 present=present,
                 peaks=peaks[present - 1],
-                seed=image_seed(seed, record.image_id),
+                seed=own_seed(seed, record.image_id),
             )
-            write_points(path, store, record.image_id, sampler(evidence), half=half)
+            write_points(path, seen, store.grid(), sampler(evidence), half=half)
     return point_counts(folder, records)
 
 
-def image_seed(seed: int, image_id: str) -> int:
-    """A seed of one image's own: a function of (seed, image), whatever was drawn for others."""
-    return zlib.crc32(f"{seed}/{image_id}".encode())
+def tagged(data: SegmentationDataModule) -> list[Record]:
+    """The training images that show a class."""
+    return [record for record in data.records("train") if record.tags.any()]
 
 
-def _peaks(folder: Path, records: list[Record], num_classes: int, convention: Convention) -> Tensor:
-    """Mean over a class's images of the highest score, (C,): what sec. 4.2 divides by."""
-    highest: list[list[Tensor]] = [[] for _ in range(num_classes)]
-    for record in records:
-        scores, present = read_scores(folder, record.image_id)
-        for label, score in zip(present.tolist(), convention(scores), strict=True):
+def score_peaks(folder: Path, data: SegmentationDataModule, convention: Convention) -> Tensor:
+    """Mean over a class's training images of the highest score, (C,): what sec. 4.2 divides by; 1 without images."""
+    highest: list[list[Tensor]] = [[] for _ in range(data.num_classes)]
+    for record in tagged(data):
+        maps, present = read_scores(folder, record.image_id)
+        for label, score in zip(present.tolist(), convention(maps[:, 0], maps[:, 1]), strict=True):
             highest[label - 1].append(score.max())
-    return torch.stack([torch.stack(values).mean() for values in highest]).clamp_min(1e-12)
+    return torch.stack([torch.stack(values or [torch.ones(())]).mean() for values in highest]).clamp_min(1e-12)
 
 
-def write_points(path: Path, store: FeatureStore, image_id: str, points: Points, *, half: bool) -> None:
+def write_points(path: Path, seen: Features, grid: Size, points: Points, *, half: bool) -> None:
     """Store labelled points of a training image with their features."""
-    seen = store.read("train", image_id)
-    rows = hypercolumns_at(seen.maps, points.locations, store.grid())
-    rows = to_float16(rows, what=f"A feature of {image_id}") if half else rows
+    rows = hypercolumns_at(seen.maps, points.locations, grid)
+    rows = to_float16(rows, what=f"A feature of {path.stem}") if half else rows
     found = {"labels": points.labels, "locations": points.locations}
     write_tensors(path, {"features": rows, "pooled": seen.pooled, **found})
 

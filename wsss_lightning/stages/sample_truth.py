@@ -9,8 +9,9 @@ from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.methods.points.samplers import Points
 from wsss_lightning.ops.resize import resize_labels
 from wsss_lightning.stages.features import FeatureStore
+from wsss_lightning.stages.fit import own_seed
 from wsss_lightning.stages.progress import track
-from wsss_lightning.stages.sample import image_seed, point_counts, write_points
+from wsss_lightning.stages.sample import point_counts, tagged, write_points
 
 
 def sample_truth(
@@ -21,13 +22,14 @@ def sample_truth(
     The ceiling of every sampling: the same classifier, features and steps with labels that are right.
     """
     store, folder = FeatureStore(Path(features)), Path(out_dir)
-    records = [record for record in data.records("train") if record.tags.any()]
+    records = tagged(data)
     for record in track(records, description="true points", total=len(records), enabled=progress):
         path = folder / f"{record.image_id}.safetensors"
         if not path.exists():
             labels = torch.from_numpy(resize_labels(data.read_target(record), store.grid())).flatten().long()
-            drawn = np.random.default_rng(image_seed(seed, record.image_id)).permutation(len(labels))
+            drawn = np.random.default_rng(own_seed(seed, record.image_id)).permutation(len(labels))
             locations = torch.from_numpy(np.sort(drawn[labels[drawn] != 255][:kept]))
             points = Points(locations=locations, labels=labels[locations])
-            write_points(path, store, record.image_id, points, half=half)
+            seen = store.read_stored("train", record.image_id)
+            write_points(path, seen, store.grid(), points, half=half)
     return point_counts(folder, records)

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from wsss_lightning.methods.points.localizers import LocalizerModule, Localizers, Pooling, reached_locations
-from wsss_lightning.nn.hypercolumns import Standardisation
+from wsss_lightning.methods.points.localizers import LocalizerModule, Localizers, Pooling, inputs, reached_locations
+from wsss_lightning.nn.backbones import Features
+from wsss_lightning.nn.hypercolumns import Standardisation, assemble
 from wsss_lightning.ops.mil import global_logits, pixel_logits
 
 GRID = (6, 8)
@@ -22,7 +23,7 @@ def module(pooling: Pooling = global_logits) -> LocalizerModule:
     torch.manual_seed(0)
     statistics = Standardisation(torch.zeros(9), torch.ones(9))
     localizers = Localizers(statistics=statistics, num_classes=3, hidden=7, grid=GRID)
-    return LocalizerModule(localizers=localizers, rates=(1e-2, 1e-3), epochs=(2, 1), pooling=pooling)
+    return LocalizerModule(localizers=localizers, rates=(1e-2, 1e-3), ends=(20, 30), pooling=pooling)
 
 
 def loss(trained: LocalizerModule, batch: dict[str, Any]) -> Tensor:
@@ -74,9 +75,20 @@ def train(trained: LocalizerModule, batches: list[dict[str, Any]]) -> None:
         optimizer.step()
 
 
-def test_rate_falls_after_the_share_of_steps_that_its_epochs_are() -> None:
-    trained = module()  # two epochs at 1e-2, one at 1e-3
-    assert [trained.rate(share) for share in (0, 0.5, 0.666, 0.667, 0.99, 1)] == [1e-2, 1e-2, 1e-2, 1e-3, 1e-3, 1e-3]
+def test_rate_falls_where_a_phase_ends() -> None:
+    trained = module()  # 20 steps at 1e-2, then 10 at 1e-3
+    assert [trained.rate(step) for step in (0, 10, 19, 20, 29, 30)] == [1e-2, 1e-2, 1e-2, 1e-3, 1e-3, 1e-3]
+
+
+def test_the_global_vector_is_one_more_map_of_a_single_location() -> None:
+    seen = Features(maps=maps(0), pooled=torch.rand(1, 3))
+    assert inputs(seen, with_global=False) == seen.maps
+    columns = assemble(inputs(seen, with_global=True), GRID)
+    torch.testing.assert_close(columns[:, 9:], seen.pooled[:, :, None, None].expand(-1, -1, *GRID))
+    statistics = Standardisation(torch.zeros(12), torch.ones(12))
+    localizers = Localizers(statistics=statistics, num_classes=1, hidden=7, grid=GRID, with_global=True)
+    textbook = localizers.classes[0](columns[0].flatten(1).T).T  # type: ignore[operator]
+    torch.testing.assert_close(localizers.on_image(seen, [0])[0].flatten(1), textbook)
 
 
 def test_score_maps_of_some_classes() -> None:

@@ -9,10 +9,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from wsss_lightning.metrics.tags import average_precision
+from wsss_lightning.nn.backbones import Features
 from wsss_lightning.nn.hypercolumns import Size, Standardisation, hypercolumns_at, linear_on_maps
 from wsss_lightning.ops.mil import global_logits
 
 Pooling = Callable[[Tensor, Tensor], Tensor]
+
+
+def inputs(seen: Features, *, with_global: bool) -> list[Tensor]:
+    """The maps of one image that localizers see; the global vector, as one more map of a single location, if asked.
+
+    The paper's localizers do without fc7: it "makes localization worse" (sec. 4.1).
+    """
+    return [*seen.maps, seen.pooled[:, :, None, None]] if with_global else seen.maps
 
 
 class Localizer(nn.Module):
@@ -22,6 +31,11 @@ class Localizer(nn.Module):
         super().__init__()
         self.first = nn.Linear(features, hidden)
         self.second = nn.Linear(hidden, 2)
+
+    def reset(self) -> None:
+        """Draw new weights from torch's generator."""
+        self.first.reset_parameters()
+        self.second.reset_parameters()
 
     def forward(self, rows: Tensor) -> Tensor:
         """Hypercolumns (P, D) -> scores (P, 2), foreground first."""
@@ -37,10 +51,13 @@ class Localizer(nn.Module):
 class Localizers(nn.Module):
     """One `Localizer` per class behind a common standardisation; classes share nothing that is trained."""
 
-    def __init__(self, *, statistics: Standardisation, num_classes: int, hidden: int, grid: Size) -> None:
+    def __init__(
+        self, *, statistics: Standardisation, num_classes: int, hidden: int, grid: Size, with_global: bool = False
+    ) -> None:
         super().__init__()
         self.statistics = statistics
         self.grid = grid
+        self.with_global = with_global
         features = len(statistics.mean)
         self.classes = nn.ModuleList(Localizer(features=features, hidden=hidden) for _ in range(num_classes))
 
@@ -48,6 +65,10 @@ class Localizers(nn.Module):
         """Maps of one image as every localizer sees them."""
         starts = [sum(m.shape[1] for m in maps[:index]) for index in range(len(maps))]
         return [self.statistics.on_map(m, start) for m, start in zip(maps, starts, strict=True)]
+
+    def on_image(self, seen: Features, classes: Sequence[int]) -> Tensor:
+        """`forward` of one image's features."""
+        return self(inputs(seen, with_global=self.with_global), classes)  # type: ignore[no-any-return]
 
     def forward(self, maps: Sequence[Tensor], classes: Sequence[int]) -> Tensor:
         """Score maps of one image for some classes: (len(classes), 2, *grid), foreground first."""
@@ -63,7 +84,8 @@ class LocalizerModule(pl.LightningModule):
     sampled for an image gets no gradient, and Adam leaves parameters without one as they are: training all classes
     together equals training each by itself.
 
-    `rates`, `epochs`: learning rate and number of epochs of each phase (paper: 1e-4 for two, then 1e-5 for one).
+    `rates`: learning rate of each phase (paper: 1e-4 for two epochs, then 1e-5 for one); `ends`: the step at which it
+    ends, so that a class sees the same rates whatever other classes make the epochs longer.
     """
 
     def __init__(
@@ -71,13 +93,13 @@ class LocalizerModule(pl.LightningModule):
         *,
         localizers: Localizers,
         rates: Sequence[float],
-        epochs: Sequence[int],
+        ends: Sequence[int],
         pooling: Pooling = global_logits,
     ) -> None:
         super().__init__()
         self.localizers = localizers
         self.pooling = pooling
-        self.rates, self.epochs = tuple(rates), tuple(epochs)
+        self.rates, self.ends = tuple(rates), tuple(ends)
         self._seen: list[tuple[Tensor, Tensor]] = []
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
@@ -110,14 +132,12 @@ class LocalizerModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Adam (sec. 4.1; its first moment, 0.9, is the paper's momentum) with one rate per phase."""
         optimizer = torch.optim.Adam(self.localizers.classes.parameters(), lr=1.0)
-        total = self.trainer.max_steps
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.rate(step / total))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def rate(self, progress: float) -> float:
-        """Learning rate after a share `progress` of all steps."""
-        ends = [sum(self.epochs[: phase + 1]) / sum(self.epochs) for phase in range(len(self.epochs))]
-        return next((r for r, end in zip(self.rates, ends, strict=True) if progress < end), self.rates[-1])
+    def rate(self, step: int) -> float:
+        """Learning rate of a step."""
+        return next((rate for rate, end in zip(self.rates, self.ends, strict=True) if step < end), self.rates[-1])
 
 
 def reached_locations(scores: Tensor, pooling: Pooling) -> Tensor:

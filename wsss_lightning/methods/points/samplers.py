@@ -1,7 +1,7 @@
 """From score maps to labelled points: the four samplings of the paper's Table 2 (points sec. 3.2 and 4.2).
 
-Two classes may choose one location: both points are kept, since the paper says nothing else, and the classifier then
-sees one feature vector with two labels.
+Two classes may choose one location, since each samples by itself (eqs 3-4 know no other class): both points are kept,
+the classifier then sees one feature vector with two labels, and eq 5 counts the location once.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from wsss_lightning.ops.sampling import (
-    background_points,
+    Similarity,
     background_points_by,
-    diverse_points,
     diverse_points_by,
     spatial_similarity,
     top_points,
@@ -24,12 +23,12 @@ from wsss_lightning.ops.sampling import (
 class Evidence:
     """What a sampler sees of one training image whose tags name F classes.
 
-    `scores`: (F, h, w) their score maps; `columns`: (P, D) normalised hypercolumns z, P = h w; `present`: (F,) int64
+    `scores`: (F, h, w) their score maps; `similarity`: z_i . z of all P = h w locations, given i; `present`: (F,) int64
     labels 1..C of the classes; `peaks`: (F,) mean over a class's images of their highest score; `seed`: of the image.
     """
 
     scores: Tensor
-    columns: Tensor
+    similarity: Similarity
     present: Tensor
     peaks: Tensor
     seed: int
@@ -50,8 +49,8 @@ class Diverse:
         self.k = k
 
     def __call__(self, image: Evidence) -> Points:
-        chosen = [diverse_points(s, image.columns, self.k) for s in image.scores.flatten(1)]
-        return _points(chosen, image.present, background_points(image.columns, torch.cat(chosen), self.k))
+        chosen = [diverse_points_by(s, image.similarity, self.k) for s in image.scores.flatten(1)]
+        return _with_background(chosen, image, image.similarity, self.k)
 
 
 class TopK:
@@ -62,7 +61,7 @@ class TopK:
 
     def __call__(self, image: Evidence) -> Points:
         chosen = [top_points(s, self.k) for s in image.scores.flatten(1)]
-        return _points(chosen, image.present, background_points(image.columns, torch.cat(chosen), self.k))
+        return _with_background(chosen, image, image.similarity, self.k)
 
 
 class Spatial:
@@ -79,8 +78,7 @@ class Spatial:
         height, width = image.scores.shape[-2:]
         near = spatial_similarity(height, width, self.sigma * max(height, width))
         chosen = [diverse_points_by(s, near, self.k) for s in image.scores.flatten(1)]
-        background = background_points_by(near, torch.cat(chosen), self.k, size=height * width)
-        return _points(chosen, image.present, background)
+        return _with_background(chosen, image, near, self.k)
 
 
 class Dense:
@@ -104,7 +102,11 @@ class Dense:
         return Points(locations=locations, labels=labels[locations])
 
 
-def _points(chosen: list[Tensor], present: Tensor, background: Tensor) -> Points:
-    labels = torch.cat([torch.full_like(c, int(p)) for c, p in zip(chosen, present, strict=True)])
-    locations = torch.cat([*chosen, background])
-    return Points(locations=locations, labels=torch.cat([labels, torch.zeros_like(background)]))
+def _with_background(chosen: list[Tensor], image: Evidence, similarity: Similarity, k: int) -> Points:
+    """The points of each class and, by eq 5, `k` of background."""
+    foreground = torch.cat(chosen)
+    background = background_points_by(similarity, foreground, k, size=image.scores[0].numel())
+    labels = torch.cat([torch.full_like(c, int(p)) for c, p in zip(chosen, image.present, strict=True)])
+    return Points(
+        locations=torch.cat([foreground, background]), labels=torch.cat([labels, torch.zeros_like(background)])
+    )
