@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ def fit_localizers(
     out_dir: str,
     data: SegmentationDataModule,
     features: str,
+    statistics: str,
     pooling: Pooling,
     global_features: bool,
     hidden: int,
@@ -43,14 +44,21 @@ def fit_localizers(
     """Train one localizer per class on its positive images and as many random negative ones.
 
     A class's localizer is a function of its own tags, name and seed: the other classes change no bit of it.
-    `global_features` adds the global vector to what it sees; `hidden`, `rates`, `epochs` depend on the backbone and
-    stand in its file; `standardise` is a deviation from the paper, whose localizers see raw hypercolumns.
+    `statistics`: the features whose mean and deviation standardise the inputs, those of the classes known before if
+    there are any; `global_features` adds the global vector to what it sees; `hidden`, `rates`, `epochs` depend on the
+    backbone and stand in its file; `standardise` is a deviation from the paper, whose localizers see raw hypercolumns.
     """
     store = FeatureStore(Path(features))
     records = data.records("train")
     by_epoch = balanced_schedule(_tags(records, data), data.class_names, epochs=sum(epochs), seed=seed)
-    shape = Shape(data.num_classes, hidden, standardise, global_features)
-    localizers = _build(store, shape)
+    known = FeatureStore(Path(statistics)).statistics(with_global=global_features)
+    localizers = Localizers(
+        statistics=Standardisation(*known, enabled=standardise),
+        num_classes=data.num_classes,
+        hidden=hidden,
+        grid=store.grid(),
+        with_global=global_features,
+    )
     for name, localizer in zip(data.class_names, localizers.classes, strict=True):
         with seeded(own_seed(seed, name)):
             localizer.reset()  # type: ignore[operator]
@@ -68,47 +76,39 @@ def fit_localizers(
         progress=progress,
         description="localizers",
     )
-    write_localizers(Path(out_dir), localizers.classes.state_dict(), shape)
+    write_localizers(Path(out_dir), localizers.state_dict(), with_global=global_features)
     return metrics
 
 
-class Shape(NamedTuple):
-    """What the tensors of a set of localizers do not say about it."""
-
-    num_classes: int
-    hidden: int
-    standardise: bool
-    with_global: bool
-
-
-def write_localizers(folder: Path, state: dict[str, Tensor], shape: Shape) -> None:
-    """Keep the weights of localizers, class i's under `i.`."""
-    write_tensors(folder / _WEIGHTS, {**state, "shape": torch.tensor(shape, dtype=torch.int64)})
-
-
-def read_state(folder: Path) -> tuple[dict[str, Tensor], Shape]:
-    """What `write_localizers` wrote."""
-    state = read_tensors(folder / _WEIGHTS)
-    num_classes, hidden, standardise, with_global = state.pop("shape").tolist()
-    return state, Shape(num_classes, hidden, bool(standardise), bool(with_global))
+def write_localizers(folder: Path, state: dict[str, Tensor], *, with_global: bool) -> None:
+    """Keep the weights of `Localizers` and whether these see the global vector."""
+    write_tensors(folder / _WEIGHTS, {**state, "with_global": torch.tensor(with_global)})
 
 
 def read_localizers(folder: Path, store: FeatureStore) -> Localizers:
-    """The trained localizers of a finished stage, ready for score maps."""
-    state, shape = read_state(folder)
-    localizers = _build(store, shape)
-    localizers.classes.load_state_dict(state)
+    """The trained localizers of a finished stage, ready for score maps; every size follows from the tensors."""
+    state = read_state(folder)
+    with_global = bool(state.pop("with_global"))
+    hidden, features = state["classes.0.first.weight"].shape
+    localizers = Localizers(
+        statistics=Standardisation(torch.zeros(features), torch.ones(features)),
+        num_classes=count_classes(state),
+        hidden=hidden,
+        grid=store.grid(),
+        with_global=with_global,
+    )
+    localizers.load_state_dict(state)
     return localizers.eval().requires_grad_(False)
 
 
-def _build(store: FeatureStore, shape: Shape) -> Localizers:
-    return Localizers(
-        statistics=Standardisation(*store.statistics(with_global=shape.with_global), enabled=shape.standardise),
-        num_classes=shape.num_classes,
-        hidden=shape.hidden,
-        grid=store.grid(),
-        with_global=shape.with_global,
-    )
+def read_state(folder: Path) -> dict[str, Tensor]:
+    """What `write_localizers` wrote."""
+    return read_tensors(folder / _WEIGHTS)
+
+
+def count_classes(state: dict[str, Tensor]) -> int:
+    """Number of classes in a state dict of `Localizers`."""
+    return sum(name.endswith(".first.weight") for name in state)
 
 
 def _tags(records: Sequence[Record], data: SegmentationDataModule) -> NDArray[np.bool_]:

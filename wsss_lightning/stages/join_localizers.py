@@ -2,26 +2,34 @@
 
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from wsss_lightning.errors import InputError
-from wsss_lightning.stages.fit_localizers import read_state, write_localizers
+from wsss_lightning.stages.fit_localizers import count_classes, read_state, write_localizers
+
+_PREFIX = "classes."
 
 
 def join_localizers(*, out_dir: str, known: str, added: str) -> None:
     """Put the classes of `added` behind those of `known`; no weight changes.
 
     Raises:
-        InputError: the two differ in width or inputs.
+        InputError: the two differ in what they see.
     """
-    first, shape = read_state(Path(known))
-    second, other = read_state(Path(added))
-    if shape[1:] != other[1:]:
-        raise InputError(
-            f"The localizers in {added} are {other[1:]}, not {shape[1:]}: train both with one backbone file."
-        )
-    moved = {_renumber(name, by=shape.num_classes): value for name, value in second.items()}
-    write_localizers(Path(out_dir), first | moved, shape._replace(num_classes=shape.num_classes + other.num_classes))
+    first, second = read_state(Path(known)), read_state(Path(added))
+    others = [name for name in first if not name.startswith(_PREFIX)]
+    if not all(torch.equal(first[name], second[name]) for name in others) or _width(first) != _width(second):
+        raise InputError(f"The localizers in {added} see other inputs than those in {known}: train both alike.")
+    moved = {_renumber(n, by=count_classes(first)): value for n, value in second.items() if n.startswith(_PREFIX)}
+    joined = first | moved
+    write_localizers(Path(out_dir), joined, with_global=bool(joined.pop("with_global")))
+
+
+def _width(state: dict[str, Tensor]) -> torch.Size:
+    return state["classes.0.first.weight"].shape
 
 
 def _renumber(name: str, *, by: int) -> str:
-    number, _, rest = name.partition(".")
-    return f"{int(number) + by}.{rest}"
+    number, _, rest = name.removeprefix(_PREFIX).partition(".")
+    return f"{_PREFIX}{int(number) + by}.{rest}"

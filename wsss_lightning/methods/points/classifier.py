@@ -53,4 +53,4 @@ class PointClassifierModule(pl.LightningModule):
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.classifier.parameters(), lr=self.learning_rate)
+        return torch.optim.Adam(self.classifier.parameters(), lr=self.learning_rate, fused=True)

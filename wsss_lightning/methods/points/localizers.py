@@ -131,7 +131,7 @@ class LocalizerModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Adam (sec. 4.1; its first moment, 0.9, is the paper's momentum) with one rate per phase."""
-        optimizer = torch.optim.Adam(self.localizers.classes.parameters(), lr=1.0)
+        optimizer = torch.optim.Adam(self.localizers.classes.parameters(), lr=1.0, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
