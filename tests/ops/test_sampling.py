@@ -1,4 +1,5 @@
 import math
+from itertools import islice
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from wsss_lightning.ops.sampling import (
     background_points_by,
     diverse_points,
     diverse_points_by,
+    diverse_steps_by,
     spatial_similarity,
     top_points,
 )
@@ -59,6 +61,28 @@ def test_equations_3_and_4_by_hand() -> None:
     scores = torch.tensor([10, 9, 19 / 2, 4], dtype=torch.float64)
     # Eq. 3 picks 0; then 9/5, 19/5 and 4: 3; then 9/5 and 19/10: 2 (the last point alone would have said 18/5: 1).
     assert diverse_points(scores, features, 4).tolist() == [0, 3, 2, 1]
+
+
+def test_the_maps_of_equations_3_and_4_by_hand() -> None:
+    features = vectors((1, 0), (4 / 5, 3 / 5), (3 / 5, 4 / 5), (0, 1))
+    scores = torch.tensor([10, 9, 19 / 2, 4], dtype=torch.float64)
+    maps, points = zip(*diverse_steps_by(scores, lambda i: features @ features[i]), strict=True)
+    assert points == (0, 3, 2, 1)
+    assert torch.equal(maps[0], scores)  # eq 3
+    assert maps[1].tolist() == pytest.approx([0, 9 / 5, 19 / 5, 4])
+    assert maps[2].tolist() == pytest.approx([0, 9 / 5, 19 / 10, 0])  # the larger of 4/5, 3/5 and of 3/5, 4/5
+    assert maps[3].tolist() == pytest.approx([0, 9 / 25, 0, 0])  # of 4/5, 3/5 and 24/25
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_each_step_maximises_its_map_over_the_points_left(seed: int) -> None:
+    scores, features = random_problem(seed)
+    taken: list[int] = []
+    for objective, point in islice(diverse_steps_by(scores - 0.6, lambda i: features @ features[i]), 12):
+        left = [i for i in range(len(scores)) if i not in taken]
+        assert point == max(left, key=objective.tolist().__getitem__)
+        taken.append(point)
+    assert taken == diverse_points(scores - 0.6, features, 12).tolist()
 
 
 def test_equation_5_by_hand() -> None:

@@ -11,7 +11,8 @@ features nor a (P, P) matrix need exist: they call it once per picked point and 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -25,7 +26,8 @@ def top_points(scores: Tensor, k: int) -> Tensor:
     Raises:
         ValueError: `scores` is not (P,) and finite, or k is negative.
     """
-    _check_scores(scores, k)
+    _check_scores(scores)
+    _check_count(k)
     return torch.sort(scores, descending=True, stable=True).indices[:k]
 
 
@@ -54,15 +56,26 @@ def diverse_points(scores: Tensor, features: Tensor, k: int) -> Tensor:
 
 def diverse_points_by(scores: Tensor, similarity: Similarity, k: int) -> Tensor:
     """`diverse_points` with z_i . z given by `similarity(i)`, (P,) on the device of `scores`."""
-    _check_scores(scores, k)
+    _check_count(k)
+    steps = islice(diverse_steps_by(scores, similarity), k)
+    return torch.tensor([point for _, point in steps], dtype=torch.int64, device=scores.device)
+
+
+def diverse_steps_by(scores: Tensor, similarity: Similarity) -> Iterator[tuple[Tensor, int]]:
+    """Eqs. 3-4 step by step, at most P of them: the map (P,) that is maximised, and the point.
+
+    The first map is S(., c) itself; points picked before compete no more, whatever the map says of them.
+    """
+    _check_scores(scores)
     points = _no_points(scores.device)
     nearest = torch.full_like(scores, -math.inf)
     objective = scores
-    for _ in range(min(k, len(scores))):
-        points = torch.cat([points, objective.argmax().view(1)])
-        nearest = torch.maximum(nearest, similarity(int(points[-1])))
-        objective = (scores * (1 - nearest)).index_fill(0, points, -math.inf)
-    return points
+    while len(points) < len(scores):
+        best = objective.index_fill(0, points, -math.inf).argmax()
+        points = torch.cat([points, best.view(1)])
+        nearest = torch.maximum(nearest, similarity(int(best)))
+        yield objective, int(best)
+        objective = scores * (1 - nearest)
 
 
 def background_points(features: Tensor, foreground: Tensor, k: int) -> Tensor:
@@ -88,7 +101,8 @@ def background_points(features: Tensor, foreground: Tensor, k: int) -> Tensor:
 
 def background_points_by(similarity: Similarity, foreground: Tensor, k: int, size: int) -> Tensor:
     """`background_points` with z_i . z given by `similarity(i)`, (size,) on the device of `foreground`; size is P."""
-    _check_foreground(foreground, k, size)
+    _check_foreground(foreground, size)
+    _check_count(k)
     distinct = sorted(set(foreground.tolist()))
     taken, nearest = foreground.new_tensor(distinct), torch.full((size,), -math.inf, device=foreground.device)
     for point in distinct:
@@ -122,9 +136,12 @@ def _no_points(device: torch.device) -> Tensor:
     return torch.empty(0, dtype=torch.int64, device=device)
 
 
-def _check_scores(scores: Tensor, k: int) -> None:
+def _check_scores(scores: Tensor) -> None:
     if scores.ndim != 1 or not scores.is_floating_point() or not bool(scores.isfinite().all()):
         raise ValueError(f"scores must be finite floats of shape (P,), not {scores.dtype} {tuple(scores.shape)}")
+
+
+def _check_count(k: int) -> None:
     if k < 0:
         raise ValueError(f"k must not be negative, not {k}")
 
@@ -137,10 +154,8 @@ def _check_features(features: Tensor) -> None:
         raise ValueError("feature rows must have unit length; normalise them first")
 
 
-def _check_foreground(points: Tensor, k: int, size: int) -> None:
+def _check_foreground(points: Tensor, size: int) -> None:
     if points.ndim != 1 or points.dtype != torch.int64:
         raise ValueError(f"foreground points must be int64 of shape (M,), not {points.dtype} {tuple(points.shape)}")
     if bool(((points < 0) | (points >= size)).any()):
         raise ValueError(f"foreground points must lie in 0..{size - 1}, not {int(points.min())}..{int(points.max())}")
-    if k < 0:
-        raise ValueError(f"k must not be negative, not {k}")
