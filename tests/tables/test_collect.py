@@ -13,7 +13,7 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.store import RECORD
 from wsss_lightning.tables.bootstrap import paired_interval
 from wsss_lightning.tables.cells import Cell, needed, run_missing, split_seeds
-from wsss_lightning.tables.collect import choice, write_snapshot
+from wsss_lightning.tables.collect import choice, collect, write_snapshot
 from wsss_lightning.tables.results import (
     CHANGED,
     COMMITTED,
@@ -21,6 +21,7 @@ from wsss_lightning.tables.results import (
     FAILED,
     MISSING,
     Table,
+    as_json,
     read_table,
     short_commit,
     write_table,
@@ -238,6 +239,27 @@ def test_a_table_survives_its_file(collected: Collect, cells: list[Cell], finish
     table = collected()
     write_table(tmp_path / "a.json", table)
     assert read_table(tmp_path / "a.json") == table
+
+
+def test_a_row_keeps_its_place_on_the_axis(spec: Spec, cells: list[Cell], root: Path, tmp_path: Path) -> None:
+    rows = [replace(row, x=x) for row, x in zip(spec.rows, (1.0, 5.0, None), strict=True)]
+    placed = replace(spec, heading=replace(spec.heading, axis="k"), rows=rows)
+    table = collect(placed, [], cells, root=root, failures={}, notes=[])
+    assert [row.x for row in table.rows] == [1.0, 5.0, None]
+    write_table(tmp_path / "a.json", table)
+    assert json.loads((tmp_path / "a.json").read_text())["heading"]["axis"] == "k"
+    assert read_table(tmp_path / "a.json") == table
+
+
+def test_a_file_from_before_axes_is_read(collected: Collect, cells: list[Cell], finish: Finish, tmp_path: Path) -> None:
+    finish(cells[0])
+    table = collected()
+    content = json.loads(as_json(table))
+    del content["heading"]["axis"]
+    for row in content["rows"]:
+        del row["x"]
+    (tmp_path / "old.json").write_text(json.dumps(content))
+    assert read_table(tmp_path / "old.json") == table
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"rows": [], "heading": {}}'])

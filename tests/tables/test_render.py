@@ -1,5 +1,6 @@
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from wsss_lightning.tables.cells import Cell, needed
 from wsss_lightning.tables.render import markdown, show, show_stages
 from wsss_lightning.tables.results import Difference, Table
 
+AXIS = "k, points per class and image"
 Finish = Callable[..., np.ndarray]
 Collect = Callable[..., Table]
 
@@ -31,7 +33,7 @@ def _text(table: Table, width: int = 160) -> str:
 
 
 def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip("│|\n ").replace("│", "|").split("|")]
+    return [cell.strip() for cell in re.sub("[│┃]", "|", line).strip("|\n ").split("|")]
 
 
 def _row(text: str, name: str) -> list[str]:
@@ -80,6 +82,35 @@ def test_a_missing_artifact_shows_no_number(
     text = form(collected())
     assert stale not in text
     assert _row(text, "Top") == ["Top", "30.7", "missing", "-", "2 missing"]
+
+
+@pytest.mark.parametrize("form", [_text, markdown], ids=["text", "markdown"])
+def test_an_axis_and_the_papers_other_numbers_have_columns(swept: Table, form: Callable[[Table], str]) -> None:
+    text = form(swept)
+    assert _row(text, "row")[:5] == ["row", AXIS, "paper", "paper test/miou", "ours"]
+    assert _row(text, "Top")[:4] == ["Top", "20", "30.7", "-"]
+    assert _row(text, "Diverse¹")[:4] == ["Diverse¹", "5", "40.6", "41.2"]
+    assert _row(text, "Printed only") == ["Printed only", "-", "15.0", "-", "-", "-", "paper only"]
+    assert "¹ as in the text" in text
+
+
+@pytest.mark.parametrize("form", [_text, markdown], ids=["text", "markdown"])
+def test_the_papers_iou_of_a_class_has_no_column(complete: Table, form: Callable[[Table], str]) -> None:
+    rows = [replace(complete.rows[0], paper={"val/miou": 30.7, "val/iou/cat": 20.5}), *complete.rows[1:]]
+    assert _row(form(replace(complete, rows=rows)), "row")[:3] == ["row", "paper", "ours"]
+
+
+def test_no_word_and_no_number_is_cut_on_a_narrow_terminal(swept: Table) -> None:
+    named = replace(swept.rows[0], name="Global softmax, fc7 added to the localizer")
+    text = _text(replace(swept, rows=[named, *swept.rows[1:]]), width=80)
+    assert "…" not in text
+    assert named.mean is not None and f"{100 * named.mean:.1f} ± " in text
+    assert "│ localizer " in text
+
+
+@pytest.mark.parametrize(("value", "shown"), [(None, "-"), (46.0, "46.0"), (25.66, "25.66"), (0.0, "0.0")])
+def test_the_papers_numbers_keep_their_decimals(value: float | None, shown: str) -> None:
+    assert wording.printed(value) == shown
 
 
 def test_some_missing_seeds_are_counted(cells: list[Cell], finish: Finish, collected: Collect) -> None:

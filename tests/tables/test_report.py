@@ -187,6 +187,22 @@ def test_without_indices_kept_classes_have_no_legend(tmp_path: Path) -> None:
     assert legend(tmp_path) == []
 
 
+def test_a_table_with_an_axis_is_drawn_as_a_curve(swept: Table, root: Path) -> None:
+    write_snapshot(swept, root)
+    text = write_report(root).read_text()
+    page = _Page(text)
+    head = next(row for row in page.rows if row and row[0] == "row")
+    assert head[1:4] == ["k, points per class and image", "paper", "paper test/miou"]
+    assert [row[1:4] for row in page.rows if row and row[0] == "Diverse¹"] == [["5", "40.6", "41.2"]]
+    assert [chart["aria-labelledby"] for chart in page.all("svg")] == ["table-1-sweep"]
+    assert "Line chart of val mIoU, per cent, over k, points per class and image:\nTop: paper 30.7, ours " in text
+    assert len(page.all("circle")) == 4  # two rows, the paper's number and ours of each
+    assert [line["class"] for line in page.all("line") if "level" in (line["class"] or "")] == ["level paper"]
+    assert ">Printed only, paper</text>" in text
+    assert "paper, VOC 2012 val, VGG-16</span>" in text and "ours, shapes, tiny</span>" in text
+    assert "error bars: ± one standard deviation over seeds" in text
+
+
 def test_what_has_gone_from_the_store_is_missing(reported: Path, cells: list[Cell], root: Path) -> None:
     number = next(row for row in _Page(reported.read_text()).rows if row and row[0] == "Top")[2]
     for cell in cells[:2]:

@@ -31,6 +31,39 @@ def test_points_table_2_is_the_papers() -> None:
     assert spec.heading.choices == {"data": "voc", "backbone": "vgg16"}
 
 
+def _printed(table: str, metric: str = "val/miou") -> dict[str, float]:
+    return {row.name: row.paper[metric] for row in read_spec(find_spec(table)).rows if metric in row.paper}
+
+
+def test_points_table_1_is_the_papers() -> None:
+    assert _printed("points/table1") == {"Pixel softmax": 38.0, "Global softmax": 40.6}
+
+
+def test_points_table_3_is_the_papers() -> None:
+    spec = read_spec(find_spec("points/table3"))
+    assert spec.heading.axis == "k, points per class and image"
+    assert [row.x for row in spec.rows] == [1, 5, 10, 20, 50]
+    assert list(_printed("points/table3").values()) == [35.1, 37.2, 39.3, 40.6, 40.4]
+    for row in spec.rows:  # k = 20 is the sampler's default
+        assert row.overrides == ([] if row.x == 20 else [f"sampler.k={row.x:g}"]), row.name
+
+
+def test_points_table_4_is_the_papers() -> None:
+    val, test = _printed("points/table4"), _printed("points/table4", "test/miou")
+    assert list(val.values()) == [68.7, 74.8, 62.0, 60.6, 35.1, 42.7, 49.8, 36.6, 35.3, 38.2, 40.6, 45.2, 50.7]
+    assert list(test.values()) == [71.6, 77.3, 64.6, 62.2, 51.2, 35.8, 35.6, 39.6, 41.2, 46.0, 51.5]
+    assert val.keys() - test.keys() == {"1 point [23]", "1 point+Obj [23]"}
+    ours = {row.experiment: row.paper["test/miou"] for row in read_spec(find_spec("points/table4")).rows[10:12]}
+    assert ours == {"points/diverse": 41.2, "points/diverse_crf": 46.0}
+
+
+def test_points_thresholds_are_all_shown() -> None:
+    spec = read_spec(find_spec("points/thresholds"))
+    assert [row.x for row in spec.rows] == [tenths / 10 for tenths in range(10)]
+    assert all(row.overrides == [f"points.threshold={row.x}"] for row in spec.rows)
+    assert _printed("points/thresholds") == {"tau = 0.2": 25.66}
+
+
 @pytest.mark.parametrize("path", sorted(project_folder("experiments").glob("*/table*.yaml")), ids=lambda p: p.stem)
 def test_every_shipped_table_names_experiments_that_exist(path: Path) -> None:
     for row in read_spec(path).rows:
@@ -42,6 +75,14 @@ def test_a_number_stands_for_the_tables_metric_and_a_mapping_for_itself(tmp_path
     assert [row.paper for row in rows] == [{"val/miou": 30.7}, {}, {"val/miou": 15.0, "val/iou/cat": 20.5}]
     assert rows[0].overrides == ["sampler.k=5"]
     assert (rows[2].experiment, rows[2].footnote) == (None, "another split")
+
+
+def test_rows_may_stand_on_an_axis(tmp_path: Path) -> None:
+    text = GOOD.replace("name: A,", "name: A, x: 5,").replace("name: C,", "name: C, x: -0.5,")
+    spec = read_spec(_write(tmp_path / "table9.yaml", f"axis: k\n{text}"))
+    assert (spec.heading.axis, [row.x for row in spec.rows]) == ("k", [5.0, None, -0.5])
+    without = read_spec(_write(tmp_path / "table9.yaml", GOOD))
+    assert (without.heading.axis, [row.x for row in without.rows]) == (None, [None, None, None])
 
 
 def test_a_file_may_be_anywhere_and_is_named_by_its_folder(tmp_path: Path) -> None:
@@ -71,6 +112,12 @@ def test_an_unknown_table_names_the_known_ones() -> None:
         ("[sampler.k=5]", "sampler.k=5", "overrides: give a list"),
         ("metric: val/miou", "metric: [1", "cannot be read as YAML"),
         ("metric: val/miou", "setting: VOC\nmetric: val/miou", "setting: expected a mapping"),
+        ("name: B,", "name: B, x: 5,", "row 'B' has an x, but the table has no axis"),
+        ("name: A,", "name: A, x: five,", "row 1: x is 'five'; give a number"),
+        ("name: A,", "name: A, x: true,", "row 1: x is True; give a number"),
+        ("name: A,", "name: A, x: .nan,", "row 1: x is nan; give a number"),
+        ("metric: val/miou", "axis: k\nmetric: val/miou", "axis 'k': give at least two rows an x"),
+        ("metric: val/miou", "axis: 5\nmetric: val/miou", "axis is missing: give it as text"),
     ],
 )
 def test_what_is_wrong_is_said_with_the_file(tmp_path: Path, old: str, new: str, reason: str) -> None:
@@ -85,3 +132,10 @@ def test_what_is_wrong_is_said_with_the_file(tmp_path: Path, old: str, new: str,
 def test_a_table_without_rows_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError, match=r"table9\.yaml"):
         read_spec(_write(tmp_path / "table9.yaml", text))
+
+
+@pytest.mark.parametrize("other", ["", "x: 5.0, "], ids=["one x", "one x twice"])
+def test_an_axis_needs_two_places(tmp_path: Path, other: str) -> None:
+    text = GOOD.replace("name: A,", "name: A, x: 5,").replace("name: B,", f"{other}name: B,")
+    with pytest.raises(InputError, match=r"table9\.yaml: axis 'k': give at least two rows an x"):
+        read_spec(_write(tmp_path / "table9.yaml", f"axis: k\n{text}"))

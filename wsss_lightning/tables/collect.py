@@ -71,7 +71,7 @@ def _rows(spec: Spec, cells: list[Cell], failures: Mapping[str, str]) -> list[Ro
     rows = []
     for row in spec.rows:
         results = [_result(cell, spec.heading, committed, failures) for cell in cells if cell.row == row.name]
-        rows.append(summarised(Row(row.name, row.experiment, row.paper, row.footnote, results)))
+        rows.append(summarised(Row(row.name, row.experiment, row.paper, row.footnote, results, x=row.x)))
     reference = next((row for row in rows if row.name == spec.heading.reference), None)
     if reference is None or not cells:
         return rows

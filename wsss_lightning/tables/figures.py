@@ -16,6 +16,24 @@ _LEFT, _TOP, _RIGHT, _BOTTOM = 42, 10, 10, 26  # margins of a curve chart
 
 
 @dataclass(frozen=True)
+class Scale:
+    """Round numbers along an axis, and where the first and the last of them stand."""
+
+    ticks: list[float]
+    start: float
+    end: float
+
+    def place(self, value: float) -> float:
+        """Where a value stands."""
+        share = (value - self.ticks[0]) / (self.ticks[-1] - self.ticks[0])
+        return self.start + share * (self.end - self.start)
+
+    def labels(self) -> list[tuple[float, str]]:
+        """Where the round numbers stand, and their texts."""
+        return [(self.place(tick), f"{tick:g}") for tick in self.ticks]
+
+
+@dataclass(frozen=True)
 class Bar:
     """One bar: `kind` is `paper` or `ours`; `whisker` spans one standard deviation to either side."""
 
@@ -24,6 +42,21 @@ class Bar:
     width: float
     text: str
     whisker: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number of a row: `kind` is `paper` or `ours`; `deviation` is the standard deviation over several seeds."""
+
+    kind: str
+    percent: float
+    deviation: float | None
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """One standard deviation to either side, not below zero."""
+        spread = self.deviation or 0.0
+        return max(self.percent - spread, 0.0), self.percent + spread
 
 
 @dataclass(frozen=True)
@@ -73,29 +106,33 @@ class CurveChart:
 
 def bar_chart(table: Table) -> BarChart:
     """The paper's number and ours for every row."""
-    shown = [_values(row, table.heading.metric) for row in table.rows]
-    ends = ticks(0.0, max((v + (d or 0.0) for values in shown for _, v, d in values), default=0.0) or 1.0)
-    scale = PLOT / ends[-1]
+    shown = [values(row, table.heading.metric) for row in table.rows]
+    scale = Scale(from_zero(shown), 0.0, PLOT)
     groups, top = [], 0.0
-    for row, values in zip(table.rows, shown, strict=True):
-        bars = [_bar(kind, v, d, top + _LABEL + i * _BAR, scale) for i, (kind, v, d) in enumerate(values)]
+    for row, found in zip(table.rows, shown, strict=True):
+        bars = [_bar(value, top + _LABEL + i * _BAR, scale) for i, value in enumerate(found)]
         groups.append(BarGroup(row.name, top + _LABEL - 6, bars))
-        top += _LABEL + _BAR * len(values) + _GAP
-    return BarChart(height=top + 18, groups=groups, ticks=[(tick * scale, f"{tick:g}") for tick in ends])
+        top += _LABEL + _BAR * len(found) + _GAP
+    return BarChart(height=top + 18, groups=groups, ticks=scale.labels())
 
 
-def _values(row: Row, metric: str) -> list[tuple[str, float, float | None]]:
-    """(kind, per cent, deviation) of the bars that a row has."""
+def values(row: Row, metric: str) -> list[Value]:
+    """The paper's number and ours, as far as the row has them."""
     paper = row.paper.get(metric)
     ours = None if row.mean is None else 100 * row.mean
-    found = [("paper", paper, None), ("ours", ours, None if row.std is None else 100 * row.std)]
-    return [(kind, value, deviation) for kind, value, deviation in found if value is not None]
+    found = [] if paper is None else [Value("paper", paper, deviation=None)]
+    return found if ours is None else [*found, Value("ours", ours, None if row.std is None else 100 * row.std)]
 
 
-def _bar(kind: str, value: float, deviation: float | None, top: float, scale: float) -> Bar:
-    text = f"{value:.1f}" if kind == "paper" else wording.percent(value / 100)
-    whisker = None if deviation is None else (max(value - deviation, 0) * scale, (value + deviation) * scale)
-    return Bar(kind, top, value * scale, text, whisker)
+def from_zero(shown: Sequence[Sequence[Value]]) -> list[float]:
+    """Ticks from 0 per cent, so that no difference looks larger than it is, to the highest value and deviation."""
+    return ticks(0.0, max((value.ends[1] for found in shown for value in found), default=0.0) or 1.0)
+
+
+def _bar(value: Value, top: float, scale: Scale) -> Bar:
+    text = wording.printed(value.percent) if value.kind == "paper" else wording.percent(value.percent / 100)
+    low, high = map(scale.place, value.ends)
+    return Bar(value.kind, top, scale.place(value.percent), text, None if value.deviation is None else (low, high))
 
 
 def ticks(low: float, high: float, *, count: int = 5) -> list[float]:
@@ -120,25 +157,15 @@ def curve_charts(table: Table, store: Path) -> list[CurveChart]:
 
 
 def _curve_chart(title: str, runs: list[_Run], names: list[str]) -> CurveChart:
-    steps, values = zip(*[point for run in runs for point in run.points], strict=True)
-    across, upward = ticks(min(steps), max(steps)), ticks(min(values), max(values))
-    x = [_LEFT, CURVE[0] - _RIGHT]
-    y = [CURVE[1] - _BOTTOM, _TOP]
+    steps, logged = zip(*[point for run in runs for point in run.points], strict=True)
+    across = Scale(ticks(min(steps), max(steps)), _LEFT, CURVE[0] - _RIGHT)
+    upward = Scale(ticks(min(logged), max(logged)), CURVE[1] - _BOTTOM, _TOP)
     lines = []
     for run in runs:
-        placed = [f"{_place(step, across, x):.1f},{_place(value, upward, y):.1f}" for step, value in run.points]
+        placed = [f"{across.place(step):.1f},{upward.place(value):.1f}" for step, value in run.points]
         shared = len(runs) == 1 and len(run.rows) > 1
         lines.append(Line("all rows" if shared else ", ".join(run.rows), names.index(run.rows[0]), " ".join(placed)))
-    return CurveChart(
-        title=title,
-        lines=lines,
-        across=[(_place(tick, across, x), f"{tick:g}") for tick in across],
-        upward=[(_place(tick, upward, y), f"{tick:g}") for tick in upward],
-    )
-
-
-def _place(value: float, scale: Sequence[float], ends: Sequence[float]) -> float:
-    return ends[0] + (value - scale[0]) / (scale[-1] - scale[0]) * (ends[1] - ends[0])
+    return CurveChart(title=title, lines=lines, across=across.labels(), upward=upward.labels())
 
 
 def read_curves(folder: Path) -> dict[str, list[tuple[float, float]]]:

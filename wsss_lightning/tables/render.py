@@ -11,7 +11,7 @@ from wsss_lightning.pipeline import PlannedStage
 from wsss_lightning.tables import wording
 from wsss_lightning.tables.results import CHANGED, COMMITTED, FAILED, MISSING, Row, Table, short_commit
 
-_NUMBERS, _UNBROKEN = {"paper", "ours"}, {"row", "paper", "ours"}
+_UNBROKEN = {"paper", "ours"}
 _STYLES = {FAILED: "bold red", MISSING: "red", CHANGED: "yellow", COMMITTED: "cyan"}
 
 
@@ -19,13 +19,14 @@ def show(table: Table, console: Console) -> None:
     """Print a table with its footnotes and its supervision card."""
     title = Text(f"{table.heading.name}: {table.heading.title}\n{wording.caption(table)}")
     grid = Grid(title=title, title_justify="left")
-    for name in wording.columns():
-        justify: Literal["left", "right"] = "right" if name in _NUMBERS else "left"
-        width = len("committed") if name == "status" else None
+    names, lines = wording.columns(table), wording.lines(table)
+    for name, *column in zip(names, *(line.cells for line in lines), strict=True):
+        numbers = name in names[1:-2]
+        justify: Literal["left", "right"] = "right" if numbers else "left"
+        width = _least_width(name, column, whole=numbers)
         grid.add_column(Text(name), justify=justify, no_wrap=name in _UNBROKEN, min_width=width)
-    for row, line in zip(table.rows, wording.lines(table), strict=True):
-        status = Text(line.status, style=_style(row))
-        grid.add_row(Text(line.name), line.paper, Text(line.ours), Text(line.difference), status)
+    for row, line in zip(table.rows, lines, strict=True):
+        grid.add_row(*map(Text, line.cells[:-1]), Text(line.status, style=_style(row)))
     console.print(grid)
     notes = [f"Paper: {table.heading.source}.", wording.setting(table), *wording.footnotes(table)]
     for note in notes:
@@ -33,6 +34,12 @@ def show(table: Table, console: Console) -> None:
     if any(result.status == MISSING for row in table.rows for result in row.results):
         console.print(Text("Missing rows: add --run to compute them."))
     _show_card(table, console)
+
+
+def _least_width(head: str, column: Sequence[str], *, whole: bool) -> int:
+    """What a column needs so that no word, and where `whole` no entry, is cut."""
+    entries = column if whole else [word for entry in column for word in entry.split()]
+    return max(map(len, [*head.split(), *entries]))
 
 
 def _style(row: Row) -> str:
@@ -62,11 +69,11 @@ def show_stages(stages: Sequence[tuple[PlannedStage, Sequence[str]]], console: C
 def markdown(table: Table) -> str:
     """A table as markdown, with footnotes, card, classes and what made it."""
     heading = table.heading
-    lines = [[line.name, line.paper, line.ours, line.difference, line.status] for line in wording.lines(table)]
+    lines = [line.cells for line in wording.lines(table)]
     parts = [
         f"# {heading.name}: {heading.title}",
         f"{wording.caption(table)}. Paper: {heading.source}. {wording.setting(table)}",
-        _grid(wording.columns(), lines),
+        _grid(wording.columns(table), lines),
         "\n".join(f"- {note}" for note in wording.footnotes(table)),
         *_section("Supervision card", _grid(["", ""], [list(entry) for entry in wording.card(table)])),
         *_section("IoU per class", _classes(table)),

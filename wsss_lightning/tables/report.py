@@ -23,19 +23,21 @@ from wsss_lightning.tables.results import (
     summarised,
     write_text,
 )
+from wsss_lightning.tables.sweep import SIZE, SweepChart, sweep_chart
 
 _TEMPLATE = "report.html.j2"
 
 
 @dataclass(frozen=True)
 class Section:
-    """One table as the template shows it."""
+    """One table as the template shows it; `sweep` stands in the place of `bars` where the table is a curve."""
 
     anchor: str
     table: Table
     lines: list[wording.Line]
     classes: list[tuple[str, list[float | None]]]
     bars: BarChart
+    sweep: SweepChart | None
     curves: list[CurveChart]
     panels: Panels
 
@@ -66,6 +68,7 @@ def page(tables: list[Table], root: Path) -> str:
         wording=wording,
         bar=(WIDTH, PLOT),
         curve=CURVE,
+        plane=SIZE,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
 
@@ -104,6 +107,7 @@ def _section(table: Table, root: Path, number: int) -> Section:
         lines=wording.lines(table),
         classes=_classes(table),
         bars=bar_chart(table),
+        sweep=sweep_chart(table),
         curves=curve_charts(table, store),
         panels=table_panels(table, store),
     )

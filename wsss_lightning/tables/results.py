@@ -65,7 +65,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Row:
-    """One row with the results of all its seeds; `paper` is per cent, `std` the sample deviation over seeds."""
+    """One row with the results of all its seeds; `paper` is per cent, `std` the sample deviation over seeds.
+
+    `x`: where it stands on the table's axis. Defaults of what a spec says are for files written before it was said.
+    """
 
     name: str
     experiment: str | None
@@ -75,6 +78,7 @@ class Row:
     mean: float | None = None
     std: float | None = None
     difference: Difference | None = None
+    x: float | None = None
 
     @property
     def measured(self) -> list[Result]:

@@ -3,6 +3,7 @@
 A spec names rows, the experiment behind each and the numbers that the paper prints; it never says how to run.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ import yaml
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.configuration import project_folder
 
-_TABLE = {"title", "source", "metric", "setting", "scale", "reference", "rows", "footnotes"}
-_ROW = {"name", "experiment", "overrides", "paper", "footnote"}
+_TABLE = {"title", "source", "metric", "setting", "scale", "axis", "reference", "rows", "footnotes"}
+_ROW = {"name", "experiment", "overrides", "x", "paper", "footnote"}
 _SETTING = {"text", "choices"}
 
 
@@ -21,7 +22,8 @@ _SETTING = {"text", "choices"}
 class SpecRow:
     """One row: the experiment that computes it (None: the paper's number only) and the paper's numbers, per cent.
 
-    `paper` maps metric names (`val/miou`, `val/iou/<class>`) to what is printed.
+    `paper` maps metric names (`val/miou`, `test/miou`, `val/iou/<class>`) to what is printed; `x` is where the row
+    stands on the table's axis, None: nowhere.
     """
 
     name: str
@@ -29,6 +31,7 @@ class SpecRow:
     overrides: list[str]
     paper: dict[str, float]
     footnote: str | None
+    x: float | None = None
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Heading:
     """What stands above and below a table.
 
     `metric`: of the stage that ends each row; `setting` and `choices`: the data and backbone that the paper's numbers
-    hold for, in words and as config groups; `reference`: the row that differences are taken to.
+    hold for, in words and as config groups; `reference`: the row that differences are taken to; `axis`: what the rows'
+    x are, where the table is a curve.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Heading:
     scale: str
     reference: str | None
     footnotes: list[str]
+    axis: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ def read_spec(path: Path) -> Spec:
         raise InputError(f"{path}: rows: give a list with at least one row.")
     read = [_row(item, f"{path}, row {number}", heading.metric) for number, item in enumerate(rows, start=1)]
     _check_names([row.name for row in read], heading.reference, path)
+    _check_axis(read, heading.axis, path)
     return Spec(path=path, heading=heading, rows=read)
 
 
@@ -95,6 +101,7 @@ def _heading(content: dict[str, Any], path: Path) -> Heading:
         scale=str(content.get("scale") or "Per cent."),
         reference=content.get("reference"),
         footnotes=_texts(content, "footnotes", str(path)),
+        axis=None if content.get("axis") is None else _text(content, "axis", str(path)),
     )
 
 
@@ -117,7 +124,16 @@ def _row(item: Any, where: str, metric: str) -> SpecRow:
         overrides=_texts(row, "overrides", where),
         paper=_numbers({} if paper is None else paper if isinstance(paper, dict) else {metric: paper}, where),
         footnote=None if row.get("footnote") is None else str(row["footnote"]),
+        x=_x(row.get("x"), where),
     )
+
+
+def _x(value: Any, where: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{where}: x is {value!r}; give a number.")
+    return float(value)
 
 
 def _numbers(paper: dict[str, Any], where: str) -> dict[str, float]:
@@ -154,3 +170,13 @@ def _check_names(names: list[str], reference: str | None, path: Path) -> None:
         raise InputError(f"{path}: two rows have one name: rename one of them.")
     if reference is not None and reference not in names:
         raise InputError(f"{path}: reference {reference!r} is no row; the rows are {'; '.join(names)}.")
+
+
+def _check_axis(rows: list[SpecRow], axis: str | None, path: Path) -> None:
+    placed = [row for row in rows if row.x is not None]
+    if axis is None and placed:
+        raise InputError(
+            f"{path}: row {placed[0].name!r} has an x, but the table has no axis: say with `axis` what x is."
+        )
+    if axis is not None and len({row.x for row in placed}) < max(len(placed), 2):
+        raise InputError(f"{path}: axis {axis!r}: give at least two rows an x, each another one.")

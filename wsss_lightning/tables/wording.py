@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wsss_lightning.tables.bootstrap import LEVEL, RESAMPLES
-from wsss_lightning.tables.results import CHANGED, COMMITTED, COMPUTED, FAILED, MISSING, Row, Table
+from wsss_lightning.tables.results import CHANGED, COMMITTED, COMPUTED, FAILED, IOU, MISSING, Row, Table
 
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _ORDER = (COMPUTED, CHANGED, COMMITTED, MISSING, FAILED)
@@ -13,13 +13,20 @@ _ORDER = (COMPUTED, CHANGED, COMMITTED, MISSING, FAILED)
 
 @dataclass(frozen=True)
 class Line:
-    """One row of a rendered table."""
+    """One row of a rendered table: `x` is None where the table has no axis, `paper` has a number a column."""
 
     name: str
-    paper: str
+    x: str | None
+    paper: list[str]
     ours: str
     difference: str
     status: str
+
+    @property
+    def cells(self) -> list[str]:
+        """The row's texts under `columns`."""
+        given = self.paper if self.x is None else [self.x, *self.paper]
+        return [self.name, *given, self.ours, self.difference, self.status]
 
 
 def percent(fraction: float | None, *, signed: bool = False) -> str:
@@ -35,9 +42,17 @@ def metric(name: str) -> str:
     return name.replace("/", " ").replace("miou", "mIoU").replace("iou ", "IoU ").replace("_", " ")
 
 
-def columns() -> list[str]:
-    """The heads of a rendered table's columns."""
-    return ["row", "paper", "ours", f"difference [{100 * LEVEL:.0f} %]", "status"]
+def columns(table: Table) -> list[str]:
+    """The heads of a rendered table's columns; those between the first and the last two hold numbers."""
+    axis = [] if table.heading.axis is None else [table.heading.axis]
+    others = [f"paper {name}" for name in _other_metrics(table)]
+    return ["row", *axis, "paper", *others, "ours", f"difference [{100 * LEVEL:.0f} %]", "status"]
+
+
+def _other_metrics(table: Table) -> list[str]:
+    """What the paper prints besides the table's metric; its IoU per class has no column."""
+    names = dict.fromkeys(name for row in table.rows for name in row.paper)
+    return [name for name in names if name != table.heading.metric and not name.startswith(IOU)]
 
 
 def caption(table: Table) -> str:
@@ -48,10 +63,12 @@ def caption(table: Table) -> str:
 def lines(table: Table) -> list[Line]:
     """The rows as text."""
     marks = {row.name: mark for row, mark in _row_marks(table)}
+    names = [table.heading.metric, *_other_metrics(table)]
     return [
         Line(
             name=f"{row.name}{marks.get(row.name, '')}",
-            paper=paper(table, row),
+            x=None if table.heading.axis is None else "-" if row.x is None else f"{row.x:g}",
+            paper=[printed(row.paper.get(name)) for name in names],
             ours=ours(table, row),
             difference=difference(table, row),
             status=status(row),
@@ -60,10 +77,9 @@ def lines(table: Table) -> list[Line]:
     ]
 
 
-def paper(table: Table, row: Row) -> str:
-    """The paper's number as printed, per cent."""
-    value = row.paper.get(table.heading.metric)
-    return "-" if value is None else f"{value:.1f}"
+def printed(value: float | None) -> str:
+    """The paper's number, per cent, with all its decimals and at least one; `-` where there is none."""
+    return "-" if value is None else str(float(value))
 
 
 def ours(table: Table, row: Row) -> str:
