@@ -11,7 +11,10 @@ from fake_data import write_voc
 
 from wsss_lightning import pipeline
 from wsss_lightning.cli import main
-from wsss_lightning.data.masks import read_mask
+from wsss_lightning.data.images import read_image
+from wsss_lightning.data.masks import colorize, read_mask
+from wsss_lightning.nn.vgg import tiny
+from wsss_lightning.stages.fine_tune import tuned_backbone
 from wsss_lightning.stages.fit_classifier import PointBank
 from wsss_lightning.stages.fit_localizers import read_state
 from wsss_lightning.stages.io import read_tensors
@@ -52,7 +55,14 @@ def test_the_command_line_runs_the_paper_with_a_crf(
     written = Path(output.split("written to")[1].strip().replace("\n", ""))
     metrics = json.loads(written.read_text())
     assert 0 <= metrics["val/miou"] <= 1
-    assert all(stage.status() == "cached" for stage in plan(root, "experiment=points/diverse_crf").stages.values())
+    planned = plan(root, "experiment=points/diverse_crf")
+    assert all(stage.status() == "cached" for stage in planned.stages.values())
+    panel = next((planned.final.folder / "panels").iterdir())
+    own = {"image", "truth", "thresholded", "before_crf", "prediction"}  # Figure 4
+    assert {path.stem for path in panel.iterdir()} == own | {"scores", "points", "steps"}
+    for name, stage in {"thresholded": "thresholded", "before_crf": "predictions", "prediction": "refined"}.items():
+        mask = read_mask(planned.stages[stage].folder / "masks" / f"{panel.name}.png")
+        assert np.array_equal(read_image(panel / f"{name}.png"), colorize(mask))
 
 
 @pytest.mark.parametrize("sampling", ["dense", "spatial", "top"])
@@ -84,8 +94,17 @@ def test_evaluation_holds_what_a_report_shows(root: Path) -> None:
         "points.png",
         "prediction.png",
         "scores.png",
+        "steps.png",
         "truth.png",
     }
+
+
+def test_only_rows_of_diverse_sampling_draw_its_steps(root: Path) -> None:
+    for experiment, drawn in (("diverse", True), ("top", False)):
+        planned = plan(root, f"experiment=points/{experiment}")
+        pipeline.run(planned)
+        panels = list((planned.final.folder / "panels").iterdir())
+        assert [(panel / "steps.png").exists() for panel in panels] == [drawn] * 2
 
 
 def test_with_the_training_masks_deleted_every_row_gives_the_same_numbers(root: Path, tmp_path: Path) -> None:
@@ -171,9 +190,9 @@ def test_added_classes_may_come_from_another_data_set(root: Path, tmp_path: Path
     source = [
         *("+data@points.added_data=voc", f"points.added_data.root={tmp_path / 'other'}", "points.added=[giraffe]"),
         *(f"+points.added_data.names=[{','.join(names)}]", "points.added_data.train_list=train"),
-        "points.added_data.size=[128,128]",
+        *("points.added_data.size=[128,128]", "points.added_features='${artifact:added_features}'"),
     ]
-    grown = plan(root, "experiment=points/add_class_from", f"data.classes=[{KNOWN}]", *source)
+    grown = plan(root, "experiment=points/add_class", f"data.classes=[{KNOWN}]", *source)
     metrics = pipeline.run(grown)
     assert np.isnan(metrics["val/iou/giraffe"]) or metrics["val/iou/giraffe"] == 0  # no scene shows one
     bank = PointBank.read([grown.stages["added_points"].folder], global_features=False)
@@ -182,3 +201,19 @@ def test_added_classes_may_come_from_another_data_set(root: Path, tmp_path: Path
     assert {grown.stages[name].key for name in ("features", "localizers", "points")} <= {
         stage.key for stage in old.stages.values()
     }
+
+
+def test_the_backbone_can_be_fine_tuned_on_the_points(root: Path) -> None:
+    planned = plan(root, "experiment=points/fine_tuned", "points.fine_tuning={rate:1e-4,steps:3,images:4}")
+    metrics = pipeline.run(planned)
+    assert 0 <= metrics["val/miou"] <= 1
+    folder = planned.stages["tuned"].folder
+    before = tiny(pipeline.compose([]).backbone.weights, 20)
+    after = tuned_backbone(network=tiny(None, 20), folder=str(folder))
+    moved = [not torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True)]
+    assert sum(moved) >= 26  # every convolution's weight and bias; fc8 is not used
+    again = pipeline.rerun(folder / "stage.json", out_dir=folder.with_name("again"))
+    assert again == planned.stages["tuned"].record()["metrics"]
+    assert (folder.with_name("again") / "backbone.safetensors").read_bytes() == (
+        folder / "backbone.safetensors"
+    ).read_bytes()

@@ -26,6 +26,7 @@ def evaluate(
     out_dir: str,
     data: SegmentationDataModule,
     masks: str,
+    extra_masks: Mapping[str, str],
     extra_panels: str | None,
     groups: Mapping[str, Sequence[str]],
     panels: int,
@@ -35,21 +36,20 @@ def evaluate(
     """Score a folder of index PNGs on the val images; this stage, and no stage before it, opens val masks.
 
     Writes `confusion.npy` (N, L, L) int64, one matrix per image in the order of `images.json`, `classes.json`, and
-    `panels/<image_id>/{image,truth,prediction}.png` of `panels` images, beside which the pictures of the same images
-    below `extra_panels` are copied. Fractions, not per cent. `groups`: names of classes whose mean IoU, background
-    included, is reported by itself as `val/miou/<group>`.
+    `panels/<image_id>/{image,truth,prediction}.png` of `panels` images. Further pictures of the same images: those of
+    `extra_masks`, folders of index PNGs by the name that their pictures get, and copies of those below `extra_panels`.
+    Fractions, not per cent. `groups`: names of classes whose mean IoU, background included, is reported by itself as
+    `val/miou/<group>`.
     """
     records, folder = data.records("val"), Path(out_dir)
     seen = track(records, description="evaluation", total=len(records), enabled=progress)
     matrices = torch.stack([_compare(record, data, Path(masks)) for record in seen])
     write_array(folder / "confusion.npy", matrices.numpy())
     write_json(folder / "images.json", [record.image_id for record in records])
-    pictures = {record.image_id: _panel(record, data, Path(masks)) for record in panel_records(records, panels)}
+    shown = panel_records(records, panels)
+    pictures = {record.image_id: _panel(record, data, {**extra_masks, "prediction": masks}) for record in shown}
     for image_id, columns in pictures.items():
-        for name, picture in columns.items():
-            write_picture(folder / "panels" / image_id / f"{name}.png", picture)
-        if extra_panels is not None:
-            shutil.copytree(Path(extra_panels) / image_id, folder / "panels" / image_id, dirs_exist_ok=True)
+        _write_panel(folder / "panels" / image_id, columns, extra_panels)
     metrics = summary(matrices.sum(dim=0), data.class_names)
     metrics |= {f"val/miou/{name}": mean_over(metrics, classes) for name, classes in groups.items()}
     write_json(folder / "classes.json", _classes(data, matrices.sum(dim=0)))
@@ -95,10 +95,17 @@ def _compare(record: Record, data: SegmentationDataModule, masks: Path) -> Tenso
     return confusion_matrix(torch.from_numpy(predicted), torch.from_numpy(target), data.num_classes + 1)
 
 
-def _panel(record: Record, data: SegmentationDataModule, masks: Path) -> dict[str, NDArray[np.uint8]]:
-    prediction = read_mask(masks / f"{record.image_id}.png")
-    truth = data.decode(data.read_target(record))
-    return {"image": read_image(record.image), "truth": colorize(truth), "prediction": colorize(prediction)}
+def _panel(record: Record, data: SegmentationDataModule, folders: Mapping[str, str]) -> dict[str, NDArray[np.uint8]]:
+    masks = {name: read_mask(Path(folder) / f"{record.image_id}.png") for name, folder in folders.items()}
+    columns = {"truth": data.decode(data.read_target(record)), **masks}
+    return {"image": read_image(record.image)} | {name: colorize(mask) for name, mask in columns.items()}
+
+
+def _write_panel(folder: Path, columns: Mapping[str, NDArray[np.uint8]], extra_panels: str | None) -> None:
+    for name, picture in columns.items():
+        write_picture(folder / f"{name}.png", picture)
+    if extra_panels is not None:
+        shutil.copytree(Path(extra_panels) / folder.name, folder, dirs_exist_ok=True)
 
 
 def _classes(data: SegmentationDataModule, confusion: Tensor) -> dict[str, list[Any]]:

@@ -3,7 +3,7 @@
 import base64
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,16 +16,27 @@ from wsss_lightning.tables.results import Row, Table
 
 LONG_SIDE = 320  # pixels of an inlined picture
 _WHOLE = {"image": "image", "truth": "ground truth"}
-_OF_A_ROW = {"scores": "score map", "points": "sampled points", "prediction": "prediction"}
-_LABELS = {"truth", "prediction"}  # drawn in the palette's colours, which neither JPEG nor smoothing may mix
+_OF_A_ROW = {
+    "scores": "score map",
+    "steps": "first steps of diverse sampling, each map on its own scale; red is picked, white was before",
+    "points": "sampled points",
+    "thresholded": "thresholded score maps",
+    "before_crf": "before the CRF",
+    "prediction": "prediction",
+}
+_SHARED = ("scores", "steps")  # shown once where all rows that draw them draw the same
+_WIDE = {"steps"}
+# All others are label maps in the palette's colours, which neither JPEG nor smoothing may mix.
+_BLENDED = {"image", "scores", "steps", "points"}
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One inlined picture: what it shows and its `data:` address."""
+    """One inlined picture: what it shows, its `data:` address, its class in the style sheet (labels, wide or none)."""
 
     what: str
     uri: str
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -64,31 +75,47 @@ def _panel_folder(row: Row, store: Path) -> Path | None:
 
 
 def _panel(image_id: str, folders: Sequence[Path]) -> Panel:
-    shared = [_first(folders, name, what) for name, what in _WHOLE.items()]
-    rows = [{name: inline(folder / f"{name}.png") for name in _OF_A_ROW} for folder in folders]
-    common = rows[0]["scores"]
-    if common is not None and all(row["scores"] == common for row in rows):
-        shared.append(Picture(_OF_A_ROW["scores"], common))
-        rows = [{name: uri for name, uri in row.items() if name != "scores"} for row in rows]
+    headings = _headings(folders)
+    rows = [{name: _picture(folder, name, what) for name, what in headings.items()} for folder in folders]
+    drawn = {name: {row[name] for row in rows} - {None} for name in _SHARED}
+    common = {name: pictures.pop() for name, pictures in drawn.items() if len(pictures) == 1}
+    whole = [_first(folders, name, what) for name, what in _WHOLE.items()]
     return Panel(
         image_id=image_id,
-        shared=[picture for picture in shared if picture is not None],
-        rows=[[Picture(_OF_A_ROW[name], uri) for name, uri in row.items() if uri is not None] for row in rows],
+        shared=_there([*whole, *common.values()]),
+        rows=[_there(picture for name, picture in row.items() if name not in common) for row in rows],
     )
 
 
+def _headings(folders: Sequence[Path]) -> dict[str, str]:
+    """What a row's pictures show, in the order of their columns; those of other `extra_masks` follow by name."""
+    found = {path.stem for folder in folders for path in folder.glob("*.png")}
+    others = sorted(found - _WHOLE.keys() - _OF_A_ROW.keys())
+    return _OF_A_ROW | {name: name.replace("_", " ") for name in others}
+
+
+def _there(pictures: Iterable[Picture | None]) -> list[Picture]:
+    return [picture for picture in pictures if picture is not None]
+
+
 def _first(folders: Sequence[Path], name: str, what: str) -> Picture | None:
-    found = (inline(folder / f"{name}.png") for folder in folders)
-    return next((Picture(what, uri) for uri in found if uri is not None), None)
+    found = (_picture(folder, name, what) for folder in folders)
+    return next((picture for picture in found if picture is not None), None)
+
+
+def _picture(folder: Path, name: str, what: str) -> Picture | None:
+    uri = inline(folder / f"{name}.png")
+    kind = "wide" if name in _WIDE else "" if name in _BLENDED else "labels"
+    return None if uri is None else Picture(what, uri, kind)
 
 
 def inline(path: Path) -> str | None:
-    """A picture file as a `data:` address with a long side of at most 320 pixels, None where there is no file."""
+    """A picture file as a `data:` address, its long side at most 320 pixels (wide ones 640); None without a file."""
     if not path.is_file():
         return None
     picture = _open(path)
-    labels = path.stem in _LABELS
-    scale = min(LONG_SIDE / max(picture.size), 1.0)
+    labels = path.stem not in _BLENDED
+    scale = min(LONG_SIDE * (2 if path.stem in _WIDE else 1) / max(picture.size), 1.0)
     size = (max(round(picture.width * scale), 1), max(round(picture.height * scale), 1))
     picture = picture.resize(size, Image.Resampling.NEAREST if labels else Image.Resampling.LANCZOS)
     stream, kind = io.BytesIO(), "png" if labels else "jpeg"

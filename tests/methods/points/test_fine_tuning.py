@@ -1,0 +1,61 @@
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from wsss_lightning.methods.points.classifier import PointClassifier
+from wsss_lightning.methods.points.fine_tuning import FineTuningModule
+from wsss_lightning.nn.backbones import Backbone
+from wsss_lightning.nn.hypercolumns import Standardisation, assemble
+from wsss_lightning.nn.resnet import resnet18
+from wsss_lightning.nn.vgg import tiny
+from wsss_lightning.ops.resize import resize_maps
+
+GRID = (24, 24)
+LOCATIONS = [torch.tensor([0, 17, 255]), torch.tensor([3, 100])]
+
+
+def network(backbone: Backbone, *, global_features: bool = True) -> FineTuningModule:
+    features = sum(backbone.channels)
+    classifier = PointClassifier(
+        statistics=Standardisation(torch.rand(features), 1 + torch.rand(features)),
+        global_size=backbone.global_size if global_features else 0,
+        hidden=8,
+        num_labels=3,
+    )
+    return FineTuningModule(backbone=backbone, classifier=classifier, grid=GRID, rate=1e-3).train()
+
+
+def images() -> Tensor:
+    return torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("global_features", [True, False])
+def test_logits_are_those_of_the_textbook_hypercolumns(global_features: bool) -> None:
+    torch.manual_seed(0)
+    trained = network(tiny(None, 20), global_features=global_features)
+    seen = trained.backbone.features(images(), with_global=True)
+    columns = assemble([resize_maps(m, GRID) for m in seen.maps], GRID).flatten(2)
+    expected = [
+        trained.classifier(columns[i][:, chosen].T, seen.pooled[i].expand(len(chosen), -1))
+        for i, chosen in enumerate(LOCATIONS)
+    ]
+    torch.testing.assert_close(trained(images(), LOCATIONS), torch.cat(expected), atol=1e-5, rtol=1e-4)
+
+
+def test_gradients_reach_the_first_convolution_and_the_classifier() -> None:
+    torch.manual_seed(0)
+    trained = network(tiny(None, 20))
+    F.cross_entropy(trained(images(), LOCATIONS), torch.tensor([0, 1, 2, 0, 1])).backward()
+    assert isinstance(trained.backbone.convolutions, nn.ModuleList)
+    for weight in (trained.backbone.convolutions[0].weight, trained.classifier.local.weight):
+        assert isinstance(weight, Tensor) and weight.grad is not None and bool(weight.grad.abs().sum() > 0)
+
+
+def test_batch_norm_keeps_its_statistics() -> None:
+    torch.manual_seed(0)
+    trained = network(resnet18(None))
+    before = {name: value.clone() for name, value in trained.backbone.named_buffers()}
+    trained(images(), LOCATIONS)
+    assert trained.training and trained.classifier.training
+    assert all(torch.equal(value, before[name]) for name, value in trained.backbone.named_buffers())
