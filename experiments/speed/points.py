@@ -68,10 +68,11 @@ def _conditions(found: Row) -> str:
     at, limits = found["machine"], found["limits"]
     return (
         f"`{at['command']}`, {at['date']}, commit {at['commit']}, torch {at['torch']}, {at['processor']}, "
-        f"{at['cores']} cores, {at['threads']} threads, load average {at['load_average_1_5_15_min']}, CUDA device: "
+        f"{at['cores']} cores, threads: {at['threads']}, load average {at['load_average_1_5_15_min']}, CUDA device: "
         f"{at['device']}. Floor: the bytes of inputs, parameters and results, once each, at {_3(limits['gb_s'])} GB/s, "
         f"or the operations at {_3(limits['gflop_s'])} GFLOP/s, whichever takes longer; both rates were measured in "
-        "the same rounds, on one large copy and one large product. Peak: inputs and what torch's allocator held."
+        "the same rounds, on one large copy and one large product; what stays in a cache can beat a floor of memory. "
+        "Peak: inputs and what torch's allocator held."
     )
 
 

@@ -91,8 +91,8 @@ def _root_cause(error: BaseException) -> InputError:
 class Tokens:
     """The config with its `runtime` and `logger` leaves replaced by tokens, and what these tokens stand for.
 
-    The `root` of a data set (a top-level node with a `_target_`) becomes `${folder:...}`, so that whatever path a user
-    gives there enters keys by what it holds.
+    The `root` of a data set (a node with a `_target_`) becomes `${folder:...}`, so that whatever path a user gives
+    there enters keys by what it holds.
     """
 
     def __init__(self, config: DictConfig) -> None:
@@ -101,10 +101,9 @@ class Tokens:
         self._logger = config.get("logger")
         masked = plain(config, resolve=False)
         masked |= {"runtime": {name: f"<runtime.{name}>" for name in runtime}, "logger": LOGGER, "_roots_": {}}
-        for name, group in masked.items():
-            if isinstance(group, dict) and "_target_" in group and group.get("root", "???") != "???":
-                # A reference, not the path itself, which may hold characters that mean something to OmegaConf.
-                masked["_roots_"][name], group["root"] = group["root"], f"${{folder:${{_roots_.{name}}}}}"
+        for number, group in enumerate(_data_sets(masked)):
+            # A reference, not the path itself, which may hold characters that mean something to OmegaConf.
+            masked["_roots_"][f"r{number}"], group["root"] = group["root"], f"${{folder:${{_roots_.r{number}}}}}"
         self._masked = OmegaConf.create(masked)
 
     def node(self, name: str, resolve: Resolve) -> dict[str, Any]:
@@ -123,6 +122,14 @@ class Tokens:
     def logger(self, stage: str) -> Any:
         """The `logger` node for a stage, with its references resolved and `${out_dir:}` still a token."""
         return bind(plain(self._logger, resolve=True), {STAGE: stage})
+
+
+def _data_sets(node: Any) -> list[dict[str, Any]]:
+    """The nodes that have a `_target_` and a `root` which is given."""
+    if not isinstance(node, dict):
+        return []
+    own = [node] if "_target_" in node and node.get("root", "???") != "???" else []
+    return own + [found for child in node.values() for found in _data_sets(child)]
 
 
 def plain(config: DictConfig | None, *, resolve: bool) -> dict[str, Any]:
