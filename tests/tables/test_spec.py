@@ -64,7 +64,7 @@ def test_points_thresholds_are_all_shown() -> None:
     assert _printed("points/thresholds") == {"tau = 0.2": 25.66}
 
 
-@pytest.mark.parametrize("path", sorted(project_folder("experiments").glob("*/table*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted(project_folder("experiments").glob("*/*.yaml")), ids=lambda p: p.stem)
 def test_every_shipped_table_names_experiments_that_exist(path: Path) -> None:
     for row in read_spec(path).rows:
         assert row.experiment is None or (project_folder("conf") / f"experiment/{row.experiment}.yaml").is_file()
@@ -139,3 +139,9 @@ def test_an_axis_needs_two_places(tmp_path: Path, other: str) -> None:
     text = GOOD.replace("name: A,", "name: A, x: 5,").replace("name: B,", f"{other}name: B,")
     with pytest.raises(InputError, match=r"table9\.yaml: axis 'k': give at least two rows an x"):
         read_spec(_write(tmp_path / "table9.yaml", f"axis: k\n{text}"))
+
+
+def test_values_per_class_belong_to_the_metric() -> None:
+    known, right = (read_spec(find_spec(f"points/{name}")).heading for name in ("add_class", "quality"))
+    assert (known.per_class, known.per_class_title) == ("val/iou/", "IoU per class")
+    assert (right.per_class, right.per_class_title) == ("train/points/right/", "Per class")

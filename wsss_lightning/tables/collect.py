@@ -23,7 +23,6 @@ from wsss_lightning.tables.results import (
     CHANGED,
     COMPUTED,
     FAILED,
-    IOU,
     MISSING,
     Result,
     Row,
@@ -126,7 +125,7 @@ def _result(cell: Cell, heading: Heading, committed: Committed, failures: Mappin
 
 
 def _computed(blank: Result, record: dict[str, Any], plan: pipeline.Plan, heading: Heading) -> Result:
-    metrics = record["metrics"]
+    metrics, prefix = record["metrics"], heading.per_class
     if heading.metric not in metrics:
         raise InputError(f"{heading.name}: {plan.result} reports no {heading.metric}, only {', '.join(metrics)}.")
     records = {stage.name: stage.record() for stage in plan.stages.values()}
@@ -137,7 +136,7 @@ def _computed(blank: Result, record: dict[str, Any], plan: pipeline.Plan, headin
         status=CHANGED if changed else COMPUTED,
         detail=", ".join(changed),
         value=number(metrics[heading.metric]),
-        iou={name.removeprefix(IOU): number(value) for name, value in metrics.items() if name.startswith(IOU)},
+        iou={name.removeprefix(prefix): number(value) for name, value in metrics.items() if name.startswith(prefix)},
         stages=[StageRun(stage.name, stage.key, seconds.get(stage.name)) for stage in plan.stages.values()],
         wall_seconds=round(sum(seconds.values()), 3),
         device=record["device"],

@@ -76,7 +76,7 @@ def markdown(table: Table) -> str:
         _grid(wording.columns(table), lines),
         "\n".join(f"- {note}" for note in wording.footnotes(table)),
         *_section("Supervision card", _grid(["", ""], [list(entry) for entry in wording.card(table)])),
-        *_section("IoU per class", _classes(table)),
+        *_section(table.heading.per_class_title, _classes(table)),
         *_section("Runs", _runs(table)),
         f"Collected on {table.collected[:10]} by `{table.command}`; written by the collector, never by hand.",
     ]

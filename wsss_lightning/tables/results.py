@@ -14,7 +14,6 @@ from wsss_lightning.pipeline.store import write_json
 from wsss_lightning.tables.spec import Heading
 
 COMPUTED, CHANGED, COMMITTED, MISSING, FAILED = "computed", "code changed", "committed", "missing", "failed"
-IOU = "val/iou/"
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class Row:
         return [result for result in self.results if result.value is not None]
 
     def class_iou(self) -> dict[str, float | None]:
-        """IoU per class, mean over the seeds in which the class occurs."""
+        """The metric per class (IoU where it is a mIoU), mean over the seeds in which the class occurs."""
         names = list(dict.fromkeys(name for result in self.measured for name in result.iou))
         values = {name: [result.iou.get(name) for result in self.measured] for name in names}
         return {name: _mean([value for value in column if value is not None]) for name, column in values.items()}

@@ -34,6 +34,9 @@ class SpecRow:
     x: float | None = None
 
 
+IOU = "val/iou/"  # what the name of a class's IoU begins with
+
+
 @dataclass(frozen=True)
 class Heading:
     """What stands above and below a table.
@@ -53,6 +56,16 @@ class Heading:
     reference: str | None
     footnotes: list[str]
     axis: str | None = None
+
+    @property
+    def per_class(self) -> str:
+        """What the names of the metric's values per class begin with; a mean IoU's are the classes' IoU."""
+        return IOU if self.metric.startswith("val/miou") else f"{self.metric}/"
+
+    @property
+    def per_class_title(self) -> str:
+        """What they are called."""
+        return "IoU per class" if self.per_class == IOU else "Per class"
 
 
 @dataclass(frozen=True)

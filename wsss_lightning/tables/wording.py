@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from wsss_lightning.tables.bootstrap import LEVEL, RESAMPLES
-from wsss_lightning.tables.results import CHANGED, COMMITTED, COMPUTED, FAILED, IOU, MISSING, Row, Table
+from wsss_lightning.tables.results import CHANGED, COMMITTED, COMPUTED, FAILED, MISSING, Row, Table
+from wsss_lightning.tables.spec import IOU
 
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _ORDER = (COMPUTED, CHANGED, COMMITTED, MISSING, FAILED)
