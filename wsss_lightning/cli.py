@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wsss_lightning.allocator import keep_freed_memory
+from wsss_lightning.commands import data
 from wsss_lightning.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 _HYDRA = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 Overrides = Annotated[list[str] | None, typer.Argument(help="Hydra overrides, for example experiment=points/top.")]
+app.add_typer(data.app, name="data")
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -26,10 +26,14 @@ from wsss_lightning.data.samples import (
     read_target,
     require_image,
 )
+from wsss_lightning.errors import InputError
+
+if TYPE_CHECKING:
+    import albumentations as A
 
 __all__ = ["Record", "SegmentationDataModule", "SegmentationDataset", "Split"]
 
-Split = Literal["train", "val"]
+Split = Literal["train", "val", "test"]
 
 
 class SegmentationDataModule(pl.LightningDataModule):
@@ -42,13 +46,15 @@ class SegmentationDataModule(pl.LightningDataModule):
             that show none stay in the lists. None keeps all.
         train_list: name of the list to train on.
         val_list: name of the list to evaluate on.
+        test_list: name of a list whose masks nobody has; None where there is none.
         tags: where image tags come from; which sources there are is the subclass's matter.
         size: (H, W) that images are resized to; None keeps each image's own, and then `batch_size` is 1.
         mean: of RGB in 0..1, the backbone's.
         std: of RGB in 0..1, the backbone's.
         batch_size: images per batch.
+        augmentation: of the batches of `train_dataloader`, a factory of `data.transforms`; None for none.
         workers: loading processes; no result depends on it.
-        seed: of the order of `train_dataloader`.
+        seed: of the order and the augmentation of `train_dataloader`.
 
     Raises:
         InputError: `classes` names an unknown class.
@@ -62,11 +68,13 @@ class SegmentationDataModule(pl.LightningDataModule):
         classes: Sequence[str] | None = None,
         train_list: str = "train_aug",
         val_list: str = "val",
+        test_list: str | None = None,
         tags: str = "auto",
         size: tuple[int, int] | None = None,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         batch_size: int = 1,
+        augmentation: A.Compose | None = None,
         workers: int = 0,
         seed: int = 0,
     ) -> None:
@@ -74,14 +82,20 @@ class SegmentationDataModule(pl.LightningDataModule):
         self.root = Path(root)
         self.labels = LabelMap(tuple(names), tuple(names if classes is None else classes))
         self.lists: dict[Split, str] = {"train": train_list, "val": val_list}
+        if test_list is not None:
+            self.lists["test"] = test_list
         self.tags = tags
         self.size = size
         self.mean, self.std = mean, std
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
+        self.augmentation = augmentation
         self._records: dict[Split, list[Record]] = {}
 
-    def read_records(self, list_name: str) -> list[Record]:
-        """Records of a list, with tags over all `names`: the one thing that a data set defines."""
+    def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
+        """Records of a list, with tags over all `names`: the one thing that a data set defines.
+
+        Not `tagged`: no annotation is looked at, tags are all False (a test list, whose annotations nobody has).
+        """
         raise NotImplementedError
 
     @property
@@ -111,11 +125,13 @@ class SegmentationDataModule(pl.LightningDataModule):
         """Images of a split, with the tags of the kept classes; read once.
 
         Raises:
-            InputError: a list, tags or an image is missing or at fault.
+            InputError: a list, tags or an image is missing or at fault, or the split has no list.
         """
+        if split not in self.lists:
+            raise InputError(f"{self.root} is opened without a {split} list: name one with {split}_list.")
         if split not in self._records:
             kept = self.labels.indices - 1
-            found = self.read_records(self.lists[split])
+            found = self.read_records(self.lists[split], tagged=split != "test")
             self._records[split] = [replace(require_image(record), tags=record.tags[kept]) for record in found]
         return self._records[split]
 

@@ -6,13 +6,16 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wsss_lightning.data.base import Record, SegmentationDataModule
 from wsss_lightning.data.samples import IMAGENET_MEAN, IMAGENET_STD
 from wsss_lightning.errors import InputError
+
+if TYPE_CHECKING:
+    import albumentations as A
 
 # In the order of COCO's category ids, which run from 1 to 90 with ten gaps; mask index i + 1 is COCO_CLASSES[i].
 COCO_CLASSES = (
@@ -55,11 +58,13 @@ class COCODataModule(SegmentationDataModule):
         classes: Sequence[str] | None = None,
         train_list: str = "train2014",
         val_list: str = "val2014",
+        test_list: str | None = None,
         untagged: bool = True,
         size: tuple[int, int] | None = None,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         batch_size: int = 1,
+        augmentation: A.Compose | None = None,
         workers: int = 0,
         seed: int = 0,
     ) -> None:
@@ -69,18 +74,21 @@ class COCODataModule(SegmentationDataModule):
             classes=classes,
             train_list=train_list,
             val_list=val_list,
+            test_list=test_list,
             tags="instances",
             size=size,
             mean=mean,
             std=std,
             batch_size=batch_size,
+            augmentation=augmentation,
             workers=workers,
             seed=seed,
         )
         self.untagged = untagged
 
-    def read_records(self, list_name: str) -> list[Record]:
+    def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
         """See the base class; in the order of the file names."""
+        # A test list is read from its image_info file.
         path = self.root / "annotations" / f"instances_{list_name}.json"
         content = _parse(path)
         shown = _shown(content, self.labels.names, path)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from wsss_lightning.atomic import replace_file
 from wsss_lightning.data.images import decode
 from wsss_lightning.errors import InputError
 
@@ -34,7 +34,7 @@ def write_mask(path: Path, mask: NDArray[np.uint8]) -> None:
     """Write class indices as a palette PNG with VOC's colours, atomically.
 
     Args:
-        path: where to; its folder exists.
+        path: where to; its folder is made if need be.
         mask: (H, W) uint8.
 
     Raises:
@@ -44,12 +44,7 @@ def write_mask(path: Path, mask: NDArray[np.uint8]) -> None:
         raise ValueError(f"a mask is (H, W) uint8, this one is {mask.shape} {mask.dtype}")
     picture = Image.fromarray(mask)
     picture.putpalette(palette().tobytes())
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        picture.save(temporary, format="PNG")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    replace_file(path, lambda temporary: picture.save(temporary, format="PNG"))
 
 
 def palette() -> NDArray[np.uint8]:

@@ -20,6 +20,11 @@ from wsss_lightning.errors import InputError
 TagSource = Callable[[str], NDArray[np.bool_]]
 
 
+def no_tags(count: int) -> TagSource:
+    """All of `count` classes absent in every image: of lists whose annotations nobody has."""
+    return lambda _: np.zeros(count, dtype=bool)
+
+
 def tags_from_xml(folder: Path, *, names: Sequence[str]) -> TagSource:
     """Tags of VOC's `Annotations/<id>.xml`: every object counts, also a difficult one.
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wsss_lightning.data.base import Record, SegmentationDataModule
 from wsss_lightning.data.lists import find_list, read_list
 from wsss_lightning.data.samples import IMAGENET_MEAN, IMAGENET_STD
-from wsss_lightning.data.tags import TagSource, tags_from_masks, tags_from_npy, tags_from_xml
+from wsss_lightning.data.tags import TagSource, no_tags, tags_from_masks, tags_from_npy, tags_from_xml
 from wsss_lightning.errors import InputError
+
+if TYPE_CHECKING:
+    import albumentations as A
 
 VOC_CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -43,11 +47,13 @@ class VOCDataModule(SegmentationDataModule):
         classes: Sequence[str] | None = None,
         train_list: str = "train_aug",
         val_list: str = "val",
+        test_list: str | None = None,
         tags: str = "auto",
         size: tuple[int, int] | None = None,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         batch_size: int = 1,
+        augmentation: A.Compose | None = None,
         workers: int = 0,
         seed: int = 0,
     ) -> None:
@@ -59,11 +65,13 @@ class VOCDataModule(SegmentationDataModule):
             classes=classes,
             train_list=train_list,
             val_list=val_list,
+            test_list=test_list,
             tags=tags,
             size=size,
             mean=mean,
             std=std,
             batch_size=batch_size,
+            augmentation=augmentation,
             workers=workers,
             seed=seed,
         )
@@ -86,9 +94,9 @@ class VOCDataModule(SegmentationDataModule):
             'or set tags="masks" to derive them from the masks.'
         )
 
-    def read_records(self, list_name: str) -> list[Record]:
+    def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
         """See the base class."""
-        tags = self._tags()
+        tags = self._tags() if tagged else no_tags(len(self.labels.names))
         return [self._record(image_id, tags) for image_id in read_list(find_list(self.root, list_name))]
 
     def _record(self, image_id: str, tags: TagSource) -> Record:

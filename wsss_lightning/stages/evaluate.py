@@ -16,9 +16,9 @@ from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import colorize, read_mask
 from wsss_lightning.errors import InputError
 from wsss_lightning.metrics.segmentation import confusion_matrix, iou, mean_accuracy, mean_iou, pixel_accuracy
+from wsss_lightning.progress import track
 from wsss_lightning.stages.io import write_array, write_json, write_picture
 from wsss_lightning.stages.loggers import finished, log_pictures, log_scalars, log_stage, log_table
-from wsss_lightning.stages.progress import track
 
 
 def evaluate(

@@ -10,9 +10,9 @@ from torch.utils.data import DataLoader, Subset
 from wsss_lightning.data.base import SegmentationDataModule, Split
 from wsss_lightning.nn.backbones import Backbone, Features, check_statistics
 from wsss_lightning.nn.hypercolumns import Size
+from wsss_lightning.progress import track
 from wsss_lightning.stages.device import choose_device
 from wsss_lightning.stages.features import FeatureStore
-from wsss_lightning.stages.progress import track
 
 
 def extract(

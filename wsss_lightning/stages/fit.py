@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from wsss_lightning.errors import InputError
 from wsss_lightning.stages.loggers import finished, log_stage
-from wsss_lightning.stages.progress import TrainingProgress
+from wsss_lightning.stages.training_progress import TrainingProgress
 
 # Deterministic mode also fills every new tensor, a third of a small network's time; no layer here reads one unwritten.
 torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from wsss_lightning.data.shapes import write_scenes
-from wsss_lightning.stages.progress import counter
+from wsss_lightning.progress import counter
 
 
 def generate_shapes(*, out_dir: str, train: int, val: int, size: int, seed: int, workers: int, progress: bool) -> None:

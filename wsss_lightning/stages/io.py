@@ -1,8 +1,6 @@
 """Atomic writes: a file under its own name is whole."""
 
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +11,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from wsss_lightning.atomic import replace_file
 from wsss_lightning.errors import InputError
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """Write a safetensors file."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    _replace(path, lambda temporary: save_file(contiguous, temporary))
+    replace_file(path, lambda temporary: save_file(contiguous, temporary))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -42,18 +31,18 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def write_array(path: Path, array: np.ndarray[Any, Any]) -> None:
     """Write a .npy file."""
-    _replace(path, lambda temporary: np.save(temporary, array, allow_pickle=False))
+    replace_file(path, lambda temporary: np.save(temporary, array, allow_pickle=False))
 
 
 def write_json(path: Path, value: object) -> None:
     """Write a JSON file."""
     text = json.dumps(value, indent=2) + "\n"
-    _replace(path, lambda temporary: temporary.write_text(text))
+    replace_file(path, lambda temporary: temporary.write_text(text))
 
 
 def write_picture(path: Path, picture: np.ndarray[Any, Any]) -> None:
     """Write an (H, W, 3) uint8 picture as PNG."""
-    _replace(path, lambda temporary: Image.fromarray(picture).save(temporary))
+    replace_file(path, lambda temporary: Image.fromarray(picture).save(temporary))
 
 
 def to_float16(tensor: Tensor, *, what: str) -> Tensor:

@@ -10,9 +10,9 @@ from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.labels import Mask
 from wsss_lightning.data.masks import read_mask
 from wsss_lightning.ops.resize import resize_labels
+from wsss_lightning.progress import track
 from wsss_lightning.stages.features import FeatureStore
 from wsss_lightning.stages.io import read_tensors
-from wsss_lightning.stages.progress import track
 from wsss_lightning.stages.sample import tagged
 
 _PARTS = ("body", "part", "thin")  # 1, 2, 3 in the maps that generated scenes have beside their masks

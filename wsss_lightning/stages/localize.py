@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from wsss_lightning.data.base import SegmentationDataModule, Split
+from wsss_lightning.progress import track
 from wsss_lightning.stages.features import FeatureStore
 from wsss_lightning.stages.fit_localizers import read_localizers
 from wsss_lightning.stages.io import read_tensors, write_tensors
-from wsss_lightning.stages.progress import track
 
 
 def localize(

@@ -10,10 +10,10 @@ from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.images import image_size
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.ops.resize import resize_maps
+from wsss_lightning.progress import track
 from wsss_lightning.stages.features import FeatureStore
 from wsss_lightning.stages.fit_classifier import read_classifier
 from wsss_lightning.stages.io import read_tensors, to_float16, write_tensors
-from wsss_lightning.stages.progress import track
 
 
 def predict(*, out_dir: str, data: SegmentationDataModule, features: str, classifier: str, progress: bool) -> None:

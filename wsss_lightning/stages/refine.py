@@ -1,19 +1,18 @@
 """Stage: predictions sharpened by a dense CRF."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from wsss_lightning.data.base import Record, SegmentationDataModule
 from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import write_mask
-from wsss_lightning.lifetime import end_with_parent
 from wsss_lightning.ops.crf import unary_from_probabilities
+from wsss_lightning.parallel import in_parallel
 from wsss_lightning.stages.predict import read_probabilities
-from wsss_lightning.stages.progress import track
 
 Crf = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
 
@@ -28,16 +27,12 @@ def refine(
     folder = Path(out_dir) / "masks"
     folder.mkdir(parents=True, exist_ok=True)
     records = [record for record in data.records("val") if not (folder / f"{record.image_id}.png").exists()]
-    job = delayed(_refine_one)  # type: ignore[no-untyped-call]
-    jobs = (job(folder, data, record, Path(predictions), crf) for record in records)
-    parallel = Parallel(n_jobs=max(workers, 1), return_as="generator_unordered")  # type: ignore[no-untyped-call]
-    done = parallel(jobs)
-    for _ in track(done, description="dense CRF", total=len(records), enabled=progress):
+    work = partial(_refine_one, folder=folder, data=data, predictions=Path(predictions), crf=crf)
+    for _ in in_parallel(work, records, processes=workers, description="dense CRF", progress=progress):
         pass
 
 
-def _refine_one(folder: Path, data: SegmentationDataModule, record: Record, predictions: Path, crf: Crf) -> None:
-    end_with_parent()
+def _refine_one(record: Record, *, folder: Path, data: SegmentationDataModule, predictions: Path, crf: Crf) -> None:
     image = read_image(record.image)
     probabilities = read_probabilities(predictions, record.image_id, image.shape[:2]).numpy()
     marginals = crf(image, unary_from_probabilities(probabilities))

@@ -12,11 +12,11 @@ from wsss_lightning.methods.points.samplers import Evidence, Points
 from wsss_lightning.nn.backbones import Features
 from wsss_lightning.nn.hypercolumns import Size, Standardisation, hypercolumns_at
 from wsss_lightning.nn.similarity import ColumnSimilarity
+from wsss_lightning.progress import track
 from wsss_lightning.stages.features import FeatureStore
 from wsss_lightning.stages.fit import own_seed
 from wsss_lightning.stages.io import read_tensors, to_float16, write_tensors
 from wsss_lightning.stages.localize import read_scores
-from wsss_lightning.stages.progress import track
 
 Convention = Callable[[Tensor, Tensor], Tensor]
 Sampler = Callable[[Evidence], Points]

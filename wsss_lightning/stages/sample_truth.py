@@ -8,9 +8,9 @@ import torch
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.methods.points.samplers import Points
 from wsss_lightning.ops.resize import resize_labels
+from wsss_lightning.progress import track
 from wsss_lightning.stages.features import FeatureStore
 from wsss_lightning.stages.fit import own_seed
-from wsss_lightning.stages.progress import track
 from wsss_lightning.stages.sample import point_counts, tagged, write_points
 
 

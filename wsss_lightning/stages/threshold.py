@@ -10,8 +10,8 @@ from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.images import image_size
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.ops.resize import resize_maps
+from wsss_lightning.progress import track
 from wsss_lightning.stages.localize import read_scores
-from wsss_lightning.stages.progress import track
 from wsss_lightning.stages.sample import Convention, score_peaks
 
 

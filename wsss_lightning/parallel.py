@@ -1,0 +1,36 @@
+"""Work on many files at once, in processes that end with their parent."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from joblib import Parallel, delayed
+
+from wsss_lightning.lifetime import end_with_parent
+from wsss_lightning.progress import track
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_parallel(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    processes: int,
+    description: str,
+    progress: bool = True,
+) -> Iterator[Result]:
+    """`function(item)` of every item as soon as it is there, in no order; a progress bar shows how many are done.
+
+    `function` must be picklable: a module's function or a `functools.partial` of one. joblib's backend (`loky`, or
+    `ray` and `dask` where they are registered) is the caller's choice by `joblib.parallel_config`.
+    """
+    job = delayed(_call)  # type: ignore[no-untyped-call]
+    parallel = Parallel(n_jobs=max(processes, 1), return_as="generator_unordered")  # type: ignore[no-untyped-call]
+    results = parallel(job(function, item) for item in items)
+    yield from track(results, description=description, total=len(items), enabled=progress)
+
+
+def _call(function: Callable[[Item], Result], item: Item) -> Result:
+    end_with_parent()
+    return function(item)
