@@ -45,26 +45,22 @@ def test_ceiling_is_far_above_always_background(root: Path) -> None:
     assert ceiling >= 0.45 and ceiling >= 5 * floor, f"ceiling {ceiling:.3f}, always background {floor:.3f}"
 
 
-def test_where_a_score_map_is_near_its_peak_most_of_the_object_is_missed(root: Path) -> None:
-    # A third of the paper's epochs: the question is where a map is high, not how well it is calibrated.
-    planned = plan(root, "result=localizers", "backbone.points.localizer.epochs=[1,0]")
+def test_the_best_fifth_of_a_score_map_misses_most_of_the_object(root: Path) -> None:
+    planned = plan(root, "result=localizers")
     localizers = planned.stages["localizers"].folder
     pipeline.run(planned)
     covered = coverage(scenes(planned), FeatureStore(planned.stages["features"].folder), localizers)
-    assert np.mean(covered) < 0.5, f"the top fifth of the range covers {np.mean(covered):.3f} of the object on average"
+    assert np.mean(covered) < 0.5, f"the best fifth covers {np.mean(covered):.3f} of the object on average"
 
 
 def coverage(data: SegmentationDataModule, store: FeatureStore, localizers: Path) -> list[float]:
-    """Per val image and class, the share of the object's pixels on the grid in the top fifth of the map's range.
-
-    A fifth of the range, as maps are thresholded; a fifth of all locations is more than most objects have.
-    """
+    """Per val image and class, the share of the object's pixels on the grid among the best fifth of the locations."""
     network, shares = read_localizers(localizers, store), []
     for record in data.records("val"):
         classes = np.flatnonzero(record.tags).tolist()
         scores = network(store.read("val", record.image_id).maps, classes)[:, 0]
         target = torch.from_numpy(data.read_target(record))[2::4, 2::4]
         for c, score in zip(classes, scores, strict=True):
-            best = score >= score.min() + 0.8 * (score.max() - score.min())
+            best = score >= score.flatten().kthvalue(score.numel() * 4 // 5).values
             shares.append(float(best[target == c + 1].float().mean()))
     return [share for share in shares if not np.isnan(share)]

@@ -32,7 +32,8 @@ def images(network: VGG, *, size: Size, hidden: int, k: int, rounds: int) -> Row
     with TemporaryDirectory() as folder, quiet():
         store = FeatureStore(Path(folder))
         store.write("train", "image", network.features(image), grid, half=True)
-        store.write_statistics("train", ["image"], grid)
+        store.write_grid(grid)
+        store.write_statistics("train", ["image"])
         sampling = _Sampling(store, grid, k)
         tasks = {**_features(network, image, store, grid), **_localizers(store, grid, hidden), **sampling.tasks()}
         rows, limits = measure(tasks, rounds=rounds)

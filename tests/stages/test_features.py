@@ -21,7 +21,8 @@ def test_statistics_are_those_of_the_large_tensor(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path)
     for seed in range(3):
         store.write("train", f"id{seed}", features(seed), GRID, half=True)
-    store.write_statistics("train", ["id0", "id1", "id2"], GRID)
+    store.write_grid(GRID)
+    store.write_statistics("train", ["id0", "id1", "id2"])
     read = [assemble(store.read("train", f"id{seed}").maps, GRID)[0].flatten(1) for seed in range(3)]
     rows = torch.cat(read, dim=1).double()
     mean, std = store.statistics()

@@ -105,10 +105,10 @@ def _choose(rng: np.random.Generator, items: Sequence[Item]) -> Item:
 
 def _random_classes(rng: np.random.Generator) -> tuple[int, ...]:
     """One to three classes, from the rearmost object to the foremost; at most one of them has a habitat."""
-    # 7 + 7 of 32 first draws make up for the later ones, 0.875 on average, which only the other six classes enter
+    # 7 + 7 of 32 first draws make up for the later ones, 0.75 on average, which only the other six classes enter
     homeless = [number for number in range(1, len(KINDS) + 1) if number not in HABITATS]
     drawn = [_choose(rng, 7 * list(HABITATS) + 3 * homeless)]
-    drawn += [_choose(rng, homeless) for _ in range(_choose(rng, (0, 0, 0, 1, 1, 1, 2, 2)))]
+    drawn += [_choose(rng, homeless) for _ in range(_choose(rng, (0, 0, 0, 0, 1, 1, 2, 2)))]
     front = int(rng.integers(len(drawn)))
     return (*drawn[front:], *drawn[:front])
 
@@ -142,7 +142,7 @@ def _drop_clutter(rng: np.random.Generator, canvas: Bytes) -> None:
 
 def _random_layout(rng: np.random.Generator, size: int, classes: tuple[int, ...]) -> list[Figure]:
     """Figures from back to front: in half of the scenes a distractor, in a random place among the objects."""
-    share = int(rng.integers(8, 26 + 8 * len(classes)))  # of the image, in percent, over all objects
+    share = int(rng.integers(30, 80))  # of the image, in percent, over all objects
     kinds = [KINDS[number - 1] for number in classes]
     figures = [_random_object(rng, size, kind, share=share // len(classes)) for kind in kinds]
     for _ in range(rng.integers(2)):

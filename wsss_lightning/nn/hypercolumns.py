@@ -5,7 +5,7 @@ Linear functions of a location commute with bilinear resizing (its weights sum t
 map at its own resolution and resized afterwards. Maps finer than the grid are first brought down to it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 import torch
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from wsss_lightning.ops.resize import resize_maps
 
 Size = tuple[int, int]
+_NUMBERS = 32 * 64 * 84  # of a part: 0.7 MB in float32; all of VGG-16's hypercolumns (points sec. 4.1) are 91 MB
 
 
 def compact(maps: Sequence[Tensor], grid: Size) -> list[Tensor]:
@@ -29,6 +30,12 @@ def compact(maps: Sequence[Tensor], grid: Size) -> list[Tensor]:
 def assemble(maps: Sequence[Tensor], grid: Size) -> Tensor:
     """The hypercolumns themselves: maps (N, D_l, h_l, w_l) -> (N, D, *grid)."""
     return torch.cat([resize_maps(m, grid) for m in maps], dim=1)
+
+
+def channel_parts(feature_map: Tensor, size: Size) -> Iterator[Tensor]:
+    """A map (1, D_l, h, w) a few channels at a time, as float32 at least: as many as are about 0.7 MB at `size`."""
+    for part in torch.split(feature_map, max(_NUMBERS // (size[0] * size[1]), 1), dim=1):
+        yield part.to(torch.promote_types(part.dtype, torch.float32))
 
 
 def hypercolumns_at(maps: Sequence[Tensor], locations: Tensor, grid: Size) -> Tensor:

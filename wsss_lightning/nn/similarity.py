@@ -1,14 +1,12 @@
 """The dot product of normalised hypercolumns without the tensor of hypercolumns (points secs. 3.2 and 4.1)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from wsss_lightning.nn.hypercolumns import Size, Standardisation, hypercolumns_at
+from wsss_lightning.nn.hypercolumns import Size, Standardisation, channel_parts, hypercolumns_at
 from wsss_lightning.ops.resize import resize_maps
-
-_CHANNELS = 64  # seen at a time: of VGG-16's 4,224 at 64 x 84 locations, 1.4 MB instead of 91
 
 
 class ColumnSimilarity:
@@ -30,9 +28,15 @@ class ColumnSimilarity:
     def __init__(self, maps: Sequence[Tensor], grid: Size, statistics: Standardisation) -> None:
         self.maps, self.grid, self.statistics = maps, grid, statistics
         squares = maps[0].new_zeros(grid[0] * grid[1], dtype=torch.promote_types(maps[0].dtype, torch.float32))
-        for part, start in _parts(maps):
-            standardised = resize_maps(statistics.on_map(part, start), grid)
-            squares += standardised.square_().sum(dim=1).flatten()
+        start = 0
+        for part in (part for feature_map in maps for part in channel_parts(feature_map, grid)):
+            squares += (
+                resize_maps(statistics.on_map(part.contiguous(memory_format=torch.channels_last), start), grid)
+                .square_()
+                .sum(dim=1)
+                .flatten()
+            )
+            start += part.shape[1]
         self.inverse_lengths = torch.where(squares > 0, squares.rsqrt(), 0)
 
     def __call__(self, location: int) -> Tensor:
@@ -40,24 +44,19 @@ class ColumnSimilarity:
         column: Tensor = self.statistics(hypercolumns_at(self.maps, torch.tensor([location]), self.grid))[0]
         weight = column * self.statistics.scale
         products: Tensor = torch.zeros_like(self.inverse_lengths) - weight @ self.statistics.mean.to(weight.dtype)
-        for index, feature_map in enumerate(self.maps):
-            product = self._product(feature_map, weight, start=sum(m.shape[1] for m in self.maps[:index]))
-            products += resize_maps(product, self.grid).flatten()
+        start = 0
+        for feature_map in self.maps:
+            own = weight[start : start + feature_map.shape[1]]
+            products += resize_maps(_product(feature_map, own), self.grid).flatten()
+            start += feature_map.shape[1]
         return products * self.inverse_lengths * self.inverse_lengths[location]
 
-    def _product(self, feature_map: Tensor, weight: Tensor, start: int) -> Tensor:
-        """<f_l, weight_l> at the layer's own resolution, (1, 1, h_l, w_l)."""
-        parts = [
-            weight[start + first : start + first + part.shape[1]] @ part[0].flatten(1)
-            for part, first in _parts([feature_map])
-        ]
-        return torch.stack(parts).sum(dim=0).view(1, 1, *feature_map.shape[-2:])
 
-
-def _parts(maps: Sequence[Tensor]) -> Iterator[tuple[Tensor, int]]:
-    """A few channels of a map at a time, as float32 at least, and the number of the first among all D."""
-    start = 0
-    for feature_map in maps:
-        for part in torch.split(feature_map, _CHANNELS, dim=1):
-            yield part.to(torch.promote_types(part.dtype, torch.float32)), start
-            start += part.shape[1]
+def _product(feature_map: Tensor, weight: Tensor) -> Tensor:
+    """<f_l, weight> at the layer's own resolution, (1, D_l, h_l, w_l), (D_l,) -> (1, 1, h_l, w_l)."""
+    height, width = feature_map.shape[-2:]
+    total, start = weight.new_zeros(height * width), 0
+    for part in channel_parts(feature_map, (height, width)):
+        total += weight[start : start + part.shape[1]] @ part[0].flatten(1)
+        start += part.shape[1]
+    return total.view(1, 1, height, width)

@@ -28,7 +28,7 @@ def extract(
     workers: int,
     progress: bool,
 ) -> dict[str, float]:
-    """Store the maps of all layers, the global vector and the statistics of the training images.
+    """Store the maps of all layers, the global vector and, where `splits` hold train, the statistics of its images.
 
     `grid_stride`: input pixels per grid cell (paper: 4); `half`: store float16, refused where a value exceeds it.
     """
@@ -45,8 +45,9 @@ def extract(
             with torch.inference_mode():
                 seen = backbone.features(batch["image"].to(device), with_global=global_features)
             _write(store, split, batch["image_id"], seen, grid, half=half)
-    train = [record.image_id for record in data.records("train")]
-    store.write_statistics("train", train, grid)
+    store.write_grid(grid)
+    if "train" in splits:
+        store.write_statistics("train", [record.image_id for record in data.records("train")])
     return {"images": float(sum(len(data.records(split)) for split in splits))}
 
 

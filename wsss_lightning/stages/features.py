@@ -1,5 +1,7 @@
 """The store of hypercolumns: one file per image with the maps of all layers, one per size, none finer than the grid."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,8 +9,9 @@ import torch
 from torch import Tensor
 
 from wsss_lightning.nn.backbones import Features
-from wsss_lightning.nn.hypercolumns import Size, assemble, compact
-from wsss_lightning.stages.io import read_tensors, to_float16, write_tensors
+from wsss_lightning.nn.hypercolumns import Size, channel_parts, compact
+from wsss_lightning.ops.resize import resize_maps
+from wsss_lightning.stages.io import read_tensors, to_float16, write_json, write_tensors
 
 
 @dataclass(frozen=True)
@@ -26,16 +29,14 @@ class FeatureStore:
         maps = compact(features.maps, grid)
         kept = [to_float16(m, what=f"A feature of {image_id}") if half else m for m in maps]
         # What is read later are the stored values, so the statistics are theirs.
-        rows = assemble([m.float() for m in kept], grid)[0].flatten(1).double()
         tensors = {f"map{index:02d}": m for index, m in enumerate(kept)}
-        sums = {"sum": rows.sum(dim=1), "squares": rows.square().sum(dim=1)}
-        write_tensors(self.path(split, image_id), tensors | sums | {"pooled": features.pooled})
+        write_tensors(self.path(split, image_id), tensors | _sums(kept, grid) | {"pooled": features.pooled})
 
     def read(self, split: str, image_id: str) -> Features:
         """One image's features (N = 1) as float32."""
         seen = self.read_stored(split, image_id)
         # Channels last: on a CPU, resizing and multiplying many channels is several times faster in this layout.
-        maps = [m.float().contiguous(memory_format=torch.channels_last) for m in seen.maps]
+        maps = [m.to(torch.float32, memory_format=torch.channels_last) for m in seen.maps]
         return Features(maps=maps, pooled=seen.pooled)
 
     def read_stored(self, split: str, image_id: str) -> Features:
@@ -44,19 +45,29 @@ class FeatureStore:
         names = sorted(name for name in tensors if name.startswith("map"))
         return Features(maps=[tensors[name] for name in names], pooled=tensors["pooled"])
 
-    def write_statistics(self, split: str, image_ids: list[str], grid: Size) -> None:
+    def write_grid(self, grid: Size) -> None:
+        """Store height and width of the grid, which all images share."""
+        write_json(self.folder / "grid.json", list(grid))
+
+    def grid(self) -> Size:
+        """Height and width of the grid."""
+        height, width = json.loads((self.folder / "grid.json").read_text())
+        return height, width
+
+    def write_statistics(self, split: str, image_ids: list[str]) -> None:
         """Mean and standard deviation (D,) of every feature over all locations of `split`, in float64."""
         total, squares = torch.zeros(2, 1).double()
+        height, width = self.grid()
         pooled = []
         for image_id in image_ids:
             tensors = read_tensors(self.path(split, image_id))
             total, squares = total + tensors["sum"], squares + tensors["squares"]
             pooled.append(tensors["pooled"].double())
-        mean, std = _moments(total, squares, len(image_ids) * grid[0] * grid[1])
+        mean, std = _moments(total, squares, len(image_ids) * height * width)
         every = torch.cat(pooled)
         global_mean, global_std = _moments(every.sum(dim=0), every.square().sum(dim=0), len(every))
         found = {"mean": mean, "std": std, "global_mean": global_mean, "global_std": global_std}
-        write_tensors(self.folder / "statistics.safetensors", found | {"grid": torch.tensor(grid)})
+        write_tensors(self.folder / "statistics.safetensors", found)
 
     def statistics(self, *, with_global: bool = False) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (D,), or (D + G,) with those of the global vector behind them, float64."""
@@ -65,10 +76,12 @@ class FeatureStore:
             return tensors["mean"], tensors["std"]
         return torch.cat([tensors["mean"], tensors["global_mean"]]), torch.cat([tensors["std"], tensors["global_std"]])
 
-    def grid(self) -> Size:
-        """Height and width of the grid."""
-        height, width = read_tensors(self.folder / "statistics.safetensors")["grid"].tolist()
-        return height, width
+
+def _sums(maps: Sequence[Tensor], grid: Size) -> dict[str, Tensor]:
+    """Sums of every feature and of its square over the grid, (D,) float64."""
+    columns = (resize_maps(part, grid)[0].flatten(1).double() for m in maps for part in channel_parts(m, grid))
+    pairs = [(part.sum(dim=1), part.square().sum(dim=1)) for part in columns]
+    return {name: torch.cat(values) for name, values in zip(("sum", "squares"), zip(*pairs, strict=True), strict=True)}
 
 
 def _moments(total: Tensor, squares: Tensor, count: int) -> tuple[Tensor, Tensor]:

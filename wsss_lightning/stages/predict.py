@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wsss_lightning.data.base import SegmentationDataModule
+from wsss_lightning.data.base import SegmentationDataModule, Split
 from wsss_lightning.data.images import image_size
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.ops.resize import resize_maps
@@ -16,20 +16,22 @@ from wsss_lightning.stages.fit_classifier import read_classifier
 from wsss_lightning.stages.io import read_tensors, to_float16, write_tensors
 
 
-def predict(*, out_dir: str, data: SegmentationDataModule, features: str, classifier: str, progress: bool) -> None:
-    """Classify every grid location of the val images; tags are not used.
+def predict(
+    *, out_dir: str, data: SegmentationDataModule, features: str, classifier: str, split: Split, progress: bool
+) -> None:
+    """Classify every grid location of the images of `split`; tags are not used.
 
     Writes `logits/<image_id>.safetensors` (L, h, w) at the grid's resolution in float16 and `masks/<image_id>.png`,
     the best label at the image's own size after bilinear resizing of the logits, in the data set's own indices.
     """
     store, folder = FeatureStore(Path(features)), Path(out_dir)
     network = read_classifier(Path(classifier))
-    records = data.records("val")
+    records = data.records(split)
     (folder / "masks").mkdir(parents=True, exist_ok=True)
     for record in track(records, description="predictions", total=len(records), enabled=progress):
         mask = folder / "masks" / f"{record.image_id}.png"
         if not mask.exists():
-            seen = store.read("val", record.image_id)
+            seen = store.read(split, record.image_id)
             pooled = seen.pooled if network.whole is not None else seen.pooled[:, :0]
             with torch.inference_mode():
                 logits = network.on_image(seen.maps, pooled, store.grid())

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wsss_lightning.data.base import Record, SegmentationDataModule
+from wsss_lightning.data.base import Record, SegmentationDataModule, Split
 from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.ops.crf import unary_from_probabilities
@@ -18,15 +18,22 @@ Crf = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
 
 
 def refine(
-    *, out_dir: str, data: SegmentationDataModule, predictions: str, crf: Crf, workers: int, progress: bool
+    *,
+    out_dir: str,
+    data: SegmentationDataModule,
+    predictions: str,
+    split: Split,
+    crf: Crf,
+    workers: int,
+    progress: bool,
 ) -> None:
-    """Run `crf` on the stored logits of a `predict` stage, image by image; writes `masks/<image_id>.png`.
+    """Run `crf` on the logits that a `predict` stage stored of `split`, image by image; writes `masks/<image_id>.png`.
 
     Full-size probabilities exist only while their image is worked on.
     """
     folder = Path(out_dir) / "masks"
     folder.mkdir(parents=True, exist_ok=True)
-    records = [record for record in data.records("val") if not (folder / f"{record.image_id}.png").exists()]
+    records = [record for record in data.records(split) if not (folder / f"{record.image_id}.png").exists()]
     work = partial(_refine_one, folder=folder, data=data, predictions=Path(predictions), crf=crf)
     for _ in in_parallel(work, records, processes=workers, description="dense CRF", progress=progress):
         pass
