@@ -1,0 +1,68 @@
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor
+
+from wsss_lightning.ops.pooling import log_sum_exp_pool
+
+# exp(s) are 1, 3, 2, 6: with r = 1 the pooled value is log(12 / 4).
+SCORES = torch.tensor([[1.0, 3.0], [2.0, 6.0]], dtype=torch.float64).log()
+
+
+def maps(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+
+
+def loop(scores: Tensor, sharpness: float) -> float:
+    values = [math.exp(sharpness * s) for s in scores.flatten().tolist()]
+    return math.log(sum(values) / len(values)) / sharpness
+
+
+def test_by_hand() -> None:
+    assert log_sum_exp_pool(SCORES, 1.0).item() == pytest.approx(math.log(3))
+    assert log_sum_exp_pool(SCORES, 2.0).item() == pytest.approx(math.log(50 / 4) / 2)
+
+
+def test_a_mask_chooses_what_counts() -> None:
+    mask = torch.tensor([[True, False], [True, False]])
+    assert log_sum_exp_pool(SCORES, 1.0, mask).item() == pytest.approx(math.log(3 / 2))
+
+
+@pytest.mark.parametrize("sharpness", [0.1, 1.0, 5.0, 50.0])
+def test_equals_a_loop(sharpness: float) -> None:
+    scores = maps(4, 5)
+    assert log_sum_exp_pool(scores, sharpness).item() == pytest.approx(loop(scores, sharpness))
+
+
+def test_lies_between_mean_and_maximum_and_grows_with_sharpness() -> None:
+    scores = maps(2, 3, 4, 5)
+    pooled = [log_sum_exp_pool(scores, sharpness) for sharpness in (1e-4, 0.5, 5.0, 500.0)]
+    assert all((low < high).all() for low, high in pairwise(pooled))
+    torch.testing.assert_close(pooled[0], scores.mean(dim=(-2, -1)), atol=1e-3, rtol=0)
+    torch.testing.assert_close(pooled[-1], scores.amax(dim=(-2, -1)), atol=1e-2, rtol=0)
+
+
+def test_commutes_with_shifts_and_stays_finite() -> None:
+    scores = maps(3, 4, 5)
+    torch.testing.assert_close(log_sum_exp_pool(scores + 1e4, 5.0), log_sum_exp_pool(scores, 5.0) + 1e4)
+
+
+def test_an_empty_mask_has_no_value_and_no_gradient() -> None:
+    scores = maps(2, 2, 2).requires_grad_()
+    mask = torch.tensor([True, False]).view(2, 1, 1)
+    pooled = log_sum_exp_pool(scores, 5.0, mask)
+    assert pooled[0].isfinite() and pooled[1].isnan()
+    pooled[0].backward()  # type: ignore[no-untyped-call]
+    assert scores.grad is not None and scores.grad.isfinite().all() and not scores.grad[1].any()
+
+
+def test_gradient() -> None:
+    mask = torch.rand(3, 4, generator=torch.Generator().manual_seed(0)) > 0.4
+    assert torch.autograd.gradcheck(lambda s: log_sum_exp_pool(s, 5.0, mask), maps(2, 3, 4).requires_grad_())
+
+
+def test_sharpness_must_be_positive() -> None:
+    with pytest.raises(ValueError, match="must be positive, not 0"):
+        log_sum_exp_pool(SCORES, 0)
