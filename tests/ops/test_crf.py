@@ -6,7 +6,8 @@ import yaml
 from pydensecrf.densecrf import DenseCRF2D
 from scipy.special import softmax
 
-from wsss_lightning.ops.crf import dense_crf, unary_from_probabilities
+from wsss_lightning.ops.crf import dense_crf, region_potential, unary_from_probabilities, unary_from_scores
+from wsss_lightning.ops.pn_potts import region_energies
 
 HEIGHT, WIDTH, LABELS = 11, 17, 3
 PARAMETERS = {
@@ -182,3 +183,65 @@ def test_parameter_sets_name_exactly_the_keywords(name: str, values: tuple[int, 
     assert parameters.pop("_partial_") is True
     assert parameters == dict(zip(PARAMETERS, values, strict=True))
     assert dense_crf(*scene(), **parameters).shape == (LABELS, HEIGHT, WIDTH)
+
+
+# Higher-order terms.
+
+
+def regions_of(pixels: int = HEIGHT * WIDTH) -> np.ndarray:
+    return (np.arange(pixels) * 7 // pixels).reshape(HEIGHT, WIDTH)
+
+
+def test_region_potential_by_hand() -> None:
+    probs = np.array([[[0.5, 0.25, 1.0]], [[0.5, 0.75, 0.0]]])
+    costs = region_potential(probs, np.array([[0, 0, 1]]))
+    np.testing.assert_allclose(costs, [[-np.log(3 / 8), -np.log(5 / 8)], [0, np.log(1e5)]], rtol=1e-6)
+
+
+def test_regions_need_pixels_and_the_size_of_the_probabilities() -> None:
+    with pytest.raises(ValueError, match="region 1 has no pixel"):
+        region_potential(np.ones((2, 1, 2)), np.array([[0, 2]]))
+    with pytest.raises(ValueError, match="differ in size"):
+        region_potential(np.ones((2, 1, 2)), np.array([[0, 1, 1]]))
+
+
+def test_scores_become_the_energies_of_their_softmax() -> None:
+    scores = scene()[1]
+    np.testing.assert_allclose(unary_from_scores(scores), unary_from_probabilities(softmax(scores, axis=0)), atol=1e-6)
+
+
+def test_regions_that_cost_the_same_whatever_they_are_change_nothing() -> None:
+    image, unary = scene()
+    free = np.full((7, LABELS), 0.3)
+    with_regions = dense_crf(image, unary, regions_of(), free, **PARAMETERS)
+    np.testing.assert_allclose(with_regions, dense_crf(image, unary, **PARAMETERS), atol=2e-6)
+
+
+def test_without_pairs_each_update_is_that_of_the_regions_alone() -> None:
+    image, unary = scene()
+    regions, costs = regions_of(), np.random.default_rng(0).random((7, LABELS)) * 2
+    q = softmax(-unary.reshape(LABELS, -1).astype(np.float64), axis=0)
+    for _ in range(10):
+        q = softmax(-unary.reshape(LABELS, -1) - region_energies(q, regions.ravel(), costs, 4.0), axis=0)
+    found = dense_crf(image, unary, regions, costs, maximum_cost=4.0, **NO_KERNELS)
+    np.testing.assert_allclose(found.reshape(LABELS, -1), q, atol=1e-5)
+
+
+def test_a_region_takes_the_label_of_its_majority() -> None:
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    probs = np.full((2, HEIGHT, WIDTH), 0.001)
+    probs[0] = 0.999
+    probs[:, 3, 3] = [0.45, 0.55]
+    regions = np.zeros((HEIGHT, WIDTH), int)
+    unary = unary_from_probabilities(probs)
+    alone = dense_crf(image, unary, **NO_KERNELS)
+    together = dense_crf(image, unary, regions, region_potential(probs, regions), **NO_KERNELS)
+    assert alone[1, 3, 3] > 0.5 > together[1, 3, 3]
+
+
+def test_regions_and_costs_must_fit() -> None:
+    image, unary = scene()
+    with pytest.raises(ValueError, match=r"costs \(R, 3\), not"):
+        dense_crf(image, unary, regions_of(), np.zeros((6, LABELS)), **PARAMETERS)
+    with pytest.raises(ValueError, match="nan or infinity"):
+        dense_crf(image, unary, regions_of(), np.full((7, LABELS), np.inf), **PARAMETERS)

@@ -4,12 +4,19 @@ For labels x_i, positions p_i and colours I_i the energy is sum_i u_i(x_i) + sum
 
     k(i, j) = w_s exp(-|p_i - p_j|^2 / 2 s_s^2) + w_b exp(-|p_i - p_j|^2 / 2 s_b^2 - |I_i - I_j|^2 / 2 s_c^2)
 
-where pydensecrf normalises each kernel symmetrically. Parameter sets of the field's codes stand in conf/crf.
+where pydensecrf normalises each kernel symmetrically. Parameter sets of the field's codes stand in conf/crf. Regions
+add P^n-Potts terms (priors eq 6), which cost: the paper prints its sum with a minus and its potentials as -log, and
+would reward wrong labels.
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydensecrf.densecrf import DenseCRF2D
+from scipy.special import log_softmax
+
+from wsss_lightning.ops.pn_potts import region_energies
 
 
 def unary_from_probabilities(probs: NDArray[np.floating], floor: float = 1e-5) -> NDArray[np.float32]:
@@ -30,9 +37,43 @@ def unary_from_probabilities(probs: NDArray[np.floating], floor: float = 1e-5) -
     return energies
 
 
+def unary_from_scores(scores: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Unary energies -log softmax(s), (L, H, W) -> (L, H, W) float32, >= 0.
+
+    priors eq 7 to the letter takes its maps P, which are in 0..1, for the scores: no label then costs 1 more than
+    another. A network's logits give -log of its probabilities.
+    """
+    energies: NDArray[np.float32] = -log_softmax(scores.astype(np.float32), axis=0)
+    return energies
+
+
+def region_potential(probs: NDArray[np.floating], regions: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Cost of a region that is one label throughout: -log mean P over its pixels (priors eq 8).
+
+    Args:
+        probs: P, (L, H, W) in 0..1.
+        regions: (H, W), every number in 0..R-1 occurs.
+
+    Returns:
+        (R, L) >= 0; a mean below 1e-5, the floor of `unary_from_probabilities`, counts as that.
+
+    Raises:
+        ValueError: sizes differ, or a number between 0 and the largest has no pixel.
+    """
+    if probs.shape[1:] != regions.shape:
+        raise ValueError(f"probabilities {probs.shape} and regions {regions.shape} differ in size")
+    sizes = np.bincount(regions.ravel())
+    if not sizes.all():
+        raise ValueError(f"region {int(sizes.argmin())} has no pixel: number regions without gaps")
+    means = np.stack([np.bincount(regions.ravel(), weights=p.ravel()) for p in probs], axis=1) / sizes[:, None]
+    return unary_from_probabilities(means)
+
+
 def dense_crf(
     image: NDArray[np.uint8],
     unary: NDArray[np.float32],
+    regions: NDArray[np.integer] | None = None,
+    region_costs: NDArray[np.floating] | None = None,
     *,
     spatial_weight: float,
     spatial_sigma: float,
@@ -40,16 +81,21 @@ def dense_crf(
     bilateral_sigma: float,
     color_sigma: float,
     iterations: int,
+    maximum_cost: float | None = None,
 ) -> NDArray[np.float32]:
     """Mean-field marginals Q of the field, (L, H, W) float32, summing to 1 over L.
 
     Args:
         image: I, (H, W, 3) uint8 colours, C-contiguous.
         unary: u, (L, H, W) float32 energies; a constant added to a pixel's energies cancels.
+        regions: the region of each pixel, (H, W) in 0..R-1; None for a field of pairs alone.
+        region_costs: of a region that is one label throughout, (R, L), `region_potential`.
         spatial_weight, spatial_sigma: w_s and s_s in pixels.
         bilateral_weight, bilateral_sigma, color_sigma: w_b, s_b in pixels and s_c in grey levels 0..255.
             With both weights 0, Q is softmax(-u).
         iterations: number of mean-field updates.
+        maximum_cost: of a region with more than one label; None takes the largest of `region_costs`, so that a mixed
+            region costs as much as the worst choice of one label.
 
     Raises:
         ValueError: an array of another type, shape or order, an energy that is not finite, parameters out of range.
@@ -63,7 +109,31 @@ def dense_crf(
     field.setUnaryEnergy(np.array(unary, order="C").reshape(labels, -1))
     field.addPairwiseGaussian(sxy=spatial_sigma, compat=spatial_weight)
     field.addPairwiseBilateral(sxy=bilateral_sigma, srgb=color_sigma, rgbim=image.copy(), compat=bilateral_weight)
-    return np.array(field.inference(iterations), dtype=np.float32).reshape(unary.shape)
+    if regions is None or region_costs is None:
+        q = field.inference(iterations)
+    else:
+        _check_regions(regions, region_costs, unary.shape)
+        maximum = float(region_costs.max() if maximum_cost is None else maximum_cost)
+        q = _infer(field, unary.reshape(labels, -1), regions.ravel(), region_costs, maximum, iterations)
+    return np.array(q, dtype=np.float32).reshape(unary.shape)
+
+
+def _infer(
+    field: DenseCRF2D,
+    unary: NDArray[np.float32],
+    regions: NDArray[np.integer],
+    costs: NDArray[np.floating],
+    maximum: float,
+    iterations: int,
+) -> Any:
+    """The field's own updates, in each of which the regions' expected costs under the last Q join the unary ones."""
+    q, *buffers = field.startInference()
+    for _ in range(iterations):
+        # pydensecrf keeps pixels of one label apart in memory, so its Q is copied into (L, P) once an update.
+        energies = unary + region_energies(np.array(q, order="C"), regions, costs, maximum)
+        field.setUnaryEnergy(energies)
+        field.stepInference(q, *buffers)
+    return q
 
 
 def _check_image(image: NDArray[np.uint8]) -> None:
@@ -79,6 +149,13 @@ def _check_unary(unary: NDArray[np.float32], size: tuple[int, ...]) -> None:
         raise ValueError(f"unary must be float32 ({expected}) as the image, not {unary.dtype} {unary.shape}")
     if not np.isfinite(unary).all():
         raise ValueError("unary holds nan or infinity; unary_from_probabilities gives finite energies")
+
+
+def _check_regions(regions: NDArray[np.integer], costs: NDArray[np.floating], shape: tuple[int, ...]) -> None:
+    if regions.shape != shape[1:] or costs.shape != (int(regions.max()) + 1, shape[0]):
+        raise ValueError(f"need regions {shape[1:]} and costs (R, {shape[0]}), not {regions.shape} and {costs.shape}")
+    if not np.isfinite(costs).all():
+        raise ValueError("region costs hold nan or infinity; region_potential gives finite ones")
 
 
 def _check_parameters(weights: tuple[float, ...], sigmas: tuple[float, ...], iterations: int) -> None:
