@@ -129,9 +129,7 @@ def _infer(
     """The field's own updates, in each of which the regions' expected costs under the last Q join the unary ones."""
     q, *buffers = field.startInference()
     for _ in range(iterations):
-        # pydensecrf keeps pixels of one label apart in memory, so its Q is copied into (L, P) once an update.
-        energies = unary + region_energies(np.array(q, order="C"), regions, costs, maximum)
-        field.setUnaryEnergy(energies)
+        field.setUnaryEnergy(unary + region_energies(np.asarray(q), regions, costs, maximum))
         field.stepInference(q, *buffers)
     return q
 

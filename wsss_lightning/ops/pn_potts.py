@@ -6,9 +6,13 @@ cost, seen from pixel i with label l, is
     p g_cl + (1 - p) g_max,     p = prod_{j in c, j != i} Q_j(l).
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
+_BLOCK = 4096  # pixels at a time, which stay in the processor's cache for 21 labels
 _TINY = float(np.finfo(np.float32).tiny)  # a float32 probability underflows to 0, whose logarithm has no use
 
 
@@ -26,11 +30,13 @@ def region_energies(
     Returns:
         (L, P) of the dtype of `q`.
     """
-    energies = np.empty_like(q)
-    # Products over thousands of factors underflow, their logarithms do not.
-    logarithms = np.log(np.maximum(q, _TINY))
-    for label, (own, cost) in enumerate(zip(logarithms, costs.T.astype(q.dtype), strict=True)):
-        total = np.bincount(regions, weights=own, minlength=len(costs))
-        others = np.exp((total[regions] - own).astype(q.dtype))
-        energies[label] = maximum + others * (cost - q.dtype.type(maximum))[regions]
+    # Products over thousands of factors underflow, their logarithms do not; pixel by pixel, as pydensecrf keeps them.
+    logarithms = np.log(np.maximum(q.T, _TINY))
+    members: Any = csr_array((np.ones_like(logarithms[:, 0]), regions, np.arange(len(regions) + 1)))  # type: ignore[no-untyped-call]
+    totals, excess = members.T @ logarithms, (costs - maximum).astype(q.dtype)
+    energies = np.empty(q.shape, q.dtype)
+    for start in range(0, len(regions), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        others = np.exp(totals[regions[block]] - logarithms[block])
+        energies[:, block] = (q.dtype.type(maximum) + others * excess[regions[block]]).T
     return energies
