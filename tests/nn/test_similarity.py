@@ -7,11 +7,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
+from wsss_lightning.nn import similarity
 from wsss_lightning.nn.hypercolumns import Standardisation
 from wsss_lightning.nn.similarity import ColumnSimilarity
 
 Shapes = list[tuple[int, int, int]]
-# Grid, then channels, height and width of each layer; 64 channels are seen at a time.
+# Grid, then channels, height and width of each layer.
 SIZES: list[tuple[tuple[int, int], Shapes]] = [
     ((8, 12), [(3, 8, 12), (70, 4, 6), (5, 2, 3)]),
     ((7, 9), [(130, 7, 9), (4, 4, 5), (6, 3, 2), (2, 1, 1)]),
@@ -47,9 +48,16 @@ def textbook(maps: list[Tensor], grid: tuple[int, int], mean: Tensor, std: Tenso
     return unit @ unit.T
 
 
+@pytest.fixture(params=["by layer", "whole"], autouse=True)
+def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything here is small, and would be kept whole."""
+    if request.param == "by layer":
+        monkeypatch.setattr(similarity, "_SMALL", 0)
+
+
 def all_pairs(maps: list[Tensor], grid: tuple[int, int], mean: Tensor, std: Tensor) -> Tensor:
-    similarity = ColumnSimilarity(maps, grid, Standardisation(mean, std))
-    return torch.stack([similarity(i) for i in range(grid[0] * grid[1])])
+    of_location = ColumnSimilarity(maps, grid, Standardisation(mean, std))
+    return torch.stack([of_location(i) for i in range(grid[0] * grid[1])])
 
 
 @pytest.mark.parametrize("grid, shapes", SIZES)
@@ -74,8 +82,8 @@ def test_half_precision_maps_are_read_as_float32(grid: tuple[int, int], shapes: 
 def test_two_locations_by_hand() -> None:
     """u = (1, 2) and (2, -1) after standardisation are orthogonal; u = (2, 4) points where (1, 2) does."""
     maps = [torch.tensor([[[[3.0, 5.0, 5.0]], [[2.0, -1.0, 4.0]]]])]
-    similarity = ColumnSimilarity(maps, (1, 3), Standardisation(torch.tensor([1.0, 0.0]), torch.tensor([2.0, 1.0])))
-    torch.testing.assert_close(similarity(0), torch.tensor([1.0, 0.0, 1.0]))
+    of_location = ColumnSimilarity(maps, (1, 3), Standardisation(torch.tensor([1.0, 0.0]), torch.tensor([2.0, 1.0])))
+    torch.testing.assert_close(of_location(0), torch.tensor([1.0, 0.0, 1.0]))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
@@ -117,9 +125,9 @@ def test_peak_memory_at_the_papers_size_is_below_a_quarter_of_the_tensor() -> No
     statistics = Standardisation(*moments(4224))
 
     def similarities() -> None:
-        similarity = ColumnSimilarity(maps, grid, statistics)
+        of_location = ColumnSimilarity(maps, grid, statistics)
         for location in range(0, 5376, 5376 // 20):
-            similarity(location)
+            of_location(location)
 
     stored = sum(m.nbytes for m in maps)
     assert stored + peak_bytes(similarities) < TENSOR / 4

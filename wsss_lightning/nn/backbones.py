@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchvision.models._api import WeightsEnum
 
 from wsss_lightning.errors import InputError
+from wsss_lightning.nn.shared_classes import ILSVRC
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -32,7 +33,8 @@ class Backbone(nn.Module):
     """A classification network as a source of features. Subclasses fill in `features`.
 
     `mean`, `std`: RGB statistics in [0, 1] that its weights were trained with; `global_size`: G;
-    `has_global`: whether the weights have the layers behind the global vector.
+    `has_global`: whether the weights have the layers behind the global vector; `shared`: which rows of its classifier
+    show a class, by the class's name.
     """
 
     mean: tuple[float, ...] = IMAGENET_MEAN
@@ -40,9 +42,21 @@ class Backbone(nn.Module):
     channels: tuple[int, ...]
     global_size: int
     has_global: bool = True
+    shared: Mapping[str, Sequence[int]] = ILSVRC
 
     def features(self, images: Tensor, *, with_global: bool = True) -> Features:
         """Feature maps of normalised images (N, 3, H, W); `pooled` has no columns unless `with_global`."""
+        raise NotImplementedError
+
+    def blocks(self, images: Tensor) -> list[list[Tensor]]:
+        """Activations of the five blocks, each (N, D, h, w) after its ReLU and before the pool behind the block.
+
+        Per block all its convolutions' in a VGG; the stem's and all residual units' of the four stages in a ResNet.
+        """
+        raise NotImplementedError
+
+    def drop_classifier(self) -> None:
+        """Remove the layers behind the last map: a network built on the maps has no use for them."""
         raise NotImplementedError
 
     def require_global(self) -> None:

@@ -1,6 +1,8 @@
 """ResNets as backbones: stem and four stage outputs."""
 
-from torch import Tensor
+from itertools import accumulate
+
+from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights, ResNet50_Weights
 from torchvision.models import resnet18 as torchvision_resnet18
 from torchvision.models import resnet50 as torchvision_resnet50
@@ -31,6 +33,23 @@ class ResNet(Backbone):
         pooled = maps[-1].mean(dim=(2, 3)) if with_global else images.new_zeros(len(images), 0)
         return Features(maps=maps, pooled=pooled)
 
+    def blocks(self, images: Tensor) -> list[list[Tensor]]:
+        net = self.network
+        stem = net.relu(net.bn1(net.conv1(images)))
+        outputs, current = [[stem]], net.maxpool(stem)
+        for stage in (net.layer1, net.layer2, net.layer3, net.layer4):
+            outputs.append(list(accumulate(stage, lambda maps, unit: unit(maps), initial=current))[1:])
+            current = outputs[-1][-1]
+        return outputs
+
+    def dilate(self) -> None:
+        """Bring the last two stages to 1/8 of the input; every 4th position keeps the value it had at 1/32."""
+        _dilate(self.network.layer3, 1)
+        _dilate(self.network.layer4, 2)
+
+    def drop_classifier(self) -> None:
+        del self.network.fc
+
     def forward(self, images: Tensor) -> Tensor:
         """Class logits (N, 1000)."""
         return self.network(images)  # type: ignore[no-any-return]
@@ -52,6 +71,15 @@ def _build(network: TorchvisionResNet, weights: str | None, published: type[Weig
     backbone = ResNet(network)
     freeze(backbone)
     return backbone
+
+
+def _dilate(stage: nn.Module, before: int) -> None:
+    """Take a stage's stride away: what had it still reads cells `before` apart, all behind it twice as far apart."""
+    for convolution in (module for module in stage.modules() if isinstance(module, nn.Conv2d)):
+        dilation = before if convolution.stride == (2, 2) else 2 * before
+        convolution.stride = (1, 1)
+        if convolution.kernel_size == (3, 3):
+            convolution.dilation = convolution.padding = (dilation, dilation)
 
 
 def _width(stage: object) -> int:

@@ -1,12 +1,14 @@
 """The dot product of normalised hypercolumns without the tensor of hypercolumns (points secs. 3.2 and 4.1)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from wsss_lightning.nn.hypercolumns import Size, Standardisation, channel_parts, hypercolumns_at
 from wsss_lightning.ops.resize import resize_maps
+
+_SMALL = 4_000_000  # numbers, 16 MB: those of `tiny` on 128 px; VGG-16's at the paper's size are 22.7 million
 
 
 class ColumnSimilarity:
@@ -17,7 +19,7 @@ class ColumnSimilarity:
         z_i . z_j = (sum_l resize <f_l, u_jl / sigma_l> - <mu / sigma, u_j>) / (|u_i| |u_j|)
 
     Lengths do not commute; they are computed on the grid, a few channels at a time. A location whose u is zero
-    resembles nothing.
+    resembles nothing. Hypercolumns that are small are kept whole, since one product is faster then than one a layer.
 
     Args:
         maps: (1, D_l, h_l, w_l) per layer, none finer than `grid`; half precision is kept and read as float32.
@@ -27,20 +29,25 @@ class ColumnSimilarity:
 
     def __init__(self, maps: Sequence[Tensor], grid: Size, statistics: Standardisation) -> None:
         self.maps, self.grid, self.statistics = maps, grid, statistics
-        squares = maps[0].new_zeros(grid[0] * grid[1], dtype=torch.promote_types(maps[0].dtype, torch.float32))
-        start = 0
-        for part in (part for feature_map in maps for part in channel_parts(feature_map, grid)):
-            squares += (
-                resize_maps(statistics.on_map(part.contiguous(memory_format=torch.channels_last), start), grid)
-                .square_()
-                .sum(dim=1)
-                .flatten()
-            )
-            start += part.shape[1]
+        parts = [standardised.square().sum(dim=1).flatten() for standardised in self._on_grid()]
+        squares = torch.stack(parts).sum(dim=0)
         self.inverse_lengths = torch.where(squares > 0, squares.rsqrt(), 0)
+        small = sum(m.shape[1] for m in maps) * grid[0] * grid[1] <= _SMALL
+        self._columns = torch.cat(list(self._on_grid()), dim=1)[0].flatten(1) * self.inverse_lengths if small else None
+
+    def _on_grid(self) -> Iterator[Tensor]:
+        """Standardised hypercolumns u, a few channels (1, D_part, *grid) at a time."""
+        start = 0
+        for part in (part for feature_map in self.maps for part in channel_parts(feature_map, self.grid)):
+            # Channels last: on a CPU, resizing many channels is several times faster in this layout.
+            part = part.contiguous(memory_format=torch.channels_last)
+            yield resize_maps(self.statistics.on_map(part, start), self.grid)
+            start += part.shape[1]
 
     def __call__(self, location: int) -> Tensor:
         """z_i . z_location of all i, (P,)."""
+        if self._columns is not None:
+            return self._columns[:, location] @ self._columns
         column: Tensor = self.statistics(hypercolumns_at(self.maps, torch.tensor([location]), self.grid))[0]
         weight = column * self.statistics.scale
         products: Tensor = torch.zeros_like(self.inverse_lengths) - weight @ self.statistics.mean.to(weight.dtype)

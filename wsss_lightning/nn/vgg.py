@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torchvision.models import VGG16_Weights
 
 from wsss_lightning.nn.backbones import Backbone, Features, freeze, load_weights, read_state
+from wsss_lightning.nn.shared_classes import PICTURES
 
 _CONVOLUTIONS = (2, 2, 3, 3, 3)  # per block, configuration D of Simonyan and Zisserman
 TINY_MEAN, TINY_STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)  # the generated pictures' colours are spread evenly
@@ -37,15 +38,37 @@ class VGG(Backbone):
         self.channels = tuple(outputs)
         self.global_size = hidden
 
+    def block(self, index: int, maps: Tensor) -> list[Tensor]:
+        """Outputs of a block's convolutions after ReLU, before its pool; `index` 0..4, `maps` the pooled ones before."""
+        outputs = []
+        for convolution, norm in zip(self.convolutions[_span(index)], self.norms[_span(index)], strict=True):
+            maps = torch.relu(norm(convolution(maps)))
+            outputs.append(maps)
+        return outputs
+
+    def blocks(self, images: Tensor) -> list[list[Tensor]]:
+        outputs = [self.block(0, images)]
+        for index in range(1, len(_CONVOLUTIONS)):
+            outputs.append(self.block(index, nn.functional.max_pool2d(outputs[-1][-1], 2)))
+        return outputs
+
     def layers(self, images: Tensor) -> list[Tensor]:
         """Outputs of the 13 convolutions after ReLU, pooled where a pool follows (points sec. 4.1)."""
-        ends = {sum(_CONVOLUTIONS[: block + 1]) - 1 for block in range(len(_CONVOLUTIONS))}
-        maps, current = [], images
-        for index, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
-            current = torch.relu(norm(convolution(current)))
-            current = nn.functional.max_pool2d(current, 2) if index in ends else current
-            maps.append(current)
+        maps: list[Tensor] = []
+        current = images
+        for index in range(len(_CONVOLUTIONS)):
+            maps += self.block(index, current)
+            maps[-1] = current = nn.functional.max_pool2d(maps[-1], 2)
         return maps
+
+    def dilate(self, index: int, dilation: int) -> None:
+        """Let a block's convolutions read cells `dilation` apart; maps keep their size."""
+        for convolution in self.convolutions[_span(index)]:
+            convolution.dilation = convolution.padding = (dilation, dilation)
+
+    def drop_classifier(self) -> None:
+        del self.fc6, self.fc7, self.fc8
+        self.has_global = False
 
     def fc7_map(self, last: Tensor) -> Tensor:
         """fc7 after ReLU at every position of fc6 on the last map: (N, G, h, w)."""
@@ -60,6 +83,11 @@ class VGG(Backbone):
         """Class logits (N, num_classes), averaged over the positions of fc8."""
         logits: Tensor = self.fc8(self.fc7_map(self.layers(images)[-1]))
         return logits.mean(dim=(2, 3))
+
+
+def _span(block: int) -> slice:
+    start = sum(_CONVOLUTIONS[:block])
+    return slice(start, start + _CONVOLUTIONS[block])
 
 
 def vgg16(weights: str | None) -> VGG:
@@ -79,7 +107,7 @@ def vgg16(weights: str | None) -> VGG:
 def tiny(weights: str | None, num_classes: int) -> VGG:
     """The narrow VGG whose weights ship with the package (docs/tiny.md); None: random weights."""
     network = VGG(widths=(16, 32, 64, 96, 96), fc6_kernel=3, hidden=128, num_classes=num_classes)
-    network.mean, network.std = TINY_MEAN, TINY_STD
+    network.mean, network.std, network.shared = TINY_MEAN, TINY_STD, PICTURES
     if weights is not None:
         state = {key: value.float() for key, value in read_state(weights, VGG16_Weights).items()}
         load_weights(network, state, source=weights)
