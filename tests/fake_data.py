@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from fake_coco import write_coco as write_coco
 from PIL import Image
 
-from wsss_lightning.data.coco import COCO_CLASSES
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.data.voc import VOC_CLASSES
 
@@ -65,43 +64,6 @@ def write_voc(
         _write_list(root / "ImageSets" / "Segmentation" / f"{name}.txt", ids, line)
     if aug:
         _write_list(root / "ImageSets" / aug, [*train, *sbd], line)
-
-
-def write_coco(root: Path, *, train: int = 5, val: int = 2, size: tuple[int, int] = (24, 32)) -> None:
-    """Write a COCO 2014 folder. Image number n shows the categories of index n and n + 1, the latter as a crowd.
-
-    Categories have COCO's own ids with a gap; the last image of each list has no annotation.
-    """
-    names = COCO_CLASSES
-    categories = [{"id": i + 1 + (i > 10), "name": name, "supercategory": "thing"} for i, name in enumerate(names)]
-    for name, count in {"train2014": train, "val2014": val}.items():
-        images, annotations = [], []
-        for number in range(1, count + 1):
-            file_name = f"COCO_{name}_{number:012d}.jpg"
-            pixels = np.random.default_rng(number).integers(0, 256, (*size, 3), np.uint8)
-            (root / name).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(root / name / file_name)
-            images.append({"id": number, "file_name": file_name, "height": size[0], "width": size[1]})
-            if number < count:
-                annotations += _coco_objects(number, categories, size)
-        content = {"info": {}, "images": images, "annotations": annotations, "categories": categories}
-        path = root / "annotations" / f"instances_{name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content))
-
-
-def _coco_objects(number: int, categories: list[dict[str, object]], size: tuple[int, int]) -> list[dict[str, object]]:
-    polygon = [[1.0, 1.0, 9.0, 1.0, 9.0, 9.0, 1.0, 9.0]]
-    crowd = {"size": list(size), "counts": [0, 5, size[0] * size[1] - 5]}
-    return [
-        {"id": 10 * number + k, "image_id": number, "category_id": categories[number - 1 + k]["id"], **outline}
-        for k, outline in enumerate(
-            [
-                {"iscrowd": 0, "area": 64.0, "bbox": [1.0, 1.0, 8.0, 8.0], "segmentation": polygon},
-                {"iscrowd": 1, "area": 5.0, "bbox": [0.0, 0.0, 1.0, 5.0], "segmentation": crowd},
-            ]
-        )
-    ]
 
 
 def fake_mask(number: int, size: tuple[int, int], classes: int, *, border: bool) -> np.ndarray:

@@ -16,7 +16,7 @@ ALLOWED = {
     "nn": {"ops"},
     "data": {"ops"},
     "methods": {"nn", "ops", "metrics"},
-    "stages": {"methods", "nn", "data", "metrics", "ops"},
+    "stages": {"methods", "nn", "data", "metrics", "scoring", "ops"},
     "pipeline": set(),
     "tables": {"pipeline", "data"},
     "scoring": {"data", "metrics", "ops"},

@@ -11,6 +11,8 @@ import typer
 
 from wsss_lightning.allocator import keep_freed_memory
 from wsss_lightning.commands import data
+from wsss_lightning.commands.evaluate import evaluate
+from wsss_lightning.commands.submit import submit
 from wsss_lightning.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ app = typer.Typer(
 _HYDRA = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 Overrides = Annotated[list[str] | None, typer.Argument(help="Hydra overrides, for example experiment=points/top.")]
 app.add_typer(data.app, name="data")
+app.command("evaluate")(evaluate)
+app.command("submit")(submit)
 
 
 def main() -> None:

@@ -1,15 +1,20 @@
 import shutil
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from wsss_lightning.data.base import Record, SegmentationDataModule, SegmentationDataset
 from wsss_lightning.data.masks import write_mask
+from wsss_lightning.data.transforms import crop_augmentation
 from wsss_lightning.errors import InputError
+from wsss_lightning.stages.fit import quiet
 
 NAMES = ("cat", "cow", "dog")
 SHAPES = {"a": (20, 30), "b": (20, 30), "c": (25, 15)}
@@ -205,6 +210,87 @@ def test_training_order_is_shuffled_by_the_seed_alone(root: Path) -> None:
     torch.random.set_rng_state(before)
     list(_module(root).train_dataloader())
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_an_incomplete_last_batch_is_left_out(root: Path) -> None:
+    loader = _module(root, size=(8, 8), batch_size=2).train_dataloader()
+    assert len(loader) == 1
+    assert [len(batch["image_id"]) for _ in range(3) for batch in loader] == [2, 2, 2]
+
+
+def _augmented(root: Path, **changes: Any) -> Folder:
+    return _module(root, augmentation=crop_augmentation((16, 12), mean=MEAN), **changes)
+
+
+def _epochs(loader: Any, count: int) -> list[list[dict[str, Any]]]:
+    return [list(loader) for _ in range(count)]
+
+
+def _same(first: list[list[dict[str, Any]]], second: list[list[dict[str, Any]]]) -> bool:
+    pairs = zip(chain.from_iterable(first), chain.from_iterable(second), strict=True)
+    return all(a["image_id"] == b["image_id"] and torch.equal(a["image"], b["image"]) for a, b in pairs)
+
+
+def test_every_time_through_an_image_is_augmented_otherwise(root: Path) -> None:
+    epochs = _epochs(_augmented(root, batch_size=3).train_dataloader(), 4)
+    for name in SHAPES:
+        shown = [batch["image"][batch["image_id"].index(name)] for (batch,) in epochs]
+        assert len({tuple(image.flatten().tolist()) for image in shown}) == 4
+    assert epochs[0][0]["image"].shape == (3, 3, 16, 12)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_change_no_training_batch(root: Path, workers: int) -> None:
+    alone = _epochs(_augmented(root, batch_size=2).train_dataloader(), 3)
+    assert not _same(alone[:1], alone[1:2])
+    assert _same(_epochs(_augmented(root, batch_size=2, workers=workers).train_dataloader(), 3), alone)
+    loader = _augmented(root, batch_size=2, workers=workers).train_dataloader()
+    again = DataLoader(loader.dataset, batch_size=None, sampler=loader.sampler, num_workers=workers)
+    assert _same(_epochs(again, 3), alone)  # workers that do not persist
+
+
+def test_only_training_batches_are_augmented(root: Path) -> None:
+    plain, module = _module(root, val_list="train_aug"), _augmented(root, val_list="train_aug")
+    assert _same([list(module.val_dataloader())], [list(plain.val_dataloader())])
+    assert torch.equal(module.dataset("train")[0]["image"], plain.dataset("train")[0]["image"])
+
+
+class Watcher(pl.LightningModule):
+    """A network that keeps what it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen: list[dict[str, Any]] = []
+
+    def training_step(self, batch: dict[str, Any]) -> torch.Tensor:
+        self.seen.append(batch)
+        return self.weight * batch["image"].mean()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def _watch(module: Folder, folder: Path, *, epochs: int, start: Path | None = None) -> list[dict[str, Any]]:
+    watcher = Watcher()
+    with quiet():
+        trainer = pl.Trainer(
+            max_epochs=epochs,
+            accelerator="cpu",
+            logger=False,
+            default_root_dir=folder,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(watcher, datamodule=module, ckpt_path=start)
+        trainer.save_checkpoint(folder / "saved.ckpt")
+    return watcher.seen
+
+
+def test_a_trainer_sees_the_same_batches_and_a_resumed_one_goes_on(root: Path, tmp_path: Path) -> None:
+    expected = _epochs(_augmented(root).train_dataloader(), 3)
+    assert _same([_watch(_augmented(root), tmp_path, epochs=2)], expected[:2])
+    assert _same([_watch(_augmented(root), tmp_path, epochs=3, start=tmp_path / "saved.ckpt")], expected[2:])
 
 
 def test_validation_keeps_the_order_of_the_list(root: Path) -> None:

@@ -8,12 +8,15 @@ from torchmetrics.classification import MulticlassJaccardIndex
 
 from wsss_lightning.metrics.segmentation import (
     SegmentationConfusion,
+    boundary_distance,
     confusion_matrix,
     frequency_weighted_iou,
     iou,
     mean_accuracy,
     mean_iou,
     pixel_accuracy,
+    threshold_confusions,
+    threshold_trimaps,
     trimap,
     trimap_accuracy,
 )
@@ -38,6 +41,8 @@ def only(label_pred: int, label_target: int) -> tuple[Tensor, Tensor]:
 
 ADVERSARIAL = {
     "one label": only(0, 0),
+    "a single pixel": (torch.tensor([[[3]]]), torch.tensor([[[3]]])),
+    "a single wrong pixel": (torch.tensor([[[5]]]), torch.tensor([[[0]]])),
     "all wrong": only(1, 2),
     "one right pixel": (torch.tensor([[[0, 1, 1, 1]]]), torch.tensor([[[0, 3, 3, 255]]])),
     "a label predicted only": (torch.tensor([[[0, 4, 0, 4]]]), torch.tensor([[[0, 0, 0, 255]]])),
@@ -97,6 +102,20 @@ def test_mean_iou_agrees_with_sklearn(case: tuple[Tensor, Tensor]) -> None:
 def test_mean_iou_agrees_with_torchmetrics(case: tuple[Tensor, Tensor]) -> None:
     reference = MulticlassJaccardIndex(num_classes=6, average="macro", ignore_index=255)
     assert mean_iou(confusion_matrix(*case, 6)) == pytest.approx(reference(*case).item(), rel=1e-6)
+
+
+def test_where_all_is_ignored_there_is_no_score_as_in_torchmetrics() -> None:
+    pred, target = only(1, 255)
+    assert math.isnan(mean_iou(confusion_matrix(pred, target, 6)))
+    assert MulticlassJaccardIndex(num_classes=6, average="macro", ignore_index=255)(pred, target).isnan()
+
+
+def test_per_label_torchmetrics_gives_absent_labels_a_zero_and_we_none() -> None:
+    pred, target = random_masks(3, labels=4)
+    reference = MulticlassJaccardIndex(num_classes=6, average="none", ignore_index=255)(pred, target)
+    found = iou(confusion_matrix(pred, target, 6))
+    assert found[:4].tolist() == pytest.approx(reference[:4].tolist(), rel=1e-6)
+    assert found[4:].isnan().all() and (reference[4:] == 0).all()
 
 
 def test_figures_agree_with_sklearn() -> None:
@@ -229,10 +248,77 @@ def test_trimap_accuracy_without_a_boundary_is_nan() -> None:
     assert math.isnan(trimap_accuracy(mask, mask, 2))
 
 
-@pytest.mark.parametrize("shape, width", [((2, 4, 4), 1), ((4, 4), 0)])
-def test_other_trimaps_are_refused(shape: tuple[int, ...], width: int) -> None:
+def _scored(seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Winners 1..5, scores of two decimals, so that many lie on a threshold, and a target."""
+    generator = torch.Generator().manual_seed(seed)
+    winners, target = torch.randint(1, 6, (2, 13, 9), generator=generator)
+    target[:, :4] = 0
+    target[torch.rand(target.shape, generator=generator) < 0.1] = 255
+    return winners, torch.randint(0, 101, (13, 9), generator=generator) / 100, target
+
+
+THRESHOLDS = torch.arange(60) / 100
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_confusions_of_all_thresholds_agree_with_one_after_the_other(seed: int) -> None:
+    winners, scores, target = _scored(seed)
+    found = threshold_confusions(winners, scores, target, THRESHOLDS, 6)
+    for threshold, confusion in zip(THRESHOLDS, found, strict=True):
+        pred = torch.where(scores > threshold, winners, 0)
+        assert torch.equal(confusion, confusion_matrix(pred, target, 6))
+    assert len(found.unique(dim=0)) > 30
+
+
+def test_a_score_at_the_threshold_is_background() -> None:
+    thresholds = torch.tensor([0.29, 0.3, 0.31], dtype=torch.float64)
+    found = threshold_confusions(torch.tensor([1]), torch.tensor([0.3]), torch.tensor([1]), thresholds, 2)
+    assert found[:, 1].tolist() == [[0, 1], [1, 0], [1, 0]]
+
+
+def test_thresholds_refuse_labels_as_the_confusion_matrix_does() -> None:
+    maps = torch.tensor([1, 2]), torch.ones(2), torch.tensor([1, 1])
+    with pytest.raises(ValueError, match="prediction holds the label 2"):
+        threshold_confusions(*maps, THRESHOLDS, 2)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_boundary_distance_agrees_with_a_loop(seed: int) -> None:
+    target = random_masks(seed, labels=2)[1][0]
+    target[:, 3:] = 0
+    found, places = boundary_distance(target), [(i, j) for i in range(13) for j in range(9)]
+    for i, j in places:
+        others = [max(abs(i - k), abs(j - m)) for k, m in places if target[k, m] != target[i, j]]
+        assert found[i, j] == min(others)
+    assert found.max() > 2
+
+
+def test_one_label_is_farther_from_a_boundary_than_any_pixel() -> None:
+    assert (boundary_distance(torch.full((4, 5), 255)) == 9).all()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_trimaps_of_all_thresholds_and_widths_agree_with_trimap_accuracy(seed: int) -> None:
+    winners, scores, target = _scored(seed)
+    right, pixels = threshold_trimaps(winners, scores, target, THRESHOLDS, 5)
+    accuracy = right / pixels
+    assert accuracy.shape == (60, 5) and len(accuracy.unique()) > 30
+    for t in range(0, 60, 7):
+        pred = torch.where(scores > THRESHOLDS[t], winners, 0)
+        expected = [trimap_accuracy(pred, target, width) for width in range(1, 6)]
+        assert accuracy[t].tolist() == pytest.approx(expected)
+
+
+def test_trimaps_without_a_boundary_count_nothing() -> None:
+    target = torch.ones(4, 4, dtype=torch.uint8)
+    right, pixels = threshold_trimaps(target, torch.ones(4, 4), target, THRESHOLDS, 3)
+    assert not right.any() and not pixels.any()
+
+
+@pytest.mark.parametrize("shape, width, message", [((2, 4, 4), 1, r"mask \(H, W\)"), ((4, 4), 0, "width")])
+def test_other_trimaps_are_refused(shape: tuple[int, ...], width: int, message: str) -> None:
     mask = torch.zeros(shape, dtype=torch.int64)
-    with pytest.raises(ValueError, match="width"):
+    with pytest.raises(ValueError, match=message):
         trimap_accuracy(mask, mask, width)
 
 

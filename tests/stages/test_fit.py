@@ -9,7 +9,7 @@ from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor, nn
 
 from wsss_lightning.errors import InputError
-from wsss_lightning.stages.fit import fit, seeded, share
+from wsss_lightning.stages.fit import fit, seeded
 
 STEPS = 25
 
@@ -106,13 +106,6 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "last.ckpt").write_bytes(b"half a checkpoint")
     with pytest.raises(InputError, match=r"last\.ckpt is damaged"):
         train(tmp_path, Regression())
-
-
-def test_processes_share_a_batch_without_overlap() -> None:
-    parts = [share(list(range(7)), rank=rank, world=3) for rank in range(3)]
-    assert sorted(index for part in parts for index in part) == list(range(7))
-    with pytest.raises(InputError, match="devices"):
-        share([1], rank=0, world=2)
 
 
 def test_initial_weights_do_not_touch_the_global_generator() -> None:

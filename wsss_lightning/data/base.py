@@ -6,7 +6,7 @@ a mask file is opened only by a dataset made with `with_masks=True` and by `read
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -26,6 +26,8 @@ from wsss_lightning.data.samples import (
     read_target,
     require_image,
 )
+from wsss_lightning.data.steps import EachEpoch, ImageSteps
+from wsss_lightning.data.tags import TagSource
 from wsss_lightning.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,7 +54,8 @@ class SegmentationDataModule(pl.LightningDataModule):
         mean: of RGB in 0..1, the backbone's.
         std: of RGB in 0..1, the backbone's.
         batch_size: images per batch.
-        augmentation: of the batches of `train_dataloader`, a factory of `data.transforms`; None for none.
+        augmentation: of the batches of `train_dataloader` and of their size, from a factory of `data.transforms`; None
+            resizes them like all others.
         workers: loading processes; no result depends on it.
         seed: of the order and the augmentation of `train_dataloader`.
 
@@ -97,6 +100,15 @@ class SegmentationDataModule(pl.LightningDataModule):
         Not `tagged`: no annotation is looked at, tags are all False (a test list, whose annotations nobody has).
         """
         raise NotImplementedError
+
+    def tag_source(self) -> TagSource | None:
+        """Tags over all `names` by image id where they lie apart from the lists; None where a list has its own."""
+        return None
+
+    @property
+    def known_counts(self) -> Mapping[str, int]:
+        """How many images the published lists have, by list name; a list that is not in it may have any number."""
+        return {}
 
     @property
     def tags_source(self) -> str:
@@ -144,6 +156,8 @@ class SegmentationDataModule(pl.LightningDataModule):
             mean=self.mean,
             std=self.std,
             with_masks=with_masks,
+            augmentation=self.augmentation,
+            seed=self.seed,
         )
 
     def read_target(self, record: Record) -> Mask:
@@ -151,19 +165,26 @@ class SegmentationDataModule(pl.LightningDataModule):
         return read_target(record, self.labels.encode)
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        """Shuffled batches without masks."""
-        return self._loader("train", shuffle=True)
+        """Full batches without masks; every time through, the order and the augmentation are new (see `ImageSteps`).
+
+        Each is a function of (seed, step, image): neither `workers` nor what else draws random numbers changes it.
+        """
+        steps = ImageSteps(self.dataset("train"), batch_size=self.batch_size, epochs=1, seed=self.seed)
+        return DataLoader(
+            steps,
+            batch_size=None,
+            sampler=EachEpoch(steps.per_epoch),
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            generator=torch.Generator(),  # torch's global one stays as it is
+        )
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Batches in list order, without masks: what scores them reads targets at their own size."""
-        return self._loader("val", shuffle=False)
-
-    def _loader(self, split: Split, *, shuffle: bool) -> DataLoader[Sample]:
         return DataLoader(
-            self.dataset(split),
+            self.dataset("val"),
             batch_size=self.batch_size,
-            shuffle=shuffle,
             num_workers=self.workers,
             collate_fn=collate,
-            generator=torch.Generator().manual_seed(self.seed),
+            generator=torch.Generator(),
         )

@@ -13,7 +13,7 @@ from wsss_lightning.data.labels import LabelMap
 def with_classes(*, data: SegmentationDataModule, classes: Sequence[str]) -> SegmentationDataModule:
     """`data` with these classes kept, in this order; `InputError` where one is unknown."""
     other = copy.copy(data)
-    other.labels = LabelMap(data.labels.names, tuple(classes))
+    other.labels = replace(data.labels, kept=tuple(classes))
     other._records = {}
     return other
 
@@ -41,7 +41,7 @@ def with_added_images(
 
 def _grown(labels: LabelMap, classes: Sequence[str]) -> LabelMap:
     new = (name for name in classes if name not in labels.names)
-    return LabelMap((*labels.names, *new), (*labels.kept, *classes))
+    return replace(labels, names=(*labels.names, *new), kept=(*labels.kept, *classes))
 
 
 def _relabelled(data: SegmentationDataModule, labels: LabelMap) -> SegmentationDataModule:

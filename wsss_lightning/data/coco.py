@@ -1,53 +1,62 @@
-"""MS COCO 2014 as a source of tags: images and `instances_*.json`; no outline is decoded for them."""
+"""MS COCO 2014: images with tags from `instances_*.json`, whose outlines are not read; label maps for evaluation."""
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wsss_lightning.data.base import Record, SegmentationDataModule
+from wsss_lightning.data.coco_annotations import (
+    COCO_CLASSES,
+    COCO_IDS,
+    KNOWN_ANNOTATED,
+    KNOWN_IMAGES,
+    ImageEntry,
+    by_image,
+    class_numbers,
+    find_annotations,
+    find_images,
+    find_masks,
+    read_annotations,
+    read_image_info,
+)
+from wsss_lightning.data.coco_conventions import Ids, read_convention
+from wsss_lightning.data.labels import IGNORE, LabelMap, Mask
 from wsss_lightning.data.samples import IMAGENET_MEAN, IMAGENET_STD
 from wsss_lightning.errors import InputError
 
 if TYPE_CHECKING:
     import albumentations as A
 
-# In the order of COCO's category ids, which run from 1 to 90 with ten gaps; mask index i + 1 is COCO_CLASSES[i].
-COCO_CLASSES = (
-    *("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light"),
-    *("fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow"),
-    *("elephant", "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee"),
-    *("skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard"),
-    *("tennis racket", "bottle", "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple"),
-    *("sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch"),
-    *("potted plant", "bed", "dining table", "toilet", "tv", "laptop", "mouse", "remote", "keyboard", "cell phone"),
-    *("microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors", "teddy bear"),
-    *("hair drier", "toothbrush"),
-)
+__all__ = ["COCO_CLASSES", "COCO_IDS", "COCODataModule"]
 
 
 class COCODataModule(SegmentationDataModule):
-    """COCO's layout: `annotations/instances_<list>.json`, images in `<list>` or `images/<list>`.
+    """COCO's layout: `annotations/instances_<list>.json`, images in `<list>`; other repositories' are found too.
 
-    Label maps, which COCO does not have, are looked for at `SegmentationClass/<list>/<image>.png` with contiguous
-    indices 1..80 and needed for evaluation alone.
+    Label maps, which COCO does not have, are painted by `wsss data prepare coco` and needed for evaluation alone. One
+    is called as its image or by the image's number; `find_images` and `find_masks` say which folders are looked at.
 
     Args:
-        root: the folder that holds `annotations`.
+        root: the folder that holds `annotations` or `coco2014`.
         names: all foreground classes by COCO's own names, in the order of the mask indices.
         train_list: such as "train2014".
         val_list: such as "val2014".
+        test_list: such as "test2014", read from its image_info file.
         untagged: keep the images without any annotation (702 of train2014, 367 of val2014).
+        ids: of the label maps: "contiguous" (1..80), "raw" (COCO's category ids, up to 90), or "auto": what is
+            recorded beside them, contiguous where nothing is. Never mixed: an index that cannot be is refused.
 
     A crowd region tags its image as any instance does. The other arguments are those of `SegmentationDataModule`.
 
     Raises:
-        InputError: the annotations are missing or damaged.
+        InputError: `ids` or `classes` is unknown, or label maps are recorded to have other `ids`; later, the
+            annotations are missing or damaged.
     """
 
     def __init__(
@@ -60,6 +69,7 @@ class COCODataModule(SegmentationDataModule):
         val_list: str = "val2014",
         test_list: str | None = None,
         untagged: bool = True,
+        ids: str = "auto",
         size: tuple[int, int] | None = None,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
@@ -68,6 +78,8 @@ class COCODataModule(SegmentationDataModule):
         workers: int = 0,
         seed: int = 0,
     ) -> None:
+        if ids not in (choices := ("auto", *Ids)):
+            raise InputError(f"ids={ids!r} is unknown: choose from {', '.join(choices)}.")
         super().__init__(
             root=root,
             names=names,
@@ -85,45 +97,80 @@ class COCODataModule(SegmentationDataModule):
             seed=seed,
         )
         self.untagged = untagged
+        folders = [find_masks(self.root, list_name) for list_name in self.lists.values()]
+        self.labels = COCOLabels(self.labels.names, self.labels.kept, ids=_ids(ids, folders))
 
     def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
-        """See the base class; in the order of the file names."""
-        # A test list is read from its image_info file.
-        path = self.root / "annotations" / f"instances_{list_name}.json"
-        content = _parse(path)
-        shown = _shown(content, self.labels.names, path)
-        folder = self._images(list_name)
+        """See the base class; in the order of the file names. Not `tagged`, a list is read from its image_info file."""
+        path = find_annotations(self.root, list_name, kind="instances" if tagged else "image_info")
+        content = read_annotations(path, outlines=False) if tagged else read_image_info(path)
+        numbers = class_numbers(content, names=self.labels.names, path=path)
+        shown = {
+            image: {numbers[annotation["category_id"]] for annotation in annotations}
+            for image, annotations in by_image(content).items()
+        }
         images = sorted(content["images"], key=lambda image: image["file_name"])
-        kept = [image for image in images if self.untagged or image["id"] in shown]
-        return [self._record(folder, list_name, image["file_name"], shown.get(image["id"], set())) for image in kept]
+        record = partial(self._record, images=find_images(self.root, list_name), masks=find_masks(self.root, list_name))
+        kept = (image for image in images if self.untagged or not tagged or image["id"] in shown)
+        return [record(image, shown.get(image["id"], set())) for image in kept]
 
-    def _record(self, folder: Path, list_name: str, file_name: str, shown: set[str]) -> Record:
-        stem = Path(file_name).stem
-        mask = self.root / "SegmentationClass" / list_name / f"{stem}.png"
-        tags = np.array([name in shown for name in self.labels.names])
-        return Record(image_id=stem, image=folder / file_name, mask=mask, tags=tags)
+    def _record(self, image: ImageEntry, shown: set[int], *, images: Path, masks: Path) -> Record:
+        path = images / image["file_name"]
+        own, numbered = masks / f"{path.stem}.png", masks / f"{image['id']}.png"
+        tags = np.isin(np.arange(len(self.labels.names)), list(shown))
+        return Record(image_id=path.stem, image=path, mask=numbered if numbered.is_file() else own, tags=tags)
 
-    def _images(self, list_name: str) -> Path:
-        plain = self.root / list_name
-        return plain if plain.is_dir() else self.root / "images" / list_name
-
-
-def _parse(path: Path) -> dict[str, list[dict[str, Any]]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): put COCO's annotation file there.") from None
-    if missing := [key for key in ("images", "annotations", "categories") if key not in content]:
-        raise InputError(f"{path} has no {', '.join(missing)}: put COCO's instances file there, not another one.")
-    return content  # type: ignore[no-any-return]
+    @property
+    def known_counts(self) -> Mapping[str, int]:
+        """See the base class; of files with other classes nothing is known."""
+        known = KNOWN_IMAGES if self.untagged else KNOWN_IMAGES | KNOWN_ANNOTATED
+        return known if self.labels.names == COCO_CLASSES else {}
 
 
-def _shown(content: dict[str, list[dict[str, Any]]], names: Sequence[str], path: Path) -> dict[int, set[str]]:
-    """The names of the classes in every annotated image, by the image's number."""
-    categories = {category["id"]: category["name"] for category in content["categories"]}
-    if unknown := sorted(set(categories.values()) - set(names)):
-        raise InputError(f"{path} has the category {unknown[0]!r}, which is no class: give all of them as data.names.")
-    shown: dict[int, set[str]] = defaultdict(set)
-    for annotation in content["annotations"]:
-        shown[annotation["image_id"]].add(categories[annotation["category_id"]])
-    return dict(shown)
+@dataclass(frozen=True)
+class COCOLabels(LabelMap):
+    """`LabelMap` of label maps whose indices are `ids`; raw ones exist of COCO's own classes alone."""
+
+    ids: Ids
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.ids is Ids.RAW and self.names[: len(COCO_CLASSES)] != COCO_CLASSES:
+            raise InputError("raw ids are those of COCO's own classes: set data.ids=contiguous for other data.names.")
+
+    def encode(self, mask: Mask, path: Path) -> Mask:
+        """See `LabelMap.encode`; an index that `ids` does not have is refused."""
+        known = [*range(len(self.names) + 1), IGNORE]
+        contiguous = np.full(256, -1, np.int16)
+        contiguous[self._own()[known]] = known
+        found = contiguous[mask]
+        if (found < 0).any():
+            index, other = mask[found < 0][0], next(other for other in Ids if other is not self.ids)
+            raise InputError(
+                f"{path} holds index {index}, which is none of the {self.ids} ids: set data.ids={other}, or paint "
+                "it again."
+            )
+        return super().encode(found.astype(np.uint8), path)
+
+    def decode(self, labels: Mask) -> Mask:
+        """See `LabelMap.decode`."""
+        return self._own()[super().decode(labels)]
+
+    def _own(self) -> Mask:
+        """(256,) what stands in a label map for every contiguous index; classes beyond COCO's follow its last id."""
+        own = np.arange(256, dtype=np.uint8)
+        if self.ids is Ids.RAW:
+            beyond = len(self.names) - len(COCO_IDS)
+            own[1 : len(self.names) + 1] = [*COCO_IDS, *range(91, 91 + beyond)]
+        return own
+
+
+def _ids(choice: str, folders: Sequence[Path]) -> Ids:
+    """What the indices of the label maps in `folders` are; `choice` is "auto" or one of `Ids`."""
+    said = {str(folder): found.ids for folder in folders if (found := read_convention(folder))}
+    if choice != "auto":
+        said["data.ids"] = Ids(choice)
+    if len(set(said.values())) > 1:
+        words = ", ".join(f"{ids} in {where}" for where, ids in said.items())
+        raise InputError(f"label maps of two conventions ({words}): paint some again (wsss data prepare coco --ids).")
+    return next(iter(said.values()), Ids.CONTIGUOUS)

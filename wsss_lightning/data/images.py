@@ -15,7 +15,10 @@ from wsss_lightning.errors import InputError
 # Pillow's modes with at most 8 bits per channel; it clips the others (16-bit greyscale, float) when it converts them.
 _EIGHT_BIT_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 # Pillow reports a damaged file by whichever of these its decoder runs into.
-_DAMAGE = (OSError, SyntaxError, ValueError, IndexError, struct.error, zlib.error, Image.DecompressionBombError)
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, IndexError, RuntimeError, struct.error, zlib.error),
+    Image.DecompressionBombError,
+)
 
 
 def decode(path: Path) -> Image.Image:

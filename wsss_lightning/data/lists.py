@@ -8,8 +8,12 @@ from pathlib import Path, PurePosixPath
 from wsss_lightning.errors import InputError
 
 FOLDERS = ("ImageSets/Segmentation", "ImageSets/SegmentationAug")
-_AUGMENTED = ("train_aug", "trainaug", "aug")  # one list of 10,582 images, three names
+AUGMENTED = ("train_aug", "trainaug", "aug")  # one list of 10,582 images, three names
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
+
+
+class MissingListError(InputError):
+    """A list that is not there, which is no fault where nobody needs it."""
 
 
 def find_list(root: Path, split: str) -> Path:
@@ -20,14 +24,14 @@ def find_list(root: Path, split: str) -> Path:
         split: the list's name without `.txt`.
 
     Raises:
-        InputError: there is no such list; the message says where it was looked for.
+        MissingListError: there is no such list; the message says where it was looked for.
     """
-    names = (split, *(name for name in _AUGMENTED if name != split)) if split in _AUGMENTED else (split,)
+    names = (split, *(name for name in AUGMENTED if name != split)) if split in AUGMENTED else (split,)
     tried = [root / folder / f"{name}.txt" for name in names for folder in FOLDERS]
     for path in tried:
         if path.is_file():
             return path
-    raise InputError(f"no list of {split!r}: put it at one of {', '.join(map(str, tried))}.")
+    raise MissingListError(f"no list of {split!r}: put it at one of {', '.join(map(str, tried))}.")
 
 
 def read_list(path: Path) -> list[str]:

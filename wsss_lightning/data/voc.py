@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsss_lightning.data.base import Record, SegmentationDataModule
-from wsss_lightning.data.lists import find_list, read_list
+from wsss_lightning.data.lists import AUGMENTED, find_list, read_list
 from wsss_lightning.data.samples import IMAGENET_MEAN, IMAGENET_STD
 from wsss_lightning.data.tags import TagSource, no_tags, tags_from_masks, tags_from_npy, tags_from_xml
 from wsss_lightning.errors import InputError
@@ -21,6 +21,8 @@ VOC_CLASSES = (
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
 _TAG_FILES = ("cls_labels.npy", "cls_labels_onehot.npy")
+# VOC 2012's own lists; train_aug is (VOC train + SBD train + SBD val) without VOC val.
+VOC_COUNTS = {"train": 1464, "val": 1449, "trainval": 2913, "test": 1456, **dict.fromkeys(AUGMENTED, 10582)}
 _SOURCES = ("auto", "xml", "npy", "masks")
 
 
@@ -94,9 +96,14 @@ class VOCDataModule(SegmentationDataModule):
             'or set tags="masks" to derive them from the masks.'
         )
 
+    @property
+    def known_counts(self) -> Mapping[str, int]:
+        """See the base class; of data with other classes in VOC's layout nothing is known."""
+        return VOC_COUNTS if self.labels.names == VOC_CLASSES else {}
+
     def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
         """See the base class."""
-        tags = self._tags() if tagged else no_tags(len(self.labels.names))
+        tags = self.tag_source() if tagged else no_tags(len(self.labels.names))
         return [self._record(image_id, tags) for image_id in read_list(find_list(self.root, list_name))]
 
     def _record(self, image_id: str, tags: TagSource) -> Record:
@@ -108,7 +115,8 @@ class VOCDataModule(SegmentationDataModule):
         own = self.root / "SegmentationClass" / f"{image_id}.png"
         return own if own.is_file() else self.root / "SegmentationClassAug" / f"{image_id}.png"
 
-    def _tags(self) -> TagSource:
+    def tag_source(self) -> TagSource:
+        """See the base class."""
         names = self.labels.names
         if self.tags_source == "xml":
             return tags_from_xml(self.root / "Annotations", names=names)

@@ -4,8 +4,11 @@ The VOC score is the mean over classes of the data set's IoU, background include
 as torchmetrics' `segmentation.MeanIoU` does, gives another number.
 """
 
+import math
+
+import cv2
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -23,14 +26,37 @@ def confusion_matrix(pred: Tensor, target: Tensor, num_labels: int, ignore_index
         ValueError: shapes differ, a floating-point tensor, or a counted pixel whose value is outside 0..L-1, which
             includes `ignore_index` as a prediction: a pixel that was left out is not a right answer.
     """
-    if pred.shape != target.shape:
-        raise ValueError(f"prediction {tuple(pred.shape)} and target {tuple(target.shape)} differ in shape")
     counted = target != ignore_index
-    true, predicted = target[counted], pred[counted]
-    _check_labels("target", true, num_labels)
-    _check_labels("prediction", predicted, num_labels)
-    pairs = true.long() * num_labels + predicted.long()
-    return torch.bincount(pairs, minlength=num_labels**2).reshape(num_labels, num_labels)
+    pairs = _pairs(pred, target, counted, num_labels)
+    return _histogram(pairs, (num_labels, num_labels))
+
+
+def threshold_confusions(
+    winners: Tensor, scores: Tensor, target: Tensor, thresholds: Tensor, num_labels: int, ignore_index: int = 255
+) -> Tensor:
+    """`confusion_matrix` of "the winner where its score exceeds t, else background", for all thresholds t at once.
+
+    Args:
+        winners: integer labels 0..L-1, the best foreground label of each pixel; any value where the target is ignored.
+        scores: floats of the same shape, the winner's score.
+        target: integer labels of the same shape, 0..L-1 or `ignore_index`.
+        thresholds: (T,) ascending; they are compared in the precision of `scores`.
+        num_labels: L, background included.
+        ignore_index: target value whose pixels are left out.
+
+    Returns:
+        (T, L, L) int64.
+
+    Raises:
+        ValueError: as in `confusion_matrix`.
+    """
+    counted = target != ignore_index
+    exceeded = _exceeded(scores[counted], thresholds)
+    cells = exceeded * num_labels**2 + _pairs(winners, target, counted, num_labels)
+    counts = _histogram(cells, (len(thresholds) + 1, num_labels, num_labels))
+    confusions = _above(counts)
+    confusions[:, :, 0] += (counts.sum(0) - confusions).sum(-1)
+    return confusions
 
 
 def iou(confusion: Tensor) -> Tensor:
@@ -67,10 +93,9 @@ def trimap(target: Tensor, width: int) -> Tensor:
     label here: VOC's masks draw a band of it between objects, so that without it they would have hardly any boundary.
     The border of the image is no boundary.
     """
-    if target.ndim != 2 or width < 1:
-        raise ValueError(f"need a mask (H, W) and a width of at least 1 pixel, not {tuple(target.shape)} and {width}")
-    labels = target[None].float()
-    return (_window_max(labels, width) != -_window_max(-labels, width))[0]
+    if width < 1:
+        raise ValueError(f"the width of a trimap is at least 1 pixel, not {width}")
+    return boundary_distance(target) <= width
 
 
 def trimap_accuracy(pred: Tensor, target: Tensor, width: int, ignore_index: int = 255) -> float:
@@ -93,6 +118,49 @@ def trimap_accuracy(pred: Tensor, target: Tensor, width: int, ignore_index: int 
         raise ValueError(f"prediction {tuple(pred.shape)} and target {tuple(target.shape)} differ in shape")
     counted = trimap(target, width) & (target != ignore_index)
     return float((pred == target)[counted].double().mean())
+
+
+def boundary_distance(target: Tensor) -> Tensor:
+    """How far each pixel is from another label: `trimap(target, w)` is where this is at most w.
+
+    Args:
+        target: integer labels (H, W), of one image.
+
+    Returns:
+        (H, W) int64 chessboard distance in pixels, at least 1; H + W if the image has one label only.
+
+    Raises:
+        ValueError: another shape.
+    """
+    if target.ndim != 2:
+        raise ValueError(f"need a mask (H, W), not {tuple(target.shape)}")
+    labels, window = target.cpu().numpy().astype(np.float32), np.ones((3, 3), np.uint8)
+    beside = cv2.dilate(labels, window) != cv2.erode(labels, window)
+    if not beside.any():
+        return torch.full_like(target, sum(target.shape), dtype=torch.int64)
+    # The way to another label leads through a pixel beside one, so one transform serves all labels.
+    distance = cv2.distanceTransform((~beside).astype(np.uint8), cv2.DIST_C, cv2.DIST_MASK_3)
+    return torch.from_numpy(distance).long().to(target.device) + 1
+
+
+def threshold_trimaps(
+    winners: Tensor, scores: Tensor, target: Tensor, thresholds: Tensor, widest: int, ignore_index: int = 255
+) -> tuple[Tensor, Tensor]:
+    """Numerators and denominators of `trimap_accuracy` for the widths 1..`widest` and all thresholds at once.
+
+    Arguments as in `threshold_confusions`, for one image (H, W); to be summed over images.
+
+    Returns:
+        right pixels (T, W) int64 and counted pixels (W,) int64, W being `widest`.
+    """
+    distance = boundary_distance(target)
+    near = (target != ignore_index) & (distance <= widest)
+    true, step = target[near], distance[near] - 1
+    shape, cells = (len(thresholds) + 1, widest), _exceeded(scores[near], thresholds) * widest + step
+    winning = _histogram(cells[winners[near] == true], shape)
+    background = _histogram(cells[true == 0], shape)
+    right = _above(winning) + background.sum(0) - _above(background)
+    return right.cumsum(1), _histogram(step, (widest,)).cumsum(0)
 
 
 class SegmentationConfusion(Metric):
@@ -121,9 +189,28 @@ class SegmentationConfusion(Metric):
         return self.confusion
 
 
-def _window_max(maps: Tensor, width: int) -> Tensor:
-    rows = F.max_pool2d(maps, (2 * width + 1, 1), stride=1, padding=(width, 0))
-    return F.max_pool2d(rows, (1, 2 * width + 1), stride=1, padding=(0, width))
+def _exceeded(scores: Tensor, thresholds: Tensor) -> Tensor:
+    """How many of the ascending thresholds each score exceeds."""
+    return torch.bucketize(scores, thresholds.to(scores.dtype))
+
+
+def _above(counts: Tensor) -> Tensor:
+    """Counts (T + 1, ...) by how many thresholds are exceeded -> (T, ...) of what exceeds each threshold."""
+    return counts.flip(0).cumsum(0).flip(0)[1:]
+
+
+def _histogram(cells: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return torch.bincount(cells, minlength=math.prod(shape)).reshape(shape)
+
+
+def _pairs(pred: Tensor, target: Tensor, counted: Tensor, num_labels: int) -> Tensor:
+    """The cell of the confusion matrix that each counted pixel falls into."""
+    if pred.shape != target.shape:
+        raise ValueError(f"prediction {tuple(pred.shape)} and target {tuple(target.shape)} differ in shape")
+    true, predicted = target[counted], pred[counted]
+    _check_labels("target", true, num_labels)
+    _check_labels("prediction", predicted, num_labels)
+    return true.long() * num_labels + predicted.long()
 
 
 def _check_labels(name: str, labels: Tensor, num_labels: int) -> None:

@@ -17,6 +17,7 @@ from wsss_lightning.data.masks import colorize, read_mask
 from wsss_lightning.errors import InputError
 from wsss_lightning.metrics.segmentation import confusion_matrix, iou, mean_accuracy, mean_iou, pixel_accuracy
 from wsss_lightning.progress import track
+from wsss_lightning.scoring.predictions import read_labels
 from wsss_lightning.stages.io import write_array, write_json, write_picture
 from wsss_lightning.stages.loggers import finished, log_pictures, log_scalars, log_stage, log_table
 
@@ -87,11 +88,8 @@ def _compare(record: Record, data: SegmentationDataModule, masks: Path) -> Tenso
     path = masks / f"{record.image_id}.png"
     if not path.is_file():
         raise InputError(f"There is no prediction {path}: delete the folder above it to compute the stage again.")
-    target, predicted = data.read_target(record), data.encode(read_mask(path), path)
-    if predicted.shape != target.shape:
-        raise InputError(
-            f"{path} has size {predicted.shape} and its ground truth {target.shape}: predict at full size."
-        )
+    target = data.read_target(record)
+    predicted = read_labels(path, labels=data.labels, target=target).winners
     return confusion_matrix(torch.from_numpy(predicted), torch.from_numpy(target), data.num_classes + 1)
 
 

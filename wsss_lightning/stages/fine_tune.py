@@ -9,10 +9,11 @@ import torch
 from pytorch_lightning.loggers import Logger
 
 from wsss_lightning.data.base import SegmentationDataModule
+from wsss_lightning.data.steps import share
 from wsss_lightning.methods.points.fine_tuning import FineTuningModule
 from wsss_lightning.nn.backbones import Backbone, check_statistics, freeze, load_weights
 from wsss_lightning.stages.features import FeatureStore
-from wsss_lightning.stages.fit import MakeTrainer, fit, share
+from wsss_lightning.stages.fit import MakeTrainer, fit
 from wsss_lightning.stages.fit_classifier import read_classifier
 from wsss_lightning.stages.io import read_tensors, write_tensors
 

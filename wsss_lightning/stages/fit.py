@@ -152,13 +152,6 @@ def _step(checkpoint: Path) -> int:
         raise InputError(f"{checkpoint} is damaged ({error}): delete it to train from the start.") from None
 
 
-def share(indices: Any, *, rank: int, world: int) -> Any:
-    """The part of a batch's indices that one of `world` processes takes; every process must get some."""
-    if len(indices) < world:
-        raise InputError(f"A batch of {len(indices)} cannot be shared by {world} devices: set trainer.devices=1.")
-    return indices[rank::world]
-
-
 def own_seed(seed: int, name: str) -> int:
     """A seed of one image's or class's own: a function of (seed, name), whatever was drawn for others."""
     return zlib.crc32(f"{seed}/{name}".encode())

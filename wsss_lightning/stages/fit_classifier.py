@@ -9,10 +9,11 @@ from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
 from wsss_lightning.data.base import SegmentationDataModule
+from wsss_lightning.data.steps import share
 from wsss_lightning.methods.points.classifier import PointClassifier, PointClassifierModule
 from wsss_lightning.nn.hypercolumns import Standardisation
 from wsss_lightning.stages.features import FeatureStore
-from wsss_lightning.stages.fit import MakeTrainer, fit, seeded, share
+from wsss_lightning.stages.fit import MakeTrainer, fit, seeded
 from wsss_lightning.stages.io import read_tensors, write_tensors
 
 _WEIGHTS = "classifier.safetensors"

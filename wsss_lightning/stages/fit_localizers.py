@@ -12,11 +12,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from wsss_lightning.data.base import Record, SegmentationDataModule
+from wsss_lightning.data.steps import share
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.points.localizers import LocalizerModule, Localizers, Pooling, inputs
 from wsss_lightning.nn.hypercolumns import Standardisation
 from wsss_lightning.stages.features import FeatureStore
-from wsss_lightning.stages.fit import MakeTrainer, fit, own_seed, seeded, share
+from wsss_lightning.stages.fit import MakeTrainer, fit, own_seed, seeded
 from wsss_lightning.stages.io import read_tensors, write_tensors
 
 _WEIGHTS = "localizers.safetensors"

@@ -10,11 +10,13 @@ from pytorch_lightning.loggers import Logger
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from wsss_lightning.data.samples import Normalisation
 from wsss_lightning.data.shapes import PICTURE_CLASSES, picture
+from wsss_lightning.data.steps import ImageSteps
 from wsss_lightning.data.transforms import augment, picture_augmentation
 from wsss_lightning.methods.pretrain.classifier import PictureClassifier
 from wsss_lightning.nn.vgg import VGG, fold_batch_norm
-from wsss_lightning.stages.fit import MakeTrainer, fit, seeded, share
+from wsss_lightning.stages.fit import MakeTrainer, fit, seeded
 from wsss_lightning.stages.io import to_float16, write_tensors
 
 
@@ -54,7 +56,7 @@ def pretrain(
         module=PictureClassifier(
             network=network.to(memory_format=torch.channels_last), rate=rate, weight_decay=weight_decay
         ),
-        steps=_PictureSteps(train, epochs=epochs, batch_size=batch_size, seed=seed),
+        steps=ImageSteps(train, batch_size=batch_size, epochs=epochs, seed=seed),
         trainer=trainer,
         loggers=loggers,
         held_out=DataLoader(unseen, batch_size=batch_size, num_workers=workers),
@@ -75,8 +77,7 @@ class _Pictures(Dataset[dict[str, Tensor]]):
 
     def __init__(self, indices: range, *, size: int, mean: Sequence[float], std: Sequence[float], seed: int) -> None:
         self.indices, self.size, self.seed = indices, size, seed
-        self.mean = torch.tensor(mean).view(3, 1, 1)
-        self.std = torch.tensor(std).view(3, 1, 1)
+        self.normalise = Normalisation(mean, std)
         self.transform = picture_augmentation((size, size), mean=mean)
         self._drawn: dict[int, tuple[NDArray[np.uint8], int]] = {}  # a picture is drawn once, augmented every epoch
 
@@ -92,26 +93,6 @@ class _Pictures(Dataset[dict[str, Tensor]]):
             self._drawn[index] = picture(self.indices[index], size=self.size)
         image, label = self._drawn[index]
         if step is not None:
-            image = augment(self.transform, image, seed=self.seed, step=step, image_id=str(index))
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float() / 255
-        return {"image": (pixels - self.mean) / self.std, "label": torch.tensor(label)}
-
-
-class _PictureSteps:
-    """Batches of augmented pictures; every epoch is a permutation drawn from (seed, epoch)."""
-
-    def __init__(self, pictures: _Pictures, *, epochs: int, batch_size: int, seed: int) -> None:
-        self.pictures, self.batch_size, self.seed = pictures, batch_size, seed
-        self.per_epoch = len(pictures) // batch_size
-        self.total = epochs * self.per_epoch
-
-    def __len__(self) -> int:
-        return self.total
-
-    def batch(self, step: int, *, rank: int, world: int) -> dict[str, Tensor]:
-        """Pictures of one step."""
-        epoch, position = divmod(step, self.per_epoch)
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.pictures))
-        chosen = share(order[position * self.batch_size :][: self.batch_size], rank=rank, world=world)
-        samples = [self.pictures.at(int(index), step=step) for index in chosen]
-        return {key: torch.stack([sample[key] for sample in samples]) for key in samples[0]}
+            moved = augment(self.transform, {"image": image}, seed=self.seed, step=step, image_id=str(index))
+            image = moved["image"]
+        return {"image": self.normalise(image), "label": torch.tensor(label)}

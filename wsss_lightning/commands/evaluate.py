@@ -1,0 +1,63 @@
+"""`wsss evaluate`: a folder of predictions against ground truth, whoever made them."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wsss_lightning.commands.options import Name, Overrides, Processes, Root
+
+if TYPE_CHECKING:
+    from wsss_lightning.scoring.evaluation import Evaluation
+
+
+class Split(StrEnum):
+    """The splits that have masks."""
+
+    TRAIN = "train"
+    VAL = "val"
+
+
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="A folder of index PNGs, or of .npy CAM dictionaries.")],
+    name: Name,
+    overrides: Overrides = None,
+    root: Root = None,
+    split: Annotated[Split, typer.Option(help="Whose masks to compare with.")] = Split.VAL,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Of the background of CAMs; default: the best of 0 to 0.59.")
+    ] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Score what is there where some are missing.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Write pictures into this folder.")] = None,
+    processes: Processes = 2,
+) -> None:
+    """Score predictions, whoever made them: IoU, accuracies, trimap, confusion matrix."""
+    from rich.console import Console
+
+    from wsss_lightning.pipeline.objects import open_data
+    from wsss_lightning.scoring.evaluate import evaluate as score
+    from wsss_lightning.scoring.evaluation import write_json
+    from wsss_lightning.scoring.text import show
+
+    found = score(
+        folder=predictions,
+        data=open_data(name, root=root, overrides=overrides or []),
+        split=split.value,
+        threshold=threshold,
+        partial_ok=partial,
+        processes=processes,
+    )
+    show(found, Console())
+    if json_file is not None:
+        typer.echo(f"written to {write_json(json_file, found)}")
+    if plots is not None:
+        _plot(found, plots)
+
+
+def _plot(found: "Evaluation", folder: Path) -> None:
+    from wsss_lightning.scoring.plots import write_plots
+
+    for path in write_plots(found, folder):
+        typer.echo(f"written to {path}")

@@ -1,0 +1,81 @@
+"""What COCO's label maps, which everyone paints for themselves, can mean, and the record of it beside them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from wsss_lightning.atomic import replace_file
+from wsss_lightning.errors import InputError
+
+RECORD = "conversion.json"
+
+
+class Overlap(StrEnum):
+    """Which object a pixel belongs to that lies in several."""
+
+    SMALLEST = "smallest"
+    LAST = "last"
+
+
+class Crowd(StrEnum):
+    """What becomes of a region that is annotated as a crowd."""
+
+    IGNORE = "ignore"
+    DROP = "drop"
+
+
+class Ids(StrEnum):
+    """Mask indices: 1..80 without gaps, or COCO's own category ids, 80 of 1..90."""
+
+    CONTIGUOUS = "contiguous"
+    RAW = "raw"
+
+
+class Untagged(StrEnum):
+    """What becomes of an image without any annotation."""
+
+    KEEP = "keep"
+    DROP = "drop"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convention:
+    """How the label maps of a folder were painted; the defaults are those of `wsss data prepare coco`."""
+
+    overlap: Overlap = Overlap.SMALLEST
+    crowd: Crowd = Crowd.IGNORE
+    ids: Ids = Ids.CONTIGUOUS
+    untagged: Untagged = Untagged.KEEP
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
+
+
+def read_convention(folder: Path) -> Convention | None:
+    """The convention recorded in a folder of label maps; None where there is no record.
+
+    Raises:
+        InputError: the record is damaged.
+    """
+    path = folder / RECORD
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return Convention(
+            overlap=Overlap(values["overlap"]),
+            crowd=Crowd(values["crowd"]),
+            ids=Ids(values["ids"]),
+            untagged=Untagged(values["untagged"]),
+        )
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is no record of a conversion ({error!r}): prepare with --overwrite.") from None
+
+
+def write_convention(folder: Path, convention: Convention) -> None:
+    """Record how the label maps of a folder are painted, atomically."""
+    text = json.dumps(asdict(convention), indent=2) + "\n"
+    replace_file(folder / RECORD, lambda temporary: temporary.write_text(text, encoding="utf-8"))

@@ -1,0 +1,109 @@
+"""Any folder of images with a CSV of tags: the way in for one's own data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wsss_lightning.data.base import Record, SegmentationDataModule
+from wsss_lightning.data.lists import MissingListError, read_list
+from wsss_lightning.data.samples import IMAGENET_MEAN, IMAGENET_STD
+from wsss_lightning.data.tag_table import IMAGE_SUFFIXES, TagRow, read_tags
+
+if TYPE_CHECKING:
+    import albumentations as A
+
+ALL = "all"  # the list of every image
+
+
+class FolderDataModule(SegmentationDataModule):
+    """A folder of images, a CSV of their tags and, for evaluation alone, a folder of index PNGs.
+
+    `data.tag_table.read_tags` describes the CSV. Its column `split`, or else lists `train.txt` and `val.txt` in the
+    root, divide the images; where neither is there, all images are for training and all are predicted.
+
+    Args:
+        root: the folder that holds all this.
+        names: all foreground classes in the order of the mask indices 1, 2, ...; None takes those of the CSV.
+        images: the folder of the images.
+        tags: the CSV file.
+        masks: the folder of the masks, `<image id>.png`; None, or one that does not exist, where there are no masks.
+        train_list: a value of `split`, a list's name or "all"; None: "train" if the images are divided, else "all".
+        val_list: the same, with "val".
+        test_list: the same; its tags are not looked at.
+
+    The other arguments are those of `SegmentationDataModule`.
+
+    Raises:
+        InputError: the CSV is missing or at fault, or names a class that is not in `names`.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: Path | str,
+        names: Sequence[str] | None = None,
+        classes: Sequence[str] | None = None,
+        images: str = "images",
+        tags: str = "tags.csv",
+        masks: str | None = "masks",
+        train_list: str | None = None,
+        val_list: str | None = None,
+        test_list: str | None = None,
+        size: tuple[int, int] | None = None,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        batch_size: int = 1,
+        augmentation: A.Compose | None = None,
+        workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        self.table = read_tags(Path(root) / tags, names=names)
+        divided = self.table.divided or any((Path(root) / f"{name}.txt").is_file() for name in ("train", "val"))
+        super().__init__(
+            root=root,
+            names=self.table.names,
+            classes=classes,
+            train_list=train_list or ("train" if divided else ALL),
+            val_list=val_list or ("val" if divided else ALL),
+            test_list=test_list,
+            tags=tags,
+            size=size,
+            mean=mean,
+            std=std,
+            batch_size=batch_size,
+            augmentation=augmentation,
+            workers=workers,
+            seed=seed,
+        )
+        self.images = self.root / images
+        self.masks = self.root / masks if masks and (self.root / masks).is_dir() else None
+
+    def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
+        """See the base class; in the order of the CSV or of the list."""
+        return [self._record(row, tagged=tagged) for row in self._rows(list_name)]
+
+    def _rows(self, list_name: str) -> list[TagRow]:
+        path = self.root / f"{list_name}.txt"
+        if list_name == ALL:
+            return list(self.table.rows)
+        if not self.table.divided and path.is_file():
+            return [self.table.find(image_id, listed_in=path) for image_id in read_list(path)]
+        rows = [row for row in self.table.rows if row.split == list_name]
+        if not rows:
+            place = f"the column split of {self.table.path}" if self.table.divided else path
+            raise MissingListError(f"no image of the list {list_name!r}: name some in {place}, or choose {ALL!r}.")
+        return rows
+
+    def _record(self, row: TagRow, *, tagged: bool) -> Record:
+        tags = np.array([tagged and name in row.tags for name in self.labels.names])
+        mask = self.masks / f"{row.image_id}.png" if self.masks else None
+        return Record(image_id=row.image_id, image=self._image(row), mask=mask, tags=tags)
+
+    def _image(self, row: TagRow) -> Path:
+        path = self.images / row.image
+        tried = (path, *(path.with_name(path.name + suffix) for suffix in IMAGE_SUFFIXES))
+        return next((candidate for candidate in tried if candidate.is_file()), path)

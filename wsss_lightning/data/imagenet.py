@@ -1,0 +1,115 @@
+"""Cats and dogs of ImageNet against its other images, for training only (patches sec. 3.1)."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wsss_lightning.data.base import Record, SegmentationDataModule
+from wsss_lightning.data.lists import MissingListError
+from wsss_lightning.data.samples import IMAGENET_MEAN, IMAGENET_STD
+from wsss_lightning.errors import InputError
+
+if TYPE_CHECKING:
+    import albumentations as A
+
+CAT_DOG_CLASSES = ("cat", "dog")
+
+
+class CatDogDataModule(SegmentationDataModule):
+    """Lists `<list>.csv` in the root, as `wsss data prepare imagenet` writes them; an image without tags is background.
+
+    ImageNet has no masks: the method that is trained here is evaluated on another data set, VOC's val.
+
+    Args:
+        root: the folder that holds the lists; the images in them are relative to it.
+        train_list: such as "train".
+        val_list: "held_out", whose images serve to choose rates and epochs by tag accuracy.
+        test_list: a list whose columns `cat` and `dog` are not looked at.
+
+    The other arguments are those of `SegmentationDataModule`.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: Path | str,
+        classes: Sequence[str] | None = None,
+        train_list: str = "train",
+        val_list: str = "held_out",
+        test_list: str | None = None,
+        size: tuple[int, int] | None = None,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        batch_size: int = 1,
+        augmentation: A.Compose | None = None,
+        workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            root=root,
+            names=CAT_DOG_CLASSES,
+            classes=classes,
+            train_list=train_list,
+            val_list=val_list,
+            test_list=test_list,
+            tags="synsets",
+            size=size,
+            mean=mean,
+            std=std,
+            batch_size=batch_size,
+            augmentation=augmentation,
+            workers=workers,
+            seed=seed,
+        )
+
+    def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
+        """See the base class; in the order of the list.
+
+        Raises:
+            InputError: there is no such list, or it is damaged, empty or names an image twice.
+        """
+        path = self.root / f"{list_name}.csv"
+        # Every record shares one of these arrays: a million of their own take longer to make than the list to read.
+        tags = {values: np.array(values) == "1" for values in product("01", repeat=len(CAT_DOG_CLASSES))}
+        absent = tags["0", "0"]
+        records = [
+            Record(image_id=image_id, image=self.root / image, mask=None, tags=tags[cat, dog] if tagged else absent)
+            for image_id, image, cat, dog in _read_rows(path)
+        ]
+        _require_distinct(records, path)
+        return records
+
+
+def _read_rows(path: Path) -> Iterator[list[str]]:
+    """The lines below the header, each `image_id, image, 0 or 1, 0 or 1`."""
+    remedy = "write it with `wsss data prepare imagenet`"
+    if not path.is_file():
+        raise MissingListError(f"{path} does not exist: {remedy}.")
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = csv.reader(file)
+            if next(lines, None) != ["image_id", "image", *CAT_DOG_CLASSES]:
+                raise InputError(f"{path} has not the columns image_id,image,cat,dog: {remedy}.")
+            for line in lines:
+                if len(line) != 4 or not {*line[2:]} <= {"0", "1"}:
+                    raise InputError(
+                        f"{path}, line {lines.line_num}: {line} is no id, image and two of 0, 1: {remedy}."
+                    )
+                yield line
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read ({error}): {remedy}.") from error
+
+
+def _require_distinct(records: Sequence[Record], path: Path) -> None:
+    if not records:
+        raise InputError(f"{path} names no image: choose a list that has some, or prepare it with another --held-out.")
+    if len({record.image_id for record in records}) < len(records):
+        image_id, count = Counter(record.image_id for record in records).most_common(1)[0]
+        raise InputError(f"{path} names {image_id} {count} times: keep one of these lines.")

@@ -1,0 +1,99 @@
+"""One image and its mask, opened and looked through; what is wrong is returned, never raised."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsss_lightning.data.findings import Kind
+from wsss_lightning.data.images import read_image
+from wsss_lightning.data.masks import read_mask
+from wsss_lightning.data.samples import Encode, Record, require_image, require_mask, require_size
+from wsss_lightning.errors import InputError
+
+Found = TypeVar("Found")
+
+
+class FaultError(Exception):
+    """What is wrong with one file: its kind and one sentence with the remedy."""
+
+    def __init__(self, kind: Kind, message: str) -> None:
+        super().__init__(kind, message)
+        self.kind, self.message = kind, message
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """What became known of one image.
+
+    Args:
+        image_id: of its record.
+        digest: of the image file's content; None where the image is missing or unreadable.
+        shown: (256,) bool, the labels that the mask has a pixel of; None without a faultless mask.
+        faults: at most one of the image and one of the mask.
+    """
+
+    image_id: str
+    digest: str | None
+    shown: NDArray[np.bool_] | None
+    faults: tuple[FaultError, ...]
+
+
+def inspect(record: Record, *, encode: Encode, with_mask: bool) -> Inspection:
+    """Decode the image of a record completely and, where `with_mask`, compare its mask with what a mask has to be.
+
+    Args:
+        record: the image; its tags are not looked at.
+        encode: turns the mask's indices into labels, `LabelMap.encode`.
+        with_mask: open the mask, where the record can have one.
+    """
+    faults: list[FaultError] = []
+    digest = _attempt(partial(_digest, record), faults)
+    mask = partial(_shown, record, encode=encode, sized=digest is not None)
+    shown = _attempt(mask, faults) if with_mask and record.mask is not None else None
+    return Inspection(record.image_id, digest, shown, tuple(faults))
+
+
+def _attempt(look: Callable[[], Found], faults: list[FaultError]) -> Found | None:
+    try:
+        return look()
+    except FaultError as fault:
+        faults.append(fault)
+        return None
+
+
+def _digest(record: Record) -> str:
+    with _fault(Kind.NO_IMAGE):
+        require_image(record)
+    with _fault(Kind.IMAGE):
+        read_image(record.image)
+    with record.image.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def _shown(record: Record, *, encode: Encode, sized: bool) -> NDArray[np.bool_]:
+    with _fault(Kind.NO_MASK):
+        path = require_mask(record)
+    with _fault(Kind.MASK):
+        mask = read_mask(path)
+    if sized:
+        with _fault(Kind.SIZE):
+            require_size(mask, record)
+    with _fault(Kind.INDEX):
+        labels = encode(mask, path)
+    return np.bincount(labels.ravel(), minlength=256) > 0
+
+
+@contextmanager
+def _fault(kind: Kind) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        raise FaultError(kind, str(error)) from None

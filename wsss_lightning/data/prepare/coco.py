@@ -1,0 +1,142 @@
+"""COCO's label maps, one palette PNG an image, painted from the outlines of its objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from wsss_lightning.data.coco_annotations import (
+    COCO_CLASSES,
+    COCO_IDS,
+    Annotation,
+    Content,
+    by_image,
+    class_numbers,
+    find_annotations,
+    read_annotations,
+)
+from wsss_lightning.data.coco_conventions import (
+    RECORD,
+    Convention,
+    Ids,
+    Untagged,
+    read_convention,
+    write_convention,
+)
+from wsss_lightning.data.coco_masks import paint
+from wsss_lightning.data.masks import write_mask
+from wsss_lightning.errors import InputError
+from wsss_lightning.parallel import in_parallel
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Counts of a list: its images, those with an annotation, its label maps, and those painted by this call."""
+
+    images: int
+    annotated: int
+    masks: int
+    painted: int
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """A label map to paint; `size` is (H, W)."""
+
+    target: Path
+    size: tuple[int, int]
+    annotations: list[Annotation]
+
+
+def prepare_list(
+    root: Path, list_name: str, *, convention: Convention, overwrite: bool = False, processes: int = 1
+) -> Prepared:
+    """Paint the label maps of a list into its `masks_folder`, those that are there already excepted.
+
+    The annotations are parsed once, here; a process gets those of its images alone.
+
+    Args:
+        root: the data set's folder.
+        list_name: such as "train2014".
+        convention: how to paint; it is recorded beside the label maps before the first of them is.
+        overwrite: delete what label maps there are first.
+        processes: how many paint at once.
+
+    Raises:
+        InputError: the annotations are missing or damaged, or there are label maps of another convention.
+    """
+    folder, path = masks_folder(root, list_name), find_annotations(root, list_name)
+    check_convention(folder, convention=convention, overwrite=overwrite)
+    content = read_annotations(path, outlines=True)
+    drawings = _drawings(content, folder, untagged=convention.untagged)
+    write = partial(_write, source=path, indices=_indices(content, path, ids=convention.ids), convention=convention)
+    if overwrite:
+        _delete_masks(folder)
+    write_convention(folder, convention)
+    missing = [drawing for drawing in drawings if not drawing.target.is_file()]
+    for _ in in_parallel(write, missing, processes=processes, description=f"label maps of {list_name}"):
+        pass
+    return Prepared(len(content["images"]), len(by_image(content)), len(drawings), len(missing))
+
+
+def masks_folder(root: Path, list_name: str) -> Path:
+    """Where the label maps of a list are written."""
+    return root / "SegmentationClass" / list_name
+
+
+def check_convention(folder: Path, *, convention: Convention, overwrite: bool) -> None:
+    """Refuse to add to label maps of another convention, or of an unknown one.
+
+    Raises:
+        InputError: there are such, and `overwrite` is not set.
+    """
+    if overwrite:
+        return
+    found = read_convention(folder)
+    if found is None and any(folder.glob("*.png")):
+        raise InputError(f"{folder} holds masks but no {RECORD}: move them away, or replace them with --overwrite.")
+    if found not in (None, convention):
+        raise InputError(
+            f"{folder} was painted with other options ({found}): repeat those, or replace it with --overwrite."
+        )
+
+
+def _drawings(content: Content, folder: Path, *, untagged: Untagged) -> list[_Drawing]:
+    annotations = by_image(content)
+    return [
+        _Drawing(
+            target=folder / f"{Path(image['file_name']).stem}.png",
+            size=(image["height"], image["width"]),
+            annotations=annotations.get(image["id"], []),
+        )
+        for image in content["images"]
+        if untagged is Untagged.KEEP or image["id"] in annotations
+    ]
+
+
+def _indices(content: Content, path: Path, *, ids: Ids) -> dict[int, int]:
+    """Mask index of every category id of the file."""
+    numbers = class_numbers(content, names=COCO_CLASSES, path=path)
+    own = COCO_IDS if ids is Ids.RAW else range(1, len(COCO_CLASSES) + 1)
+    return {category: own[number] for category, number in numbers.items()}
+
+
+def _delete_masks(folder: Path) -> None:
+    for path in folder.glob("*.png"):
+        path.unlink()
+
+
+def _write(drawing: _Drawing, *, source: Path, indices: Mapping[int, int], convention: Convention) -> None:
+    try:
+        mask = paint(
+            drawing.annotations,
+            size=drawing.size,
+            indices=indices,
+            overlap=convention.overlap,
+            crowd=convention.crowd,
+        )
+    except ValueError as error:
+        raise InputError(f"{source}, image {drawing.target.stem}: {error}; fetch the file again.") from None
+    write_mask(drawing.target, mask)

@@ -1,0 +1,146 @@
+"""Tags of one's own images, as a CSV file that a spreadsheet can write."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path, PurePosixPath
+
+from wsss_lightning.errors import InputError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+_REMEDY = "write `image,tags` above lines such as `a.jpg,cat;dog`"
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TagRow:
+    """A line of the file: the image and its classes as written there, and its list where there is such a column."""
+
+    line: int
+    image: str
+    tags: frozenset[str]
+    split: str | None
+
+    @property
+    def image_id(self) -> str:
+        """The image's name without folder and suffix."""
+        path = PurePosixPath(self.image)
+        return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
+
+
+@dataclass(frozen=True)
+class TagTable:
+    """The file, its classes in the order of the mask indices and its lines; `divided`: they name the image's list."""
+
+    path: Path
+    names: tuple[str, ...]
+    rows: tuple[TagRow, ...]
+    divided: bool
+
+    def find(self, image_id: str, *, listed_in: Path) -> TagRow:
+        """The line of an image.
+
+        Raises:
+            InputError: there is none; `listed_in` is the list that the message names.
+        """
+        if image_id not in self._by_id:
+            raise InputError(f"{listed_in} names {image_id}, which {self.path} does not: give its tags there.")
+        return self._by_id[image_id]
+
+    @cached_property
+    def _by_id(self) -> dict[str, TagRow]:
+        return {row.image_id: row for row in self.rows}
+
+
+def read_tags(path: Path, *, names: Sequence[str] | None) -> TagTable:
+    """Read a CSV file with a header and one line per image; further columns beside `tags` are not looked at.
+
+    - `image`: its name below the folder of images, with or without suffix; the stem is its id.
+    - `tags`: its classes, separated by `;`; empty where it shows none. In place of it: a column of 0 and 1 per class.
+    - `split`: the list that the image is in; may be left out.
+
+    Args:
+        path: the file, in UTF-8.
+        names: the classes that there are. None: those that the file names, and the log says so; the tags in
+            alphabetical order, columns in theirs.
+
+    Raises:
+        InputError: the file cannot be read, has other columns, names no image or one id twice, or another class.
+    """
+    header, lines = _read_lines(path)
+    columns = () if "tags" in header else tuple(name for name in header if name not in ("image", "split"))
+    if "image" not in header or not ("tags" in header or columns):
+        raise InputError(f"{path} has the columns {', '.join(header) or '(none)'}: {_REMEDY}.")
+    rows = tuple(_row(line, fields, columns, path) for line, fields in lines)
+    _require_distinct(rows, path)
+    known = tuple(names or columns or sorted({tag for row in rows for tag in row.tags}))
+    _require_known(rows, {*columns}, known, path)
+    if names is None:
+        _say_once(f"{path}: the classes, by mask index from 1 on, are {', '.join(known)}; name them for another order.")
+    return TagTable(path, known, rows, divided="split" in header)
+
+
+def _read_lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            return list(reader.fieldnames or ()), [(reader.line_num, fields) for fields in reader]
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: {_REMEDY} there.") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as CSV in UTF-8 ({error}): {_REMEDY}.") from error
+
+
+def _row(line: int, fields: dict[str, str], columns: Sequence[str], path: Path) -> TagRow:
+    where = f"{path}, line {line}"
+    # What `DictReader` makes of a line that is longer or shorter than the header.
+    if None in fields or None in fields.values():
+        raise InputError(f"{where} has not one value per column: separate columns by commas and tags by `;`.")
+    image = PurePosixPath(fields["image"])
+    if not image.name or image.is_absolute() or ".." in image.parts:
+        raise InputError(f"{where}: {fields['image']!r} is no file in the folder of images: give its name there.")
+    tags = _columns_with_one(fields, columns, where) if columns else _split(fields["tags"], where)
+    return TagRow(line, fields["image"], tags, fields.get("split"))
+
+
+def _split(cell: str, where: str) -> frozenset[str]:
+    if "," in cell:  # would be one class with this name
+        raise InputError(f"{where}: the tags {cell!r} are separated by commas: separate them by `;`.")
+    return frozenset(filter(None, map(str.strip, cell.split(";"))))
+
+
+def _columns_with_one(fields: dict[str, str], columns: Sequence[str], where: str) -> frozenset[str]:
+    for name in columns:
+        if fields[name] not in ("0", "1"):
+            raise InputError(f"{where}: {name} is {fields[name]!r}, not 0 or 1: correct it, or {_REMEDY}.")
+    return frozenset(name for name in columns if fields[name] == "1")
+
+
+def _require_distinct(rows: Sequence[TagRow], path: Path) -> None:
+    if not rows:
+        raise InputError(f"{path} names no image: {_REMEDY}.")
+    first: dict[str, int] = {}
+    for row in rows:
+        if first.setdefault(row.image_id, row.line) != row.line:
+            raise InputError(
+                f"{path}, lines {first[row.image_id]} and {row.line}: both images have the id {row.image_id}, which "
+                "names their results: keep one line, or rename a file."
+            )
+
+
+def _require_known(rows: Sequence[TagRow], columns: set[str], known: Sequence[str], path: Path) -> None:
+    for line, tags in [(1, columns), *((row.line, row.tags) for row in rows)]:
+        if unknown := sorted(tags - set(known)):
+            raise InputError(
+                f"{path}, line {line}: {unknown[0]!r} is none of {', '.join(known)}: correct it or add it to names."
+            )
+
+
+@cache
+def _say_once(message: str) -> None:
+    """Every stage opens its data anew."""
+    log.info(message)
