@@ -30,7 +30,7 @@ class Features:
 
 
 class Backbone(nn.Module):
-    """A classification network as a source of features. Subclasses fill in `features`.
+    """A classification network as a source of features; subclasses fill in what is not implemented here.
 
     `mean`, `std`: RGB statistics in [0, 1] that its weights were trained with; `global_size`: G;
     `has_global`: whether the weights have the layers behind the global vector; `shared`: which rows of its classifier

@@ -39,7 +39,7 @@ class VGG(Backbone):
         self.global_size = hidden
 
     def block(self, index: int, maps: Tensor) -> list[Tensor]:
-        """Outputs of a block's convolutions after ReLU, before its pool; `index` 0..4, `maps` the pooled ones before."""
+        """What the convolutions of block `index` (0..4) give after ReLU, before the pool, from the `maps` it reads."""
         outputs = []
         for convolution, norm in zip(self.convolutions[_span(index)], self.norms[_span(index)], strict=True):
             maps = torch.relu(norm(convolution(maps)))
@@ -64,11 +64,11 @@ class VGG(Backbone):
     def dilate(self, index: int, dilation: int) -> None:
         """Let a block's convolutions read cells `dilation` apart; maps keep their size."""
         for convolution in self.convolutions[_span(index)]:
+            assert isinstance(convolution, nn.Conv2d)
             convolution.dilation = convolution.padding = (dilation, dilation)
 
     def drop_classifier(self) -> None:
         del self.fc6, self.fc7, self.fc8
-        self.has_global = False
 
     def fc7_map(self, last: Tensor) -> Tensor:
         """fc7 after ReLU at every position of fc6 on the last map: (N, G, h, w)."""

@@ -1,0 +1,91 @@
+"""Segmenters start from the ImageNet classifier: fc6 and fc7 reduced, the last layer from rows of shared classes."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from wsss_lightning.errors import InputError
+from wsss_lightning.nn.vgg import VGG
+
+Layer = tuple[Tensor, Tensor]  # weight and bias
+_STD = 0.1  # priors sec. 4.2.1, of the background's row
+
+
+def reduce_classifier(classifier: VGG, *, kernel: int, hidden: int) -> tuple[Layer, Layer, Layer]:
+    """fc6, fc7 and fc8 of a VGG with fewer filters and a smaller kernel, by decimation as in DeepLab.
+
+    Of G filters every (G / hidden)-th is kept and of fc6's taps `kernel` per axis, evenly spread with both ends; fc7
+    and fc8 keep the columns of the filters that are left. Nothing is rescaled.
+
+    Returns:
+        (hidden, D, kernel, kernel), (hidden, hidden, 1, 1) and (classes, hidden, 1, 1) weights, each with its bias.
+
+    Raises:
+        InputError: the weights have no fc6 to fc8, or the layers would have to grow.
+    """
+    if not classifier.has_global:
+        raise InputError(
+            "These weights have no fc6 to fc8 to start from: use backbone=vgg16 instead of vgg16_features."
+        )
+    fc6, fc7, fc8 = classifier.fc6, classifier.fc7, classifier.fc8
+    taps = _spread(fc6.kernel_size[0], kernel)
+    filters = _every_nth(fc6.out_channels, hidden)
+    return (
+        (fc6.weight[filters][:, :, taps][..., taps], _bias(fc6)[filters]),
+        (fc7.weight[filters][:, filters], _bias(fc7)[filters]),
+        (fc8.weight[:, filters], _bias(fc8)),
+    )
+
+
+def label_rows(
+    rows: Layer, *, class_names: Sequence[str], shared: Mapping[str, Sequence[int]], generator: torch.Generator
+) -> Layer:
+    """Weight and bias of a last layer for L labels, background first (sec. 4.2.1).
+
+    A class gets the mean of the classifier's rows that show it. Background, and a class that no row shows, is drawn
+    from N(0, 0.1^2) with bias 0.
+
+    Args:
+        rows: the classifier's, (R, ...) and (R,).
+        class_names: of the C = L - 1 foreground classes, in the order of their labels.
+        shared: numbers of the rows that show a class, by its name.
+        generator: draws all L rows, so that no row depends on what is shared.
+    """
+    weight, bias = rows
+    size = (len(class_names) + 1, *weight.shape[1:])
+    new_weight = torch.randn(size, generator=generator, dtype=weight.dtype) * _STD
+    new_bias = torch.zeros(size[0], dtype=bias.dtype)
+    for label, name in enumerate(class_names, start=1):
+        if name in shared:
+            numbers = list(shared[name])
+            new_weight[label], new_bias[label] = weight[numbers].mean(dim=0), bias[numbers].mean()
+    return new_weight, new_bias
+
+
+def copy_layer(target: nn.Conv2d, layer: Layer) -> None:
+    """Set a layer's weight and bias; shapes must agree."""
+    weight, bias = layer
+    target.load_state_dict({"weight": weight, "bias": bias})
+
+
+def _every_nth(total: int, wanted: int) -> Tensor:
+    _require_fewer(total, wanted, "filters in fc6 and fc7")
+    return torch.arange(wanted) * total // wanted
+
+
+def _spread(total: int, wanted: int) -> Tensor:
+    _require_fewer(total, wanted, "taps per axis in fc6")
+    if wanted == 1:
+        return torch.tensor([total // 2])
+    return torch.linspace(0, total - 1, wanted).round().long()
+
+
+def _require_fewer(total: int, wanted: int, what: str) -> None:
+    if not 1 <= wanted <= total:
+        raise InputError(f"The segmenter asks for {wanted} {what}, but the weights have {total}: choose 1 to {total}.")
+
+
+def _bias(layer: nn.Conv2d) -> Tensor:
+    assert layer.bias is not None
+    return layer.bias
