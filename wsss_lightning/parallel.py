@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 
 from wsss_lightning.lifetime import end_with_parent
 from wsss_lightning.progress import track
@@ -23,10 +23,12 @@ def in_parallel(
     """`function(item)` of every item as soon as it is there, in no order; a progress bar shows how many are done.
 
     `function` must be picklable: a module's function or a `functools.partial` of one. joblib's backend (`loky`, or
-    `ray` and `dask` where they are registered) is the caller's choice by `joblib.parallel_config`.
+    `ray` and `dask` where they are registered) is the caller's choice by `joblib.parallel_config`. `processes`: how
+    many work at once; 0 for as many as there are cores.
     """
+    jobs = max(1, min(processes or cpu_count(), len(items)))  # type: ignore[no-untyped-call]
     job = delayed(_call)  # type: ignore[no-untyped-call]
-    parallel = Parallel(n_jobs=max(processes, 1), return_as="generator_unordered")  # type: ignore[no-untyped-call]
+    parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")  # type: ignore[no-untyped-call]
     results = parallel(job(function, item) for item in items)
     yield from track(results, description=description, total=len(items), enabled=progress)
 

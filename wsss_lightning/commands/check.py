@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +18,7 @@ def check(
     name: Name,
     overrides: Overrides = None,
     root: Root = None,
-    processes: Processes = os.cpu_count() or 1,
+    processes: Processes = 0,
     masks: Masks = True,
     strict: Strict = False,
     json_file: Json = None,

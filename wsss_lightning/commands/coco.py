@@ -50,7 +50,7 @@ def prepare_coco(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete the lists' label maps and paint anew.")
     ] = False,
-    processes: Processes = 1,
+    processes: Processes = 0,
 ) -> None:
     """Paint COCO's label maps to SegmentationClass/<list>/<image>.png, with a record of the options.
 

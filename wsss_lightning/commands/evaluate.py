@@ -31,7 +31,7 @@ def evaluate(
     partial: Annotated[bool, typer.Option("--partial", help="Score what is there where some are missing.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Write pictures into this folder.")] = None,
-    processes: Processes = 2,
+    processes: Processes = 0,
 ) -> None:
     """Score predictions, whoever made them: IoU, accuracies, trimap, confusion matrix."""
     from rich.console import Console

@@ -26,7 +26,7 @@ def prepare_imagenet(
     held_out: Annotated[
         float, typer.Option(min=0, max=0.5, help="Share of the images that are not trained on.")
     ] = 0.02,  # of 1.4 million images 28,000, of them 750 cats
-    processes: Processes = 2,
+    processes: Processes = 0,
 ) -> None:
     """ImageNet's cats, dogs and background: train.csv and held_out.csv of the images that decode."""
     from wsss_lightning.data.prepare.imagenet import prepare_imagenet as prepare

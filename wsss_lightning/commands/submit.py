@@ -29,7 +29,7 @@ def submit(
     root: Root = None,
     split: Annotated[str, typer.Option(help="Name of the list in the data set's ImageSets.")] = "test",
     comp: Annotated[Comp, typer.Option(help="comp5: trained on VOC alone; comp6: also on others.")] = Comp.COMP6,
-    processes: Processes = 2,
+    processes: Processes = 0,
 ) -> None:
     """Pack predictions for VOC's test server, checked before and after; or check what is packed."""
     if (checked is None) == (out is None) or (checked is not None and predictions is not None):

@@ -26,7 +26,7 @@ def prepare_voc(
     ] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch what is missing (about 2 + 1.4 GB).")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Status 1 when a count is not the known one.")] = False,
-    processes: Processes = 2,
+    processes: Processes = 0,
 ) -> None:
     """VOC 2012 with SBD: SegmentationClassAug, train_aug.txt (10,582 images), cls_labels.npy."""
     from wsss_lightning.data.prepare.voc import prepare_voc as prepare

@@ -42,7 +42,7 @@ def prepare_web(
     names: Names = None,
     long_side: LongSide = 500,
     duplicates: Duplicates = 40,
-    processes: Processes = 2,
+    processes: Processes = 0,
 ) -> None:
     """Web images by class name: JPEGs, their tags, and a list of what is left out (damaged, duplicate, two classes)."""
     from wsss_lightning.data.prepare.web import prepare_web as prepare

@@ -21,7 +21,7 @@ def prepare_yto(
     ],
     frames_per_class: Annotated[int, typer.Option(min=1, help="Train frames of each class, taken uniformly.")] = 2200,
     size: Annotated[str, typer.Option(help="Of all frames and masks: 854x480, 480x360, or keep.")] = "keep",
-    processes: Processes = 1,
+    processes: Processes = 0,
 ) -> None:
     """YouTube-Objects: choose frames (out of folders or video files), write masks and manifest.csv."""
     from wsss_lightning.data.prepare.yto import prepare_yto as prepare
