@@ -12,6 +12,7 @@ from fake_data import write_voc
 from hydra.utils import get_object
 
 from wsss_lightning import pipeline
+from wsss_lightning.pipeline.calls import arguments
 from wsss_lightning.pipeline.configuration import project_folder
 from wsss_lightning.pipeline.signatures import signature_of
 
@@ -51,7 +52,7 @@ def test_targets_are_there_and_know_their_parameters(path: Path, node: dict[str,
     target = node["_target_"]
     parameters = inspect.signature(get_object(target)).parameters
     kinds = {parameter.kind for parameter in parameters.values()}
-    given = {name for name in node if not name.startswith("_")}
+    given = {name for name in arguments(node) if not name.startswith("_")}
     assert inspect.Parameter.VAR_KEYWORD in kinds or given <= parameters.keys()
     if target.startswith("wsss_lightning."):
         found = signature_of(target)
