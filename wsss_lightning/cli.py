@@ -101,11 +101,14 @@ def _run_into(folder: Path, config: "DictConfig") -> float:
     metrics = pipeline.run(plan)
     write_json(folder / "metrics.json", metrics)
     write_json(folder / "stages.json", {stage.name: str(stage.folder) for stage in plan.stages.values()})
-    _print_metrics(metrics, folder / "metrics.json")
+    if metrics:
+        _print_metrics(metrics)
+    typer.echo(f"{plan.final.name}: {plan.final.folder}")
+    typer.echo(f"written to {folder / 'metrics.json'}")
     return next(iter(metrics.values()), float("nan"))
 
 
-def _print_metrics(metrics: dict[str, float], path: Path) -> None:
+def _print_metrics(metrics: dict[str, float]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -113,7 +116,6 @@ def _print_metrics(metrics: dict[str, float], path: Path) -> None:
     for name, value in metrics.items():
         table.add_row(name, f"{value:.4f}")
     Console().print(table)
-    typer.echo(f"written to {path}")
 
 
 @app.command("plan")
