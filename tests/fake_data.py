@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from fake_coco import write_coco as write_coco
+from fake_imagenet import write_imagenet as write_imagenet
+from fake_web import write_web as write_web
+from fake_yto import write_yto as write_yto
 from PIL import Image
 
 from wsss_lightning.data.masks import write_mask

@@ -63,6 +63,8 @@ class SegmentationDataModule(pl.LightningDataModule):
         InputError: `classes` names an unknown class.
     """
 
+    has_background_images: bool = False  # whether images without a tag are meant to be there
+
     def __init__(
         self,
         *,

@@ -97,7 +97,7 @@ def _inspect(data: SegmentationDataModule, report: SplitReport, *, processes: in
 def _compare_tags(data: SegmentationDataModule, report: SplitReport) -> None:
     for record in report.records:
         tags, shown = report.tags.get(record.image_id), report.shown.get(record.image_id)
-        if tags is not None and not tags.any():
+        if tags is not None and not tags.any() and not data.has_background_images:
             message = f"{record.image} has no tag: right if it shows none of the classes, else add its tags."
             report.find(Kind.UNTAGGED, message, record.image_id)
         if tags is not None and shown is not None:

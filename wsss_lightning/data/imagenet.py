@@ -36,6 +36,8 @@ class CatDogDataModule(SegmentationDataModule):
     The other arguments are those of `SegmentationDataModule`.
     """
 
+    has_background_images = True
+
     def __init__(
         self,
         *,
