@@ -5,20 +5,19 @@ the two apart. Bodies without a part are background. Colours name nothing, and t
 on one kind of ground. `wsss_lightning.data.shape_scenes` says what is drawn, this file what is written.
 """
 
-import io
 import json
-import os
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
-from joblib import Parallel, delayed
 from PIL import Image
 
+from wsss_lightning.atomic import replace_file
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.data.shape_scenes import Scene, picture, scene
 from wsss_lightning.errors import InputError
+from wsss_lightning.parallel import in_parallel
 
 __all__ = ["CLASSES", "PICTURE_CLASSES", "Scene", "picture", "scene", "write_scenes"]
 
@@ -43,8 +42,8 @@ def write_scenes(
     val: int = 100,
     size: int = 128,
     seed: int = 0,
-    workers: int = 1,
-    on_progress: Callable[[int], None] | None = None,
+    processes: int = 1,
+    progress: bool = False,
 ) -> None:
     """Write the scenes under `root` as VOC has them, and each image's parts map beside.
 
@@ -58,8 +57,8 @@ def write_scenes(
         val: number of validation images.
         size: edge of the square images in px, at least 64.
         seed: of the whole set.
-        workers: processes.
-        on_progress: called with the number of images that are finished, after each.
+        processes: how many draw at once; 0 for as many as there are cores.
+        progress: show a bar.
 
     Raises:
         InputError: `root` holds scenes of another size or seed, or `size` is less than 64.
@@ -68,12 +67,9 @@ def write_scenes(
         raise InputError(f"size={size} leaves no room for the parts: choose at least 64.")
     _claim(root, size=size, seed=seed)
     wanted = [(split, index) for split, count in enumerate((train, val)) for index in range(count)]
-    write = delayed(_write_scene)  # type: ignore[no-untyped-call]
-    parallel = Parallel(n_jobs=workers, return_as="generator_unordered")  # type: ignore[no-untyped-call]
-    finished = parallel(write(root, split, index, size, seed) for split, index in wanted)
-    for done, _ in enumerate(finished, start=1):
-        if on_progress is not None:
-            on_progress(done)
+    draw = partial(_write_scene, root, size=size, seed=seed)
+    for _ in in_parallel(draw, wanted, processes=processes, description="scenes", progress=progress):
+        pass
     lists = {name: [_image_id(s, index) for s, index in wanted if s == split] for split, name in enumerate(SPLITS)}
     for name, ids in {**lists, "trainval": lists["train"] + lists["val"]}.items():
         _write(root / "ImageSets" / "Segmentation" / f"{name}.txt", "".join(f"{i}\n" for i in ids).encode())
@@ -91,20 +87,17 @@ def _image_id(split: int, index: int) -> str:
     return f"{SPLITS[split]}_{index:06d}"
 
 
-def _write_scene(root: Path, split: int, index: int, size: int, seed: int) -> None:
+def _write_scene(root: Path, place: tuple[int, int], *, size: int, seed: int) -> None:
+    split, index = place
     name = _image_id(split, index)
     mask, parts = root / "SegmentationClass" / f"{name}.png", root / "Parts" / f"{name}.png"
     image, annotation = root / "JPEGImages" / f"{name}.jpg", root / "Annotations" / f"{name}.xml"
     if all(path.exists() for path in (mask, parts, image, annotation)):
         return
     drawn = scene(index, split=split, size=size, seed=seed)
-    for folder in (mask.parent, parts.parent):
-        folder.mkdir(parents=True, exist_ok=True)
     write_mask(mask, drawn.mask())
     write_mask(parts, drawn.parts)
-    encoded = io.BytesIO()
-    Image.fromarray(drawn.image).save(encoded, "JPEG", quality=95)
-    _write(image, encoded.getvalue())
+    replace_file(image, lambda path: Image.fromarray(drawn.image).save(path, quality=95))
     _write(annotation, _annotation(name, drawn))
 
 
@@ -130,7 +123,4 @@ def _add(node: ElementTree.Element, texts: dict[str, object]) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    replace_file(path, lambda temporary: temporary.write_bytes(data))
