@@ -8,10 +8,10 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader
 
 from wsss_lightning.data.base import Record, SegmentationDataModule, SegmentationDataset
 from wsss_lightning.data.masks import write_mask
+from wsss_lightning.data.steps import StepLoader
 from wsss_lightning.data.transforms import crop_augmentation
 from wsss_lightning.errors import InputError
 from wsss_lightning.stages.fit import quiet
@@ -245,7 +245,7 @@ def test_workers_change_no_training_batch(root: Path, workers: int) -> None:
     assert not _same(alone[:1], alone[1:2])
     assert _same(_epochs(_augmented(root, batch_size=2, workers=workers).train_dataloader(), 3), alone)
     loader = _augmented(root, batch_size=2, workers=workers).train_dataloader()
-    again = DataLoader(loader.dataset, batch_size=None, sampler=loader.sampler, num_workers=workers)
+    again = StepLoader(loader.dataset, batch_size=None, sampler=loader.sampler, num_workers=workers)
     assert _same(_epochs(again, 3), alone)  # workers that do not persist
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from wsss_lightning.data.masks import write_mask
-from wsss_lightning.data.samples import Normalisation, Record, SegmentationDataset
+from wsss_lightning.data.samples import Normalisation, Record, SegmentationDataset, collate
 from wsss_lightning.data.transforms import crop_augmentation
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -119,3 +119,14 @@ def test_an_augmentation_without_masks_opens_none(records: list[Record]) -> None
 def test_a_transform_of_ones_own_will_do(records: list[Record]) -> None:
     dataset = _dataset(records, augmentation=A.Compose([A.HorizontalFlip(p=1.0)]), with_masks=True)
     assert torch.equal(dataset.at(0, step=0)["image"], dataset[0]["image"].flip(2))
+
+
+def test_packed_images_are_finished_to_the_same_bits(records: list[Record]) -> None:
+    dataset = _dataset(records, augmentation=crop_augmentation((40, 48)))
+    whole = [dataset.at(index, step=2) for index in range(2)]
+    packed = [dataset.at(index, step=2, packed=True) for index in range(2)]
+    assert all(sample["image"].values.dtype == torch.uint8 for sample in packed)
+    batch = collate(packed)
+    assert batch["image"].shape == (2, 40, 48, 3)
+    assert torch.equal(batch["image"].finished(), collate(whole)["image"])
+    assert torch.equal(packed[0]["image"].finished(), whole[0]["image"])

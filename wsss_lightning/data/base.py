@@ -26,7 +26,7 @@ from wsss_lightning.data.samples import (
     read_target,
     require_image,
 )
-from wsss_lightning.data.steps import EachEpoch, ImageSteps
+from wsss_lightning.data.steps import EachEpoch, ImageSteps, StepLoader
 from wsss_lightning.data.tags import TagSource
 from wsss_lightning.errors import InputError
 
@@ -171,8 +171,8 @@ class SegmentationDataModule(pl.LightningDataModule):
 
         Each is a function of (seed, step, image): neither `workers` nor what else draws random numbers changes it.
         """
-        steps = ImageSteps(self.dataset("train"), batch_size=self.batch_size, epochs=1, seed=self.seed)
-        return DataLoader(
+        steps = ImageSteps(self.dataset("train"), batch_size=self.batch_size, epochs=1, seed=self.seed, packed=True)
+        return StepLoader(
             steps,
             batch_size=None,
             sampler=EachEpoch(steps.per_epoch),

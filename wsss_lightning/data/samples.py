@@ -68,6 +68,25 @@ class Normalisation:
         return torch.from_numpy(normalised)
 
 
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """Images before they are normalised, (..., H, W, 3) uint8: a fourth of the bytes for a process to hand over."""
+
+    values: Tensor
+    normalise: Normalisation
+
+    @property
+    def shape(self) -> torch.Size:
+        """That of `values`."""
+        return self.values.shape
+
+    def finished(self) -> Tensor:
+        """What a network sees, (..., 3, H, W) float32."""
+        if self.values.ndim == 3:
+            return self.normalise(self.values.numpy())
+        return torch.stack([self.normalise(image) for image in self.values.numpy()])
+
+
 class SegmentationDataset(Dataset[Sample]):
     """Samples with the keys `image`, `tags`, `image_id`, `size` and, if `with_masks`, `mask`.
 
@@ -114,20 +133,22 @@ class SegmentationDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         record = self.records[index]
         arrays = self._read(record)
-        return self._sample(record, arrays, own=arrays["image"].shape[:2], size=self.size)
+        image = self.normalise(arrays["image"], self.size)
+        return self._sample(record, arrays, image, own=arrays["image"].shape[:2], size=self.size)
 
-    def at(self, index: int, *, step: int) -> Sample:
+    def at(self, index: int, *, step: int, packed: bool = False) -> Sample:
         """Image number `index` as training step `step` sees it, a function of (seed, step, image_id) and the files.
 
         The augmentation moves image and mask alike and gives them their size; `sample["size"]` stays the original.
-        Without one it is `self[index]`.
+        Without one it is `self[index]`. `packed` leaves an augmented image as `Pixels`, for `steps.StepLoader`.
         """
         if self.augmentation is None:
             return self[index]
         record = self.records[index]
         arrays = self._read(record)
         moved = augment(self.augmentation, arrays, seed=self.seed, step=step, image_id=record.image_id)
-        return self._sample(record, moved, own=arrays["image"].shape[:2], size=None)
+        pixels = Pixels(torch.from_numpy(moved["image"]), self.normalise)
+        return self._sample(record, moved, pixels if packed else pixels.finished(), own=arrays["image"].shape[:2])
 
     def _read(self, record: Record) -> dict[str, NDArray[np.uint8]]:
         image = {"image": read_image(record.image)}
@@ -137,12 +158,13 @@ class SegmentationDataset(Dataset[Sample]):
         self,
         record: Record,
         arrays: dict[str, NDArray[np.uint8]],
+        image: Tensor | Pixels,
         *,
         own: tuple[int, ...],
-        size: tuple[int, int] | None,
+        size: tuple[int, int] | None = None,
     ) -> Sample:
         sample: Sample = {
-            "image": self.normalise(arrays["image"], size),
+            "image": image,
             "tags": torch.from_numpy(record.tags.copy()),
             "image_id": record.image_id,
             "size": torch.tensor(own),
@@ -161,8 +183,11 @@ def collate(samples: Sequence[Sample]) -> Sample:
     """
     if len({sample["image"].shape for sample in samples}) > 1:
         raise InputError("the images of a batch differ in size: set the data set's size=[H, W], or batch_size=1.")
+    packed = [sample["image"] for sample in samples if isinstance(sample["image"], Pixels)]
+    if packed:
+        samples = [sample | {"image": pixels.values} for sample, pixels in zip(samples, packed, strict=True)]
     batch: Sample = default_collate(list(samples))
-    return batch
+    return batch | ({"image": Pixels(batch["image"], packed[0].normalise)} if packed else {})
 
 
 def read_target(record: Record, encode: Encode) -> Mask:

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
-from wsss_lightning.data.samples import Sample, collate
+from wsss_lightning.data.samples import Pixels, Sample, collate
 from wsss_lightning.errors import InputError
 
 
@@ -19,8 +19,8 @@ class Images(Protocol):
     def __len__(self) -> int:
         """Number of images."""
 
-    def at(self, index: int, *, step: int) -> Sample:
-        """Image number `index`, augmented as a function of `step`."""
+    def at(self, index: int, *, step: int, packed: bool) -> Sample:
+        """Image number `index`, augmented as a function of `step`; `packed`: see `data.samples.Pixels`."""
 
 
 class ImageSteps(Dataset[Sample]):
@@ -36,6 +36,7 @@ class ImageSteps(Dataset[Sample]):
         seed: of the permutations.
         steps: how many there are; give these or `epochs`.
         epochs: how often the images are gone through.
+        packed: leave images as `Pixels`, for a `StepLoader`.
 
     Raises:
         InputError: there are no images.
@@ -43,11 +44,18 @@ class ImageSteps(Dataset[Sample]):
     """
 
     def __init__(
-        self, dataset: Images, *, batch_size: int, seed: int, steps: int | None = None, epochs: int | None = None
+        self,
+        dataset: Images,
+        *,
+        batch_size: int,
+        seed: int,
+        steps: int | None = None,
+        epochs: int | None = None,
+        packed: bool = False,
     ) -> None:
         if not len(dataset):
             raise InputError("there is no image to train on: name a training list that is not empty.")
-        self.dataset, self.seed = dataset, seed
+        self.dataset, self.seed, self.packed = dataset, seed, packed
         self.batch_size = min(batch_size, len(dataset))
         self.per_epoch = len(dataset) // self.batch_size
         self.total = _total(steps, epochs, per_epoch=self.per_epoch)
@@ -62,7 +70,7 @@ class ImageSteps(Dataset[Sample]):
     def batch(self, step: int, *, rank: int, world: int) -> Sample:
         """The images of `step` that process `rank` of `world` learns from."""
         chosen = share(self.indices(step), rank=rank, world=world)
-        return collate([self.dataset.at(index, step=step) for index in chosen.tolist()])
+        return collate([self.dataset.at(index, step=step, packed=self.packed) for index in chosen.tolist()])
 
     def indices(self, step: int) -> NDArray[np.int64]:
         """Which images the whole batch of `step` holds, (batch_size,)."""
@@ -70,6 +78,15 @@ class ImageSteps(Dataset[Sample]):
         if epoch != self._epoch:
             self._epoch, self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
         return self._order[position * self.batch_size :][: self.batch_size]
+
+
+class StepLoader(DataLoader[Sample]):
+    """Batches that loading processes prepare and this one finishes: what was left as `Pixels` is normalised here."""
+
+    def __iter__(self) -> Any:
+        """Batches in the order of the steps."""
+        for batch in super().__iter__():
+            yield {name: value.finished() if isinstance(value, Pixels) else value for name, value in batch.items()}
 
 
 class EachEpoch(Sampler[int]):

@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 from torch.utils.data import DataLoader, Dataset
 
+from wsss_lightning.data.steps import StepLoader
 from wsss_lightning.errors import InputError
 from wsss_lightning.stages.loggers import finished, log_stage
 from wsss_lightning.stages.training_progress import TrainingProgress
@@ -140,7 +141,7 @@ def _loader(steps: Steps, trainer: pl.Trainer, *, start: int, workers: int) -> D
     dataset = _Batches(steps, trainer)
     keep = workers > 0
     sampler = _From(start, len(steps))
-    return DataLoader(dataset, batch_size=None, sampler=sampler, num_workers=workers, persistent_workers=keep)
+    return StepLoader(dataset, batch_size=None, sampler=sampler, num_workers=workers, persistent_workers=keep)
 
 
 def _step(checkpoint: Path) -> int:

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import Logger
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from wsss_lightning.data.samples import Normalisation
+from wsss_lightning.data.samples import Normalisation, Pixels
 from wsss_lightning.data.shapes import PICTURE_CLASSES, picture
 from wsss_lightning.data.steps import ImageSteps
 from wsss_lightning.data.transforms import augment, picture_augmentation
@@ -56,7 +56,7 @@ def pretrain(
         module=PictureClassifier(
             network=network.to(memory_format=torch.channels_last), rate=rate, weight_decay=weight_decay
         ),
-        steps=ImageSteps(train, batch_size=batch_size, epochs=epochs, seed=seed),
+        steps=ImageSteps(train, batch_size=batch_size, epochs=epochs, seed=seed, packed=True),
         trainer=trainer,
         loggers=loggers,
         held_out=DataLoader(unseen, batch_size=batch_size, num_workers=workers),
@@ -72,7 +72,7 @@ def pretrain(
     return metrics
 
 
-class _Pictures(Dataset[dict[str, Tensor]]):
+class _Pictures(Dataset[dict[str, Any]]):
     """Generated pictures, normalised; `step` picks the augmentation, None shows the picture as it is."""
 
     def __init__(self, indices: range, *, size: int, mean: Sequence[float], std: Sequence[float], seed: int) -> None:
@@ -84,10 +84,10 @@ class _Pictures(Dataset[dict[str, Tensor]]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         return self.at(index, step=None)
 
-    def at(self, index: int, *, step: int | None) -> dict[str, Tensor]:
+    def at(self, index: int, *, step: int | None, packed: bool = False) -> dict[str, Any]:
         """Picture number `index`, augmented as a function of (seed, step, picture) unless `step` is None."""
         if index not in self._drawn:
             self._drawn[index] = picture(self.indices[index], size=self.size)
@@ -95,4 +95,5 @@ class _Pictures(Dataset[dict[str, Tensor]]):
         if step is not None:
             moved = augment(self.transform, {"image": image}, seed=self.seed, step=step, image_id=str(index))
             image = moved["image"]
-        return {"image": self.normalise(image), "label": torch.tensor(label)}
+        pixels = Pixels(torch.from_numpy(image), self.normalise)
+        return {"image": pixels if packed else pixels.finished(), "label": torch.tensor(label)}
