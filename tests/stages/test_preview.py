@@ -3,7 +3,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from wsss_lightning.stages.preview import draw_points, draw_scores, draw_steps
+from wsss_lightning.stages.drawing import draw_scores
+from wsss_lightning.stages.preview import draw_points, draw_steps
 
 RED, WHITE = [230, 30, 30], [255, 255, 255]
 FACTOR = 19  # 20 pixels become 380, the most that 384 leave room for

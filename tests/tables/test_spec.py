@@ -145,3 +145,17 @@ def test_values_per_class_belong_to_the_metric() -> None:
     known, right = (read_spec(find_spec(f"points/{name}")).heading for name in ("add_class", "quality"))
     assert (known.per_class, known.per_class_title) == ("val/iou/", "IoU per class")
     assert (right.per_class, right.per_class_title) == ("train/points/right/", "Per class")
+
+
+def test_priors_tables_4_and_5_are_the_papers() -> None:
+    printed = _printed("priors/table4", "train/miou")
+    assert list(printed.values()) == [52.34, 50.20, 60.08]
+    assert [row.experiment for row in read_spec(find_spec("priors/table4")).rows][:2] == [None, None]
+    assert list(_printed("priors/table5").values()) == [43.0, 46.6]
+
+
+def test_a_mean_iou_of_any_split_has_the_iou_of_its_classes(tmp_path: Path) -> None:
+    for metric, prefix in (("val/miou", "val/iou/"), ("train/miou", "train/iou/"), ("train/cam", "train/cam/")):
+        heading = read_spec(_write(tmp_path / "t.yaml", GOOD.replace("val/miou\nref", f"{metric}\nref"))).heading
+        assert heading.per_class == prefix
+        assert heading.per_class_title == ("IoU per class" if prefix.endswith("/iou/") else "Per class")

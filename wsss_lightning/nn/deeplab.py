@@ -39,8 +39,7 @@ class DeepLab(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (N, 3, H, W) of any size -> logits (N, L, H, W)."""
         height, width = images.shape[-2:]
-        whole = F.pad(images, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
-        large: Tensor = self.upsampling(self.coarse_scores(whole))
+        large: Tensor = self.upsampling(self.coarse_scores(whole_cells(images)))
         return large[..., :height, :width]
 
     def train(self, mode: bool = True) -> "DeepLab":
@@ -165,6 +164,12 @@ def deeplab_resnet(
     network = DeepLabResNet(backbone, kernel=kernel, dilation=dilation, num_labels=len(class_names) + 1)
     copy_layer(network.fc8, ((rows / kernel**2)[:, :, None, None].expand_as(network.fc8.weight), bias))
     return network
+
+
+def whole_cells(images: Tensor) -> Tensor:
+    """Images (N, 3, H, W) with their last row and column repeated until 8 divides height and width."""
+    height, width = images.shape[-2:]
+    return F.pad(images, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
 
 
 def _pool(maps: Tensor, dilation: int) -> Tensor:

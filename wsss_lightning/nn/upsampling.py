@@ -25,7 +25,7 @@ class Upsampling(nn.Module):
         distance = (torch.arange(start, start + 2 * stride) - centre).abs()
         line = (1 - distance / stride).clamp_min(0)
         self.weight = nn.Parameter(torch.outer(line, line).repeat(num_labels, 1, 1, 1))
-        self.stride, self.first = stride, stride - start
+        self.stride, self.centre, self.first = stride, centre, stride - start
 
     def forward(self, scores: Tensor) -> Tensor:
         """See the class."""

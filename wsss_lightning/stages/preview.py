@@ -8,9 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from matplotlib import colormaps
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from wsss_lightning.data.base import Record, SegmentationDataModule
@@ -20,6 +18,7 @@ from wsss_lightning.methods.points.samplers import Evidence, Points
 from wsss_lightning.nn.hypercolumns import Standardisation
 from wsss_lightning.nn.similarity import ColumnSimilarity
 from wsss_lightning.ops.sampling import diverse_steps_by
+from wsss_lightning.stages.drawing import WHITE, Picture, draw_scores, enlarged, in_rows, titled
 from wsss_lightning.stages.evaluate import panel_records
 from wsss_lightning.stages.features import FeatureStore
 from wsss_lightning.stages.fit import own_seed
@@ -27,10 +26,8 @@ from wsss_lightning.stages.fit_localizers import read_localizers
 from wsss_lightning.stages.io import write_picture
 from wsss_lightning.stages.sample import Convention
 
-Picture = NDArray[np.uint8]
 Step = tuple[Tensor, int]
-_PANEL = 384  # pixels; about what a report shows
-_WHITE, _RED = (255, 255, 255), (230, 30, 30)  # red occurs in none of the heat map's colours
+_RED = (230, 30, 30)  # occurs in none of the heat map's colours
 
 
 def preview(
@@ -84,42 +81,25 @@ def _draw(
         write_picture(folder / "steps.png", draw_steps(image, found, name=name))
 
 
-def draw_scores(image: Picture, scores: Tensor) -> Picture:
-    """The highest of the maps (F, h, w), each scaled to [0, 1], as a heat map over the image (H, W, 3) in grey."""
-    low, high = scores.amin(dim=(1, 2), keepdim=True), scores.amax(dim=(1, 2), keepdim=True)
-    best = ((scores - low) / (high - low).clamp_min(1e-12)).amax(dim=0).numpy()
-    large = cv2.resize(best, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    heat = colormaps["viridis"](large)[..., :3] * 255
-    blended: Picture = (0.3 * image.mean(axis=2, keepdims=True) + 0.7 * heat).round().astype(np.uint8)
-    return blended
-
-
 def draw_steps(image: Picture, steps: Sequence[Step], *, name: str) -> Picture:
     """Figure 1: for each step the map (h, w) that it maximises, scaled by itself, over the image; two side by side.
 
     Red is the point that the step picks, white are those before it. `name` is the class.
     """
-    canvas, points, tiles = _enlarged(image), [point for _, point in steps], []
+    canvas, points, tiles = enlarged(image), [point for _, point in steps], []
     for number, (objective, _) in enumerate(steps, start=1):
-        tile, colours = draw_scores(canvas, objective[None]), [*[_WHITE] * (number - 1), _RED]
+        tile, colours = draw_scores(canvas, objective[None]), [*[WHITE] * (number - 1), _RED]
         _mark(tile, points[:number], colours, grid=objective.shape, radius=max(tile.shape) // 35)
         formula = "S [1 - max z·z]" if number > 1 else f"S, {name.replace('_', ' ')}"
-        tiles.append(_titled(tile, f"step {number}: {formula}"))
-    tiles += [np.full_like(tiles[0], 255)] * (len(tiles) % 2)
-    return np.vstack([np.hstack(tiles[left : left + 2]) for left in range(0, len(tiles), 2)])
+        tiles.append(titled(tile, f"step {number}: {formula}"))
+    return in_rows(tiles, columns=2)
 
 
 def draw_points(image: Picture, locations: NDArray[np.int64], colours: Picture, *, grid: Sequence[int]) -> Picture:
     """A disc of its label's colour (P, 3) with a light rim at every grid location (P,), on the image (H, W, 3)."""
-    canvas = (0.7 * _enlarged(image)).round().astype(np.uint8)
+    canvas = (0.7 * enlarged(image)).round().astype(np.uint8)
     _mark(canvas, locations.tolist(), colours.tolist(), grid=grid, radius=max(min(canvas.shape[:2]) // 80, 2))
     return canvas
-
-
-def _enlarged(image: Picture) -> Picture:
-    """Small images enlarged by a whole factor, so that neighbouring points can be told apart."""
-    factor = max(_PANEL // max(image.shape[:2]), 1)
-    return image.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def _mark(
@@ -130,15 +110,5 @@ def _mark(
     for location, colour in zip(locations, colours, strict=True):
         row, column = divmod(location, grid[1])
         centre = (int((column + 0.5) * width / grid[1]), int((row + 0.5) * height / grid[0]))
-        cv2.circle(canvas, centre, radius + 1, _WHITE, thickness=-1, lineType=cv2.LINE_AA)
+        cv2.circle(canvas, centre, radius + 1, WHITE, thickness=-1, lineType=cv2.LINE_AA)
         cv2.circle(canvas, centre, radius, tuple(colour), thickness=-1, lineType=cv2.LINE_AA)
-
-
-def _titled(tile: Picture, title: str) -> Picture:
-    """A tile below its title, black on white, with a margin to the next one."""
-    height, width = tile.shape[:2]
-    size = width // 13
-    canvas = Image.new("RGB", (width + size // 2, height + 2 * size), _WHITE)
-    canvas.paste(Image.fromarray(tile), (0, 3 * size // 2))
-    ImageDraw.Draw(canvas).text((size // 4, size // 8), title, fill=(0, 0, 0), font=ImageFont.load_default(size))
-    return np.array(canvas)

@@ -11,7 +11,7 @@ from wsss_lightning.tables.bootstrap import paired_interval
 from wsss_lightning.tables.committed import Committed, pair_keys
 from wsss_lightning.tables.results import CHANGED, COMPUTED, Difference, Result, Row
 
-_BOOTSTRAPPED = "val/miou"  # what can be computed again from confusion matrices
+_BOOTSTRAPPED = ("val/miou", "train/miou")  # what can be computed again from confusion matrices
 
 
 def difference(row: Row, reference: Row, *, metric: str, store: Path, committed: Committed) -> Difference | None:
@@ -24,7 +24,7 @@ def difference(row: Row, reference: Row, *, metric: str, store: Path, committed:
         return None
     value = fmean((ours.value or 0.0) - (theirs.value or 0.0) for ours, theirs in pairs)
     plain = Difference(value, low=None, high=None, seeds=[ours.seed for ours, _ in pairs], images=None)
-    return _with_interval(plain, pairs, store) if metric == _BOOTSTRAPPED else plain
+    return _with_interval(plain, pairs, store) if metric in _BOOTSTRAPPED else plain
 
 
 def _pairs(row: Row, reference: Row) -> list[tuple[Result, Result]]:

@@ -96,9 +96,10 @@ class _Run:
 
 @dataclass(frozen=True)
 class CurveChart:
-    """Curves of one logged quantity over the steps of one stage."""
+    """Curves of one quantity over `axis`, such as the steps of one stage."""
 
     title: str
+    axis: str
     lines: list[Line]
     across: list[tuple[float, str]]
     upward: list[tuple[float, str]]
@@ -153,10 +154,27 @@ def curve_charts(table: Table, store: Path) -> list[CurveChart]:
                 runs = found.setdefault((stage.name, name), {})
                 runs.setdefault(stage.key, _Run([], points)).rows.append(row.name)
     names = [row.name for row in table.rows]
-    return [_curve_chart(f"{stage}: {name}", list(runs.values()), names) for (stage, name), runs in found.items()]
+    return [
+        _curve_chart(f"{stage}: {name}", "optimiser steps", list(runs.values()), names)
+        for (stage, name), runs in found.items()
+    ]
 
 
-def _curve_chart(title: str, runs: list[_Run], names: list[str]) -> CurveChart:
+def profile_chart(table: Table) -> CurveChart | None:
+    """Each row's values per class, per cent, over the numbers that their names are; None where they are no numbers."""
+    heading = table.heading
+    rows = [row for row in table.rows if row.measured]
+    if heading.profile is None or not rows:
+        return None
+    runs = [_Run([row.name], _profile(row)) for row in rows]
+    return _curve_chart(heading.metric, heading.profile, runs, [row.name for row in table.rows])
+
+
+def _profile(row: Row) -> list[tuple[float, float]]:
+    return sorted((float(name), 100 * value) for name, value in row.class_iou().items() if value is not None)
+
+
+def _curve_chart(title: str, axis: str, runs: list[_Run], names: list[str]) -> CurveChart:
     steps, logged = zip(*[point for run in runs for point in run.points], strict=True)
     across = Scale(ticks(min(steps), max(steps)), _LEFT, CURVE[0] - _RIGHT)
     upward = Scale(ticks(min(logged), max(logged)), CURVE[1] - _BOTTOM, _TOP)
@@ -165,7 +183,7 @@ def _curve_chart(title: str, runs: list[_Run], names: list[str]) -> CurveChart:
         placed = [f"{across.place(step):.1f},{upward.place(value):.1f}" for step, value in run.points]
         shared = len(runs) == 1 and len(run.rows) > 1
         lines.append(Line("all rows" if shared else ", ".join(run.rows), names.index(run.rows[0]), " ".join(placed)))
-    return CurveChart(title=title, lines=lines, across=across.labels(), upward=upward.labels())
+    return CurveChart(title=title, axis=axis, lines=lines, across=across.labels(), upward=upward.labels())
 
 
 def read_curves(folder: Path) -> dict[str, list[tuple[float, float]]]:

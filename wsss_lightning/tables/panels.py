@@ -21,13 +21,18 @@ _OF_A_ROW = {
     "steps": "first steps of diverse sampling, each map on its own scale; red is picked, white was before",
     "points": "sampled points",
     "thresholded": "thresholded score maps",
+    "activations": "mean activations of the five blocks and their fusion, each on its own scale",
+    "probabilities": "M (class activations), Q (the fusion where M is high) and P (their mix) of each tag",
+    "smoothing": "regions, and masks by a CRF of pairs alone and with regions",
+    "average_cam": "mean class activation map",
+    "average_truth": "mean place of the objects",
     "before_crf": "before the CRF",
     "prediction": "prediction",
 }
-_SHARED = ("scores", "steps")  # shown once where all rows that draw them draw the same
-_WIDE = {"steps"}
+_WIDE = ("steps", "activations", "probabilities", "smoothing")
+_SHARED = ("scores", *_WIDE)  # shown once where all rows that draw them draw the same
 # All others are label maps in the palette's colours, which neither JPEG nor smoothing may mix.
-_BLENDED = {"image", "scores", "steps", "points"}
+_BLENDED = {"image", "scores", "points", *_WIDE, "average_cam", "average_truth"}
 
 
 @dataclass(frozen=True)

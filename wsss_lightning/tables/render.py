@@ -88,11 +88,10 @@ def _section(title: str, grid: str) -> list[str]:
 
 
 def _classes(table: Table) -> str:
-    rows = [row for row in table.rows if row.measured]
-    classes = [row.class_iou() for row in rows]
-    names = list(dict.fromkeys(name for values in classes for name in values))
-    lines = [[name, *(wording.percent(values.get(name)) for values in classes)] for name in names]
-    return _grid(["class", *(row.name for row in rows)], lines)
+    columns = wording.class_columns(table)
+    names = list(dict.fromkeys(name for _, values in columns for name in values))
+    lines = [[name, *(wording.percent(values.get(name)) for _, values in columns)] for name in names]
+    return _grid([table.heading.profile or "class", *(title for title, _ in columns)], lines)
 
 
 def _runs(table: Table) -> str:

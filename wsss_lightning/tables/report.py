@@ -9,7 +9,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.store import read_record
 from wsss_lightning.tables import wording
-from wsss_lightning.tables.figures import CURVE, PLOT, WIDTH, BarChart, CurveChart, bar_chart, curve_charts
+from wsss_lightning.tables.confusion import CELL, ConfusionChart, confusion_chart
+from wsss_lightning.tables.figures import (
+    CURVE,
+    PLOT,
+    WIDTH,
+    BarChart,
+    CurveChart,
+    bar_chart,
+    curve_charts,
+    profile_chart,
+)
 from wsss_lightning.tables.panels import Panels, table_panels
 from wsss_lightning.tables.results import (
     CHANGED,
@@ -35,9 +45,12 @@ class Section:
     anchor: str
     table: Table
     lines: list[wording.Line]
+    class_heads: list[str]
     classes: list[tuple[str, list[float | None]]]
     bars: BarChart
     sweep: SweepChart | None
+    profile: CurveChart | None
+    confusion: ConfusionChart | None
     curves: list[CurveChart]
     panels: Panels
 
@@ -69,6 +82,7 @@ def page(tables: list[Table], root: Path) -> str:
         bar=(WIDTH, PLOT),
         curve=CURVE,
         plane=SIZE,
+        cell=CELL,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
 
@@ -105,15 +119,19 @@ def _section(table: Table, root: Path, number: int) -> Section:
         anchor=f"table-{number}",
         table=table,
         lines=wording.lines(table),
+        class_heads=[title for title, _ in wording.class_columns(table)],
         classes=_classes(table),
         bars=bar_chart(table),
         sweep=sweep_chart(table),
+        profile=profile_chart(table),
+        confusion=confusion_chart(table, store),
         curves=curve_charts(table, store),
         panels=table_panels(table, store),
     )
 
 
 def _classes(table: Table) -> list[tuple[str, list[float | None]]]:
-    """Every class with its IoU in each row that has numbers."""
-    rows = [row.class_iou() for row in table.rows if row.measured]
-    return [(name, [row.get(name) for row in rows]) for name in dict.fromkeys(name for row in rows for name in row)]
+    """Every class with its value in each of `wording.class_columns`."""
+    columns = [values for _, values in wording.class_columns(table)]
+    names = dict.fromkeys(name for values in columns for name in values)
+    return [(name, [values.get(name) for values in columns]) for name in names]

@@ -13,9 +13,13 @@ import yaml
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.configuration import project_folder
 
-_TABLE = {"title", "source", "metric", "setting", "scale", "axis", "reference", "rows", "footnotes"}
-_ROW = {"name", "experiment", "overrides", "x", "paper", "footnote"}
+_TABLE = {
+    *("title", "source", "metric", "setting", "scale", "axis", "reference", "rows", "footnotes"),
+    *("per_class", "profile", "confusion"),
+}
+_ROW = {"name", "experiment", "overrides", "x", "paper", "per_class", "footnote"}
 _SETTING = {"text", "choices"}
+_PER_CLASS = {"metric", "names"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class Heading:
 
     `metric`: of the stage that ends each row; `setting` and `choices`: the data and backbone that the paper's numbers
     hold for, in words and as config groups; `reference`: the row that differences are taken to; `axis`: what the rows'
-    x are, where the table is a curve.
+    x are, where the table is a curve; `profile`: what the names of the values per class are, where these are numbers;
+    `confusion`: the row whose confusion matrix is drawn.
     """
 
     name: str
@@ -56,16 +61,21 @@ class Heading:
     reference: str | None
     footnotes: list[str]
     axis: str | None = None
+    profile: str | None = None
+    confusion: str | None = None
 
     @property
     def per_class(self) -> str:
         """What the names of the metric's values per class begin with; a mean IoU's are the classes' IoU."""
-        return IOU if self.metric.startswith("val/miou") else f"{self.metric}/"
+        split, _, name = self.metric.partition("/")
+        return f"{split}/iou/" if name.startswith("miou") else f"{self.metric}/"
 
     @property
     def per_class_title(self) -> str:
         """What they are called."""
-        return "IoU per class" if self.per_class == IOU else "Per class"
+        if self.profile is not None:
+            return f"By {self.profile}"
+        return "IoU per class" if self.per_class.endswith("/iou/") else "Per class"
 
 
 @dataclass(frozen=True)
@@ -95,8 +105,9 @@ def read_spec(path: Path) -> Spec:
     rows = content.get("rows")
     if not isinstance(rows, list) or not rows:
         raise InputError(f"{path}: rows: give a list with at least one row.")
-    read = [_row(item, f"{path}, row {number}", heading.metric) for number, item in enumerate(rows, start=1)]
-    _check_names([row.name for row in read], heading.reference, path)
+    classes = _class_metrics(content.get("per_class"), f"{path}, per_class")
+    read = [_row(item, f"{path}, row {number}", heading.metric, classes) for number, item in enumerate(rows, start=1)]
+    _check_names([row.name for row in read], {"reference": heading.reference, "confusion": heading.confusion}, path)
     _check_axis(read, heading.axis, path)
     return Spec(path=path, heading=heading, rows=read)
 
@@ -115,6 +126,8 @@ def _heading(content: dict[str, Any], path: Path) -> Heading:
         reference=content.get("reference"),
         footnotes=_texts(content, "footnotes", str(path)),
         axis=None if content.get("axis") is None else _text(content, "axis", str(path)),
+        profile=None if content.get("profile") is None else _text(content, "profile", str(path)),
+        confusion=content.get("confusion"),
     )
 
 
@@ -125,20 +138,36 @@ def _parse(path: Path) -> Any:
         raise InputError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
 
 
-def _row(item: Any, where: str, metric: str) -> SpecRow:
+def _class_metrics(value: Any, where: str) -> list[str]:
+    """The metrics whose numbers a row's `per_class` lists, in that order."""
+    content = _mapping(value or {}, where, known=_PER_CLASS)
+    return [f"{_text(content, 'metric', where)}/{name}" for name in _texts(content, "names", where)]
+
+
+def _row(item: Any, where: str, metric: str, classes: list[str]) -> SpecRow:
     row = _mapping(item, where, known=_ROW)
     name = _text(row, "name", where)
     experiment, paper = row.get("experiment"), row.get("paper")
     if experiment is None and paper is None:
         raise InputError(f"{where} ({name}): give an experiment, the paper's number, or both.")
+    printed = {} if paper is None else paper if isinstance(paper, dict) else {metric: paper}
     return SpecRow(
         name=name,
         experiment=None if experiment is None else str(experiment),
         overrides=_texts(row, "overrides", where),
-        paper=_numbers({} if paper is None else paper if isinstance(paper, dict) else {metric: paper}, where),
+        paper=_numbers(printed | _by_class(row.get("per_class"), classes, where), where),
         footnote=None if row.get("footnote") is None else str(row["footnote"]),
         x=_x(row.get("x"), where),
     )
+
+
+def _by_class(values: Any, classes: list[str], where: str) -> dict[str, Any]:
+    """A row's numbers per class, null where the paper prints none."""
+    if values is None:
+        return {}
+    if not isinstance(values, list) or len(values) != len(classes):
+        raise InputError(f"{where}: per_class: give a list of {len(classes)} numbers, one for each of per_class.names.")
+    return {name: value for name, value in zip(classes, values, strict=True) if value is not None}
 
 
 def _x(value: Any, where: str) -> float | None:
@@ -178,11 +207,12 @@ def _texts(content: dict[str, Any], key: str, where: str) -> list[str]:
     return value
 
 
-def _check_names(names: list[str], reference: str | None, path: Path) -> None:
+def _check_names(names: list[str], named: dict[str, str | None], path: Path) -> None:
     if len(set(names)) < len(names):
         raise InputError(f"{path}: two rows have one name: rename one of them.")
-    if reference is not None and reference not in names:
-        raise InputError(f"{path}: reference {reference!r} is no row; the rows are {'; '.join(names)}.")
+    for key, name in named.items():
+        if name is not None and name not in names:
+            raise InputError(f"{path}: {key} {name!r} is no row; the rows are {'; '.join(names)}.")
 
 
 def _check_axis(rows: list[SpecRow], axis: str | None, path: Path) -> None:

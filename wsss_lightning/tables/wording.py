@@ -6,8 +6,8 @@ from typing import Any
 
 from wsss_lightning.tables.bootstrap import LEVEL, RESAMPLES
 from wsss_lightning.tables.results import CHANGED, COMMITTED, COMPUTED, FAILED, MISSING, Row, Table
-from wsss_lightning.tables.spec import IOU
 
+_CLASS = "/iou/"  # in the name of a class's IoU, on whichever split
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _ORDER = (COMPUTED, CHANGED, COMMITTED, MISSING, FAILED)
 
@@ -53,7 +53,17 @@ def columns(table: Table) -> list[str]:
 def _other_metrics(table: Table) -> list[str]:
     """What the paper prints besides the table's metric; its IoU per class has no column."""
     names = dict.fromkeys(name for row in table.rows for name in row.paper)
-    return [name for name in names if name != table.heading.metric and not name.startswith(IOU)]
+    return [name for name in names if name != table.heading.metric and _CLASS not in name]
+
+
+def class_columns(table: Table) -> list[tuple[str, dict[str, float | None]]]:
+    """The table of values per class, column by column: a row's in the paper, then ours; fractions."""
+    columns: list[tuple[str, dict[str, float | None]]] = []
+    for row in table.rows:
+        paper = {name.partition(_CLASS)[2]: value / 100 for name, value in row.paper.items() if _CLASS in name}
+        columns += [(f"{row.name}, paper", dict(paper))] if paper else []
+        columns += [(row.name, row.class_iou())] if row.measured else []
+    return columns
 
 
 def caption(table: Table) -> str:

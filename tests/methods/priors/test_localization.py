@@ -1,0 +1,123 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from wsss_lightning.methods.priors.localization import LocalizationModule, sigmoid_cross_entropy, softmax_cross_entropy
+from wsss_lightning.methods.priors.optimisation import descend
+from wsss_lightning.nn.localization import LocalizationNetwork, localization_vgg
+from wsss_lightning.nn.vgg import VGG
+
+TAGS = torch.tensor([[True, False, True], [False, False, False]])
+
+
+def network() -> LocalizationNetwork:
+    torch.manual_seed(0)
+    backbone = VGG(widths=(4,) * 5, fc6_kernel=3, hidden=4, num_classes=2)
+    return localization_vgg(backbone, num_classes=3, generator=torch.Generator().manual_seed(0), kernel=3, hidden=4)
+
+
+def test_sigmoid_cross_entropy_by_hand() -> None:
+    """Sigmoids 3/4, 1/2, 1/3 and 1/2, 1/4, 1/2: each class by itself, summed; the mean over images."""
+    logits = torch.tensor([[math.log(3), 0, -math.log(2)], [0, -math.log(3), 0]])
+    first = -math.log(3 / 4) - math.log(1 / 2) - math.log(1 / 3)
+    second = -math.log(1 / 2) - math.log(3 / 4) - math.log(1 / 2)
+    torch.testing.assert_close(sigmoid_cross_entropy(logits, TAGS), torch.tensor((first + second) / 2))
+
+
+def test_softmax_cross_entropy_by_hand() -> None:
+    """Softmax 1/2, 1/4, 1/4 with two tags; the image without a tag counts as one of two images and adds nothing."""
+    logits = torch.tensor([[math.log(2), 0, 0], [5.0, 0, 1]])
+    expected = (-math.log(1 / 2) - math.log(1 / 4)) / 2 / 2
+    torch.testing.assert_close(softmax_cross_entropy(logits, TAGS), torch.tensor(expected))
+
+
+@pytest.mark.parametrize("loss", [sigmoid_cross_entropy, softmax_cross_entropy])
+def test_gradient_and_certain_scores(loss) -> None:
+    logits = torch.randn(2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    assert torch.autograd.gradcheck(lambda scores: loss(scores, TAGS), logits)
+    right = torch.where(TAGS, 100.0, -100.0)
+    assert loss(right, TAGS) < 1 < loss(-right, TAGS)
+
+
+def test_softmax_knows_no_common_shift_and_sigmoid_does() -> None:
+    logits = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(softmax_cross_entropy(logits + 3, TAGS), softmax_cross_entropy(logits, TAGS))
+    assert not torch.isclose(sigmoid_cross_entropy(logits + 3, TAGS), sigmoid_cross_entropy(logits, TAGS))
+
+
+def module() -> LocalizationModule:
+    return LocalizationModule(network=network(), loss=sigmoid_cross_entropy, rates=[1e-2, 1e-3], steps=[2, 1])
+
+
+def test_every_weight_is_trained_with_the_papers_momentum_and_decay() -> None:
+    trained = module()
+    (group,) = trained.configure_optimizers()["optimizer"].param_groups
+    assert (group["momentum"], group["weight_decay"]) == (0.9, 0.0005)
+    assert {id(p) for p in group["params"]} == {id(p) for p in trained.network.parameters()}
+
+
+def test_a_training_step_descends() -> None:
+    trained = module()
+    trained.log = lambda *_, **__: None
+    batch = {"image": torch.randn(2, 3, 32, 32), "tags": TAGS}
+    optimizer = trained.configure_optimizers()["optimizer"]
+    losses = []
+    for _ in range(5):
+        loss = trained.training_step(batch, 0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    assert losses[0] == pytest.approx(sigmoid_cross_entropy(network()(batch["image"]), TAGS).item())
+
+
+def test_held_out_tags_are_scored_over_all_batches() -> None:
+    """Scores of three images in two batches: the last class is told perfectly, the first as badly as can be."""
+    trained, logged = module(), {}
+    trained.log = lambda name, value, **_: logged.update({name: float(value)})
+    scores = torch.tensor([[-1.0, 2, 1], [1, 1, -1], [2, 0, -2]])
+    tags = torch.tensor([[True, True, True], [False, False, False], [False, False, False]])
+    for rows in (slice(0, 2), slice(2, 3)):
+        trained.network.forward = lambda _, rows=rows: scores[rows]
+        trained.validation_step({"image": torch.empty(0), "tags": tags[rows]}, 0)
+    trained.on_validation_epoch_end()
+    assert logged["val/tag_ap"] == pytest.approx((1 / 3 + 1 + 1) / 3)
+    assert logged["val/tag_accuracy"] == pytest.approx((0 + (1 + 0) / 2 + 1) / 3)
+    assert trained._seen == []
+
+
+def rates(steps: list[int], total: int) -> list[float]:
+    weight = nn.Parameter(torch.zeros(1))
+    made = descend([weight], rates=[1e-2, 1e-3], steps=steps)
+    found = []
+    for _ in range(total):
+        found.append(made["optimizer"].param_groups[0]["lr"])
+        made["optimizer"].step()
+        made["lr_scheduler"]["scheduler"].step()
+    return found
+
+
+def test_one_rate_per_phase() -> None:
+    assert rates([3, 2], 6) == [1e-2] * 3 + [1e-3] * 3
+    assert descend([nn.Parameter(torch.zeros(1))], rates=[1.0], steps=[1])["lr_scheduler"]["interval"] == "step"
+
+
+def test_phases_without_a_rate() -> None:
+    with pytest.raises(ValueError):
+        rates([3, 2, 1], 1)
+
+
+def test_one_step_of_sgd_by_hand() -> None:
+    """v = g + decay w, then w - rate v; the second step adds momentum v."""
+    weight: Tensor = nn.Parameter(torch.tensor([2.0]))
+    optimizer = descend([weight], rates=[0.1], steps=[9])["optimizer"]
+    by_hand, velocity = 2.0, 0.0
+    for gradient in (1.0, -3.0):
+        weight.grad = torch.tensor([gradient])
+        optimizer.step()
+        velocity = 0.9 * velocity + gradient + 0.0005 * by_hand
+        by_hand -= 0.1 * velocity
+    assert weight.item() == pytest.approx(by_hand)

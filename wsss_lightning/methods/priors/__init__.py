@@ -1,0 +1,1 @@
+"""Built-in foreground/background and multi-class priors (priors)."""

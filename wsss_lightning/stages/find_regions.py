@@ -1,0 +1,55 @@
+"""Stage: regions between crisp boundaries, which the CRF's higher-order terms are over (priors sec. 3.1.3)."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from wsss_lightning.atomic import replace_file
+from wsss_lightning.data.base import Record, SegmentationDataModule, Split
+from wsss_lightning.data.images import decode, read_image
+from wsss_lightning.errors import InputError
+from wsss_lightning.ops.boundaries import crisp_boundaries
+from wsss_lightning.ops.boundaries import regions as regions_between
+from wsss_lightning.parallel import in_parallel
+
+Regions = NDArray[np.int32]
+Boundaries = Callable[[NDArray[np.uint8]], Regions]
+_MOST = np.iinfo(np.uint16).max + 1  # what 16 bits can number
+
+
+def find_regions(
+    *, out_dir: str, data: SegmentationDataModule, split: Split, boundaries: Boundaries, workers: int, progress: bool
+) -> dict[str, float]:
+    """Number the regions of every image 0..R-1: `regions/<image_id>.png`, 16-bit greyscale; tags are not used.
+
+    Returns the mean number of regions of an image.
+    """
+    folder, records = Path(out_dir) / "regions", data.records(split)
+    missing = [record for record in records if not (folder / f"{record.image_id}.png").exists()]
+    work = partial(_find_one, folder=folder, boundaries=boundaries)
+    for _ in in_parallel(work, missing, processes=workers, description=f"regions, {split}", progress=progress):
+        pass
+    counts = [read_regions(Path(out_dir), record.image_id).max() + 1 for record in records]
+    return {"regions": float(np.mean(counts))}
+
+
+def crisp_regions(image: NDArray[np.uint8], *, threshold: float, seed: int) -> Regions:
+    """Regions of an RGB image (H, W, 3) between boundaries of at least `threshold` in 0..1: (H, W), 0..R-1."""
+    return regions_between(*crisp_boundaries(image, seed=seed), threshold)
+
+
+def read_regions(folder: Path, image_id: str) -> Regions:
+    """What `find_regions` wrote of one image, (H, W)."""
+    return np.array(decode(folder / "regions" / f"{image_id}.png")).astype(np.int32)
+
+
+def _find_one(record: Record, *, folder: Path, boundaries: Boundaries) -> None:
+    found = boundaries(read_image(record.image))
+    if found.max() >= _MOST:
+        raise InputError(f"{record.image} falls into more than {_MOST} regions: raise priors.boundaries.threshold.")
+    picture = Image.fromarray(found.astype(np.uint16))
+    replace_file(folder / f"{record.image_id}.png", lambda temporary: picture.save(temporary))
