@@ -61,16 +61,21 @@ class Normalisation:
             pixels = torch.from_numpy(image).permute(2, 0, 1).float().contiguous().div_(255)
             resized = F.interpolate(pixels[None], size, mode="bilinear", antialias=True)[0]
             return resized.sub_(self.mean).div_(self.std)
-        normalised = np.empty((3, *image.shape[:2]), np.float32)
+        return self.batch(image[None])[0]
+
+    def batch(self, images: NDArray[np.uint8]) -> Tensor:
+        """Images (N, H, W, 3) at their own size -> (N, 3, H, W)."""
+        normalised = np.empty((len(images), 3, *images.shape[1:3]), np.float32)
         # Looked up, not computed: the same bits in a third of the time (experiments/speed/loader.py).
-        for channel, plane in enumerate(cv2.split(image)):
-            cv2.LUT(plane, self._table[channel], dst=normalised[channel])
+        for image, planes in zip(images, normalised, strict=True):
+            for channel, plane in enumerate(cv2.split(image)):
+                cv2.LUT(plane, self._table[channel], dst=planes[channel])
         return torch.from_numpy(normalised)
 
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Images before they are normalised, (..., H, W, 3) uint8: a fourth of the bytes for a process to hand over."""
+    """Images before they are normalised, (H, W, 3) or (N, H, W, 3) uint8: a fourth of the bytes to hand over."""
 
     values: Tensor
     normalise: Normalisation
@@ -81,10 +86,9 @@ class Pixels:
         return self.values.shape
 
     def finished(self) -> Tensor:
-        """What a network sees, (..., 3, H, W) float32."""
-        if self.values.ndim == 3:
-            return self.normalise(self.values.numpy())
-        return torch.stack([self.normalise(image) for image in self.values.numpy()])
+        """What a network sees, (3, H, W) or (N, 3, H, W) float32."""
+        images = self.values.numpy()
+        return self.normalise(images) if images.ndim == 3 else self.normalise.batch(images)
 
 
 class SegmentationDataset(Dataset[Sample]):
