@@ -69,12 +69,20 @@ def test_a_damaged_file(tmp_path: Path) -> None:
         read_regions(tmp_path, "a")
 
 
-def test_crisp_regions_are_those_between_crisp_boundaries() -> None:
-    """Two halves of different texture fall apart, and the higher threshold never gives more regions."""
-    rng = np.random.default_rng(0)
-    image = np.concatenate([rng.integers(0, 60, (48, 24, 3)), rng.integers(180, 240, (48, 24, 3))], axis=1)
-    image = image.astype(np.uint8)
-    found = crisp_regions(image, threshold=0.1, seed=3)
-    assert np.array_equal(found, regions(*crisp_boundaries(image, seed=3), 0.1))
-    assert np.unique(found).tolist() == list(range(found.max() + 1))
-    assert crisp_regions(image, threshold=1.0, seed=3).max() <= found.max()
+@pytest.fixture
+def halves() -> NDArray[np.uint8]:
+    """Two textures side by side, (64, 96, 3)."""
+    image = np.random.default_rng(0).integers(0, 40, (64, 96, 3), np.uint8)
+    image[:, 48:] += 150
+    return image
+
+
+def test_crisp_regions_are_those_between_crisp_boundaries(halves: NDArray[np.uint8]) -> None:
+    strength, orientation = crisp_boundaries(halves, seed=3)
+    found = crisp_regions(halves, threshold=0.5, seed=3)
+    assert np.array_equal(found, regions(strength / strength.max(), orientation, 0.5))
+    assert found[32, 10] != found[32, 85]
+
+
+def test_nothing_is_stronger_than_the_strongest_boundary(halves: NDArray[np.uint8]) -> None:
+    assert crisp_regions(halves, threshold=1.0, seed=3).max() == 0

@@ -38,8 +38,13 @@ def find_regions(
 
 
 def crisp_regions(image: NDArray[np.uint8], *, threshold: float, seed: int) -> Regions:
-    """Regions of an RGB image (H, W, 3) between boundaries of at least `threshold` in 0..1: (H, W), 0..R-1."""
-    return regions_between(*crisp_boundaries(image, seed=seed), threshold)
+    """Regions of an RGB image (H, W, 3) between boundaries of at least `threshold`: (H, W), 0..R-1.
+
+    `threshold`: as a fraction of the image's strongest boundary, as the authors scale theirs; what a boundary reaches
+    depends on the image's size.
+    """
+    strength, orientation = crisp_boundaries(image, seed=seed)
+    return regions_between(strength / max(float(strength.max()), np.finfo(np.float32).tiny), orientation, threshold)
 
 
 def read_regions(folder: Path, image_id: str) -> Regions:
