@@ -44,7 +44,8 @@ def crisp_regions(image: NDArray[np.uint8], *, threshold: float, seed: int) -> R
     depends on the image's size.
     """
     strength, orientation = crisp_boundaries(image, seed=seed)
-    return regions_between(strength / max(float(strength.max()), np.finfo(np.float32).tiny), orientation, threshold)
+    strongest = max(float(strength.max()), float(np.finfo(np.float32).tiny))
+    return regions_between(strength / strongest, orientation, threshold)
 
 
 def read_regions(folder: Path, image_id: str) -> Regions:
