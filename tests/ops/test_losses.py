@@ -125,3 +125,21 @@ def test_gradients() -> None:
     assert torch.autograd.gradcheck(lambda p: tag_loss(p, present), probs)
     assert torch.autograd.gradcheck(lambda p: foreground_loss(p, present, mask), probs)
     assert torch.autograd.gradcheck(lambda p: class_mask_loss(p, present, masks), probs)
+
+
+@pytest.mark.parametrize("loss", ["foreground", "classes"])
+def test_a_certain_and_wrong_network_is_still_corrected(loss: str) -> None:
+    """Absent label 2 at a logit of 60 above the rest: 1 - S_2 is 0 in float32, and the sum of the others is not."""
+    logits = torch.zeros(1, 3, 4, 4)
+    logits[:, 2] = 60
+    logits.requires_grad_()
+    probs, present = logits.softmax(dim=1), torch.tensor([[True, True, False]])
+    half = torch.zeros(1, 4, 4, dtype=torch.bool)
+    half[:, :2] = True
+    masks = torch.stack([~half, half, half], dim=1)
+    value = foreground_loss(probs, present, half) if loss == "foreground" else class_mask_loss(probs, present, masks)
+    (gradient,) = torch.autograd.grad(value, logits)
+    assert value.item() > 60 and gradient.isfinite().all()
+    # Of every pixel: -log S pulls the present label of its mask up, -log(1 - S_2) the absent one down.
+    assert (gradient[:, 2] > 0.9 / 16).all()
+    assert (gradient[:, 1, :2] < 0).all() and (gradient[:, 0, 2:] < 0).all()

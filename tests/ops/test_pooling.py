@@ -66,3 +66,15 @@ def test_gradient() -> None:
 def test_sharpness_must_be_positive() -> None:
     with pytest.raises(ValueError, match="must be positive, not 0"):
         log_sum_exp_pool(SCORES, 0)
+
+
+@pytest.mark.parametrize("value", [1e-20, 1e-8, 1e-3, 0.5, 1.0])
+def test_pooling_keeps_the_digits_of_small_scores(value: float) -> None:
+    scores = value * torch.rand(37, 53, generator=torch.Generator().manual_seed(0))
+    expected = log_sum_exp_pool(scores.double(), 5.0) if value > 1e-6 else scores.double().mean()
+    found = log_sum_exp_pool(scores, 5.0)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    mask = torch.rand(37, 53, generator=torch.Generator().manual_seed(1)) > 0.5
+    assert log_sum_exp_pool(scores, 5.0, mask).item() == pytest.approx(
+        log_sum_exp_pool(scores[mask][None], 5.0).item(), rel=1e-5
+    )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from wsss_lightning.ops.pooling import log_sum_exp_pool
 
-_FLOOR = 1e-12  # of a probability whose logarithm is taken: keeps a wrong and certain network's loss finite
+_FLOOR = 1e-30  # of a probability whose logarithm is taken: keeps a wrong and certain network's loss finite
 
 
 def tag_loss(probs: Tensor, present: Tensor, sharpness: float = 5.0) -> Tensor:
@@ -68,7 +68,15 @@ def _pooled_terms(probs: Tensor, masks: Tensor, chosen: Tensor, sharpness: float
 
 
 def _absent_everywhere(probs: Tensor, present: Tensor) -> Tensor:
-    return _mean(-_log(1 - probs).mean(dim=(-2, -1)), ~present)
+    return _mean(-_log(_others(probs)).mean(dim=(-2, -1)), ~present)
+
+
+def _others(probs: Tensor) -> Tensor:
+    """1 - S_k as the sum of the other labels, (N, L, H, W): exact where S_k is nearly 1, so that a gradient is left."""
+    empty = torch.zeros_like(probs[:, :1])
+    before = torch.cat([empty, probs[:, :-1]], dim=1).cumsum(dim=1)
+    behind = torch.cat([probs[:, 1:], empty], dim=1).flip(1).cumsum(dim=1).flip(1)
+    return before + behind
 
 
 def _log(values: Tensor) -> Tensor:

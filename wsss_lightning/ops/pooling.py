@@ -26,11 +26,20 @@ def log_sum_exp_pool(scores: Tensor, sharpness: float, mask: Tensor | None = Non
         raise ValueError(f"sharpness must be positive, not {sharpness}")
     exponents = sharpness * scores
     if mask is None:
-        return (exponents.logsumexp(dim=(-2, -1)) - math.log(scores.shape[-2] * scores.shape[-1])) / sharpness
-    mask = mask.expand_as(scores)
-    count = mask.sum(dim=(-2, -1))
-    # An empty mask is filled, so that its gradient is zero instead of undefined; its value is replaced below.
-    kept = torch.where((count == 0)[..., None, None], True, mask)
-    total = exponents.masked_fill(~kept, -math.inf).logsumexp(dim=(-2, -1))
-    pooled = (total - count.clamp_min(1).to(total.dtype).log()) / sharpness
+        count = torch.full_like(exponents[..., 0, 0], exponents.shape[-2] * exponents.shape[-1])
+    else:
+        mask = mask.expand_as(scores)
+        count = mask.sum(dim=(-2, -1)).type_as(exponents)
+        # An empty mask is filled, so that its gradient is zero instead of undefined; its value is replaced below.
+        exponents = exponents.masked_fill(~mask & (count > 0)[..., None, None], -math.inf)
+    peak = exponents.detach().amax(dim=(-2, -1))
+    pooled = (peak + _log_mean(exponents - peak[..., None, None], count.clamp_min(1))) / sharpness
     return torch.where(count == 0, math.nan, pooled)
+
+
+def _log_mean(exponents: Tensor, count: Tensor) -> Tensor:
+    """log(sum exp(x) / n) over the last two axes, for x <= 0: exact near 0, where log sum exp x - log n is noise."""
+    spread = exponents.logsumexp(dim=(-2, -1)) - count.log()
+    # Pixels that do not count have x = -inf; of them expm1 is -1 and must not be summed.
+    near = (exponents.expm1().masked_fill(exponents.isneginf(), 0.0).sum(dim=(-2, -1)) / count).clamp_min(-0.5)
+    return torch.where(near > -0.5, near.log1p(), spread)
