@@ -6,11 +6,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from PIL import Image
 
 from wsss_lightning.data.masks import write_mask
-from wsss_lightning.data.samples import Normalisation, Record, SegmentationDataset, collate
+from wsss_lightning.data.samples import Normalisation, Record, SegmentationDataset, collate, resize_image
 from wsss_lightning.data.transforms import crop_augmentation
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -54,12 +53,14 @@ def test_normalising_is_the_formula_bit_for_bit(shape: tuple[int, int, int]) -> 
     assert torch.equal(found, expected)
 
 
-def test_resizing_comes_before_normalising_bit_for_bit() -> None:
+@pytest.mark.parametrize("size", [(16, 24), (37, 50), (61, 40)])
+def test_resizing_is_pillows_to_a_grey_level(size: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (37, 50, 3), np.uint8)
-    pixels = torch.from_numpy(image).permute(2, 0, 1).float().contiguous() / 255
-    pixels = F.interpolate(pixels[None], (16, 24), mode="bilinear", antialias=True)[0]
-    expected = (pixels - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
-    assert torch.equal(Normalisation(MEAN, STD)(image, (16, 24)), expected)
+    expected = np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
+    found = resize_image(image, size)
+    assert found.dtype == np.uint8 and found.flags.c_contiguous
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    assert np.array_equal(resize_image(image, (37, 50)), image)
 
 
 def test_an_augmented_sample_keeps_the_batch_contract(records: list[Record]) -> None:

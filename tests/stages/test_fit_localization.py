@@ -9,7 +9,7 @@ import torch
 from fake_segmenter import backbone, open_voc
 
 from wsss_lightning.data.images import read_image
-from wsss_lightning.data.samples import Normalisation
+from wsss_lightning.data.samples import Normalisation, resize_image
 from wsss_lightning.data.transforms import priors_augmentation
 from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.errors import InputError
@@ -106,7 +106,7 @@ def test_weights_of_another_data_set(trained: Path) -> None:
 def test_images_are_resized_whole_and_augmented_in_training_alone(voc: Path) -> None:
     data = open_voc(voc)
     augmented = resized(data, "train", SIZE, augmentation=priors_augmentation(SIZE, frame=(72, 54)))
-    image = Normalisation(data.mean, data.std)(read_image(data.records("train")[0].image), SIZE)
+    image = Normalisation(data.mean, data.std)(resize_image(read_image(data.records("train")[0].image), SIZE))
     assert torch.equal(augmented[0]["image"], image)
     assert augmented.at(0, step=0)["image"].shape == (3, *SIZE)
     assert not torch.equal(augmented.at(0, step=0)["image"], augmented.at(0, step=1)["image"])

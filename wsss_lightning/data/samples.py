@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Encode = Callable[[Mask, Path], Mask]
 Sample = dict[str, Any]
+Arrays = dict[str, NDArray[np.uint8]]  # `image` (H, W, 3) and, if it is asked for, `mask` (H, W)
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB statistics of torchvision's weights
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -55,12 +56,8 @@ class Normalisation:
         values = torch.arange(256.0).expand(3, 1, 256)
         self._table = values.div(255).sub_(self.mean).div_(self.std).numpy()
 
-    def __call__(self, image: NDArray[np.uint8], size: tuple[int, int] | None = None) -> Tensor:
-        """The image at its own size, or resized to `size` (H, W): bilinearly, without aliasing, in float32."""
-        if size is not None:
-            pixels = torch.from_numpy(image).permute(2, 0, 1).float().contiguous().div_(255)
-            resized = F.interpolate(pixels[None], size, mode="bilinear", antialias=True)[0]
-            return resized.sub_(self.mean).div_(self.std)
+    def __call__(self, image: NDArray[np.uint8]) -> Tensor:
+        """See the class."""
         return self.batch(image[None])[0]
 
     def batch(self, images: NDArray[np.uint8]) -> Tensor:
@@ -135,48 +132,51 @@ class SegmentationDataset(Dataset[Sample]):
         return len(self.records)
 
     def __getitem__(self, index: int) -> Sample:
-        record = self.records[index]
-        arrays = self._read(record)
-        image = self.normalise(arrays["image"], self.size)
-        return self._sample(record, arrays, image, own=arrays["image"].shape[:2], size=self.size)
+        return self._sample(index, step=None, packed=False)
 
     def at(self, index: int, *, step: int, packed: bool = False) -> Sample:
         """Image number `index` as training step `step` sees it, a function of (seed, step, image_id) and the files.
 
         The augmentation moves image and mask alike and gives them their size; `sample["size"]` stays the original.
-        Without one it is `self[index]`. `packed` leaves an augmented image as `Pixels`, for `steps.StepLoader`.
+        Without one it is `self[index]`. `packed` leaves the image as `Pixels`, for `steps.StepLoader`.
         """
-        if self.augmentation is None:
-            return self[index]
+        return self._sample(index, step=step, packed=packed)
+
+    def _sample(self, index: int, *, step: int | None, packed: bool) -> Sample:
         record = self.records[index]
         arrays = self._read(record)
-        moved = augment(self.augmentation, arrays, seed=self.seed, step=step, image_id=record.image_id)
-        pixels = Pixels(torch.from_numpy(moved["image"]), self.normalise)
-        return self._sample(record, moved, pixels if packed else pixels.finished(), own=arrays["image"].shape[:2])
+        shown = self._resized(arrays) if step is None else self._augmented(arrays, step=step, image_id=record.image_id)
+        pixels = Pixels(torch.from_numpy(shown["image"]), self.normalise)
+        sample: Sample = {
+            "image": pixels if packed else pixels.finished(),
+            "tags": torch.from_numpy(record.tags.copy()),
+            "image_id": record.image_id,
+            "size": torch.tensor(arrays["image"].shape[:2]),
+        }
+        return sample | ({"mask": torch.from_numpy(shown["mask"]).long()} if self.with_masks else {})
 
-    def _read(self, record: Record) -> dict[str, NDArray[np.uint8]]:
+    def _read(self, record: Record) -> Arrays:
         image = {"image": read_image(record.image)}
         return image | ({"mask": read_target(record, self.encode)} if self.with_masks else {})
 
-    def _sample(
-        self,
-        record: Record,
-        arrays: dict[str, NDArray[np.uint8]],
-        image: Tensor | Pixels,
-        *,
-        own: tuple[int, ...],
-        size: tuple[int, int] | None = None,
-    ) -> Sample:
-        sample: Sample = {
-            "image": image,
-            "tags": torch.from_numpy(record.tags.copy()),
-            "image_id": record.image_id,
-            "size": torch.tensor(own),
-        }
+    def _resized(self, arrays: Arrays) -> Arrays:
+        if self.size is None:
+            return arrays
+        shown = {"image": resize_image(arrays["image"], self.size)}
         if self.with_masks:
-            mask = arrays["mask"]
-            sample["mask"] = torch.from_numpy(resize_labels(mask, size or mask.shape)).long()
-        return sample
+            shown["mask"] = resize_labels(arrays["mask"], self.size).astype(np.uint8)
+        return shown
+
+    def _augmented(self, arrays: Arrays, *, step: int, image_id: str) -> Arrays:
+        if self.augmentation is None:
+            return self._resized(arrays)
+        return augment(self.augmentation, arrays, seed=self.seed, step=step, image_id=image_id)
+
+
+def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """An image (H, W, 3) at another (height, width): bilinear, without aliasing, in whole grey levels."""
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None]
+    return F.interpolate(pixels, size, mode="bilinear", antialias=True)[0].permute(1, 2, 0).contiguous().numpy()
 
 
 def collate(samples: Sequence[Sample]) -> Sample:

@@ -14,7 +14,7 @@ from torch import Tensor
 from wsss_lightning.data.base import Record, SegmentationDataModule
 from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import colorize
-from wsss_lightning.data.samples import Normalisation
+from wsss_lightning.data.samples import Normalisation, resize_image
 from wsss_lightning.nn.activations import fusion_maps, layer_activations
 from wsss_lightning.nn.backbones import Backbone
 from wsss_lightning.nn.localization import LocalizationNetwork
@@ -98,7 +98,7 @@ def _look(
 ) -> Seen:
     image, classes = read_image(record.image), np.flatnonzero(record.tags)
     normalise = Normalisation(data.mean, data.std)
-    whole, shrunk = normalise(image)[None], normalise(image, (size[0], size[1]))[None]
+    whole, shrunk = normalise(image)[None], normalise(resize_image(image, (size[0], size[1])))[None]
     cams = class_activation_maps(trained.features(shrunk), trained.weights[torch.from_numpy(classes)])
     return Seen(
         image=image,
