@@ -7,12 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fake_data import write_coco, write_voc
-from PIL import Image
-from typer.testing import CliRunner
+from fake_data import write_coco
 
 from wsss_lightning import pipeline
-from wsss_lightning.cli import app, main
+from wsss_lightning.cli import main
 from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import colorize, read_mask
 from wsss_lightning.nn.vgg import tiny
@@ -221,21 +219,3 @@ def test_the_backbone_can_be_fine_tuned_on_the_points(root: Path) -> None:
     assert (folder.with_name("again") / "backbone.safetensors").read_bytes() == (
         folder / "backbone.safetensors"
     ).read_bytes()
-
-
-def test_predictions_of_a_test_list_are_packed_for_the_server(tmp_path: Path) -> None:
-    """VOC's test images have neither tags nor masks; what their names stand in is a list alone."""
-    voc, ids = tmp_path / "VOC2012", ["2008_000011", "2008_000012"]
-    write_voc(voc, size=(96, 120))
-    for image_id in ids:
-        Image.effect_noise((120, 96), 60).convert("RGB").save(voc / "JPEGImages" / f"{image_id}.jpg")
-    (voc / "ImageSets" / "Segmentation" / "test.txt").write_text("\n".join(ids))
-    shown = "[aeroplane,bicycle,bird]"
-    data = ["data=voc", f"data.root={voc}", "data.train_list=train", f"data.classes={shown}", "data.size=[96,128]"]
-    small = [override for override in SMALL if not override.startswith("stages.")]
-    planned = pipeline.plan([f"paths.root={tmp_path}", *small, *data, "crf=krahenbuehl", "result=test_refined"])
-    pipeline.run(planned)
-    out = tmp_path / "results.tgz"
-    done = CliRunner().invoke(app, ["submit", str(planned.final.folder / "masks"), str(out), "--root", str(voc)])
-    assert done.exit_code == 0, done.output
-    assert f"written to {out}: 2 PNGs" in done.output
