@@ -134,8 +134,8 @@ def hierarchy(
     Args:
         strength, orientation: (H, W), of `crisp_boundaries`.
         oriented: weigh every piece of a boundary by the cosine between its direction and `orientation`, as OWT-UCM
-            does. Off, since with higra's pieces the boundary between two plain textures leaks, and people's regions
-            are covered less well (experiments/speed/results/boundaries.md).
+            does. Off, since with higra's pieces the boundary between two plain textures leaks;
+            `experiments/speed/boundaries.py` compares both.
 
     Returns:
         The tree, and the strength at which each of its nodes is formed.
