@@ -38,7 +38,7 @@ def judge_cams(
             sums[label - 1] += _squeezed(each)
             places[label - 1] += _squeezed((target == label).float())
     for name, average, place in zip(data.class_names, sums, places, strict=True):
-        _draw(Path(out_dir) / "panels" / name, average_cam=average, average_truth=place)
+        _draw(Path(out_dir) / "panels" / name, {"average_cam": average, "average_truth": place})
     return _means(totals, data.class_names)
 
 
@@ -61,7 +61,7 @@ def _means(totals: Tensor, class_names: tuple[str, ...]) -> dict[str, float]:
     return metrics
 
 
-def _draw(folder: Path, **averages: Tensor) -> None:
+def _draw(folder: Path, averages: dict[str, Tensor]) -> None:
     canvas = enlarged(np.zeros((*_GRID, 3), np.uint8))
     for name, average in averages.items():
         write_picture(folder / f"{name}.png", draw_scores(canvas, average[None]))

@@ -11,29 +11,13 @@ from urllib.error import URLError
 
 import pytest
 from fake_data import write_voc
-from fake_sbd import EXTRA, TRAIN, write_voc_and_sbd
+from fake_sbd import EXTRA, TRAIN
 from typer.testing import CliRunner, Result
 
 from wsss_lightning import cli
 from wsss_lightning.data.prepare import delivery, voc
 from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.errors import InputError
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    write_voc_and_sbd(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def voc2012(root: Path) -> Path:
-    return root / "VOCdevkit" / "VOC2012"
-
-
-@pytest.fixture
-def dataset(root: Path) -> Path:
-    return root / "benchmark_RELEASE" / "dataset"
 
 
 def run(root: Path, *arguments: str) -> Result:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_data import fake_mask, fake_tags
-from fake_sbd import EXTRA, NUMBERS, SIZE, TRAIN, VAL, write_voc_and_sbd
+from fake_sbd import EXTRA, NUMBERS, SIZE, TRAIN, VAL
 from typer.testing import CliRunner, Result
 
 from wsss_lightning import cli
@@ -17,22 +17,6 @@ from wsss_lightning.data.pickles import read_pickled_arrays
 from wsss_lightning.data.prepare.voc import KNOWN, augmented, prepare_voc
 from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.errors import InputError
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    write_voc_and_sbd(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def voc2012(root: Path) -> Path:
-    return root / "VOCdevkit" / "VOC2012"
-
-
-@pytest.fixture
-def dataset(root: Path) -> Path:
-    return root / "benchmark_RELEASE" / "dataset"
 
 
 def run(root: Path, *arguments: str) -> Result:
