@@ -14,7 +14,7 @@ from wsss_lightning.data.images import decode, read_image
 from wsss_lightning.errors import InputError
 from wsss_lightning.ops.boundaries import crisp_boundaries
 from wsss_lightning.ops.boundaries import regions as regions_between
-from wsss_lightning.parallel import in_parallel
+from wsss_lightning.stages.missing import write_missing
 
 Regions = NDArray[np.int32]
 Boundaries = Callable[[NDArray[np.uint8]], Regions]
@@ -29,10 +29,8 @@ def find_regions(
     Returns the mean number of regions of an image.
     """
     folder, records = Path(out_dir) / "regions", data.records(split)
-    missing = [record for record in records if not (folder / f"{record.image_id}.png").exists()]
     work = partial(_find_one, folder=folder, boundaries=boundaries)
-    for _ in in_parallel(work, missing, processes=workers, description=f"regions, {split}", progress=progress):
-        pass
+    write_missing(work, records, folder, processes=workers, description=f"regions, {split}", progress=progress)
     counts = [read_regions(Path(out_dir), record.image_id).max() + 1 for record in records]
     return {"regions": float(np.mean(counts))}
 

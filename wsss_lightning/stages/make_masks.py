@@ -15,10 +15,10 @@ from wsss_lightning.data.base import Record, SegmentationDataModule, Split
 from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.ops.crf import region_potential
-from wsss_lightning.parallel import in_parallel
 from wsss_lightning.stages.activate import read_fusion
 from wsss_lightning.stages.class_activations import read_cams
 from wsss_lightning.stages.find_regions import Regions, read_regions
+from wsss_lightning.stages.missing import write_missing
 
 Kind = Literal["foreground", "classes"]
 Counted = Literal["present", "all"]
@@ -105,12 +105,10 @@ def make_masks(
     of pairs alone; `unary`: energies of P (eq 7). Ground truth is not looked at.
     """
     folder = Path(out_dir) / "masks"
-    folder.mkdir(parents=True, exist_ok=True)
-    missing = [record for record in data.records(split) if not (folder / f"{record.image_id}.png").exists()]
     priors = Priors(kind, _path(fusion), _path(cams), combine, counted)
     work = partial(_make_one, folder=folder, data=data, priors=priors, regions=regions, unary=unary, crf=crf)
-    for _ in in_parallel(work, missing, processes=workers, description=f"masks, {split}", progress=progress):
-        pass
+    about = f"masks, {split}"
+    write_missing(work, data.records(split), folder, processes=workers, description=about, progress=progress)
 
 
 def smooth(

@@ -11,7 +11,7 @@ from wsss_lightning.data.base import Record, SegmentationDataModule, Split
 from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.ops.crf import unary_from_probabilities
-from wsss_lightning.parallel import in_parallel
+from wsss_lightning.stages.missing import write_missing
 from wsss_lightning.stages.predict import read_probabilities
 
 Crf = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
@@ -32,11 +32,8 @@ def refine(
     Full-size probabilities exist only while their image is worked on.
     """
     folder = Path(out_dir) / "masks"
-    folder.mkdir(parents=True, exist_ok=True)
-    records = [record for record in data.records(split) if not (folder / f"{record.image_id}.png").exists()]
     work = partial(_refine_one, folder=folder, data=data, predictions=Path(predictions), crf=crf)
-    for _ in in_parallel(work, records, processes=workers, description="dense CRF", progress=progress):
-        pass
+    write_missing(work, data.records(split), folder, processes=workers, description="dense CRF", progress=progress)
 
 
 def _refine_one(record: Record, *, folder: Path, data: SegmentationDataModule, predictions: Path, crf: Crf) -> None:

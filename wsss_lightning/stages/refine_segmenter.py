@@ -8,9 +8,9 @@ import numpy as np
 from wsss_lightning.data.base import Record, SegmentationDataModule, Split
 from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import write_mask
-from wsss_lightning.parallel import in_parallel
 from wsss_lightning.stages.find_regions import read_regions
 from wsss_lightning.stages.make_masks import Crf, Unary, smooth
+from wsss_lightning.stages.missing import write_missing
 from wsss_lightning.stages.predict_segmenter import read_probabilities
 
 
@@ -32,8 +32,6 @@ def refine_segmenter(
     terms, None for a CRF of pairs alone. Full-size probabilities exist only while their image is worked on.
     """
     folder = Path(out_dir) / "masks"
-    folder.mkdir(parents=True, exist_ok=True)
-    missing = [record for record in data.records(split) if not (folder / f"{record.image_id}.png").exists()]
     work = partial(
         _refine_one,
         folder=folder,
@@ -43,8 +41,8 @@ def refine_segmenter(
         crf=crf,
         regions=None if regions is None else Path(regions),
     )
-    for _ in in_parallel(work, missing, processes=workers, description=f"dense CRF, {split}", progress=progress):
-        pass
+    about = f"dense CRF, {split}"
+    write_missing(work, data.records(split), folder, processes=workers, description=about, progress=progress)
 
 
 def _refine_one(
