@@ -6,9 +6,7 @@ ROOT: images/*.jpg and groundTruth/*.mat of the Berkeley data set. Writes bounda
 """
 
 import argparse
-import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,8 +14,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
-from measurement import Row, machine
+from measurement import Row, clocks, machine, shown_seconds, single_core
 from numpy.typing import NDArray
 from scipy.io import loadmat
 from skimage.filters import sobel_h, sobel_v
@@ -67,7 +64,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--processes", type=int, default=1, help="for the scores; times are taken in one")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args(arguments)
-    _one_core()
+    single_core()
     files = sorted((options.root / "images").glob("*.jpg"))[: options.images]
     found = {"times": times(read_image(files[0]), rounds=options.rounds)}
     score = partial(scored, root=options.root)
@@ -77,11 +74,6 @@ def main(arguments: list[str]) -> None:
     write(options.out, found)
 
 
-def _one_core() -> None:
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-
-
 def times(image: Image, *, rounds: int) -> dict[str, Row]:
     """Seconds for an image of 500 x 375 px by clock and by processor: a busy machine slows the first."""
     resized = np.asarray(cv2.resize(image, SIZE), np.uint8)
@@ -89,29 +81,12 @@ def times(image: Image, *, rounds: int) -> dict[str, Row]:
     tasks: dict[str, Callable[[], Any]] = {name: partial(function, resized) for name, function in METHODS.items()}
     tasks["regions"] = lambda: regions(*contours)
     tasks[FELZENSZWALB] = lambda: felzenszwalb(resized, scale=SCALES[2], min_size=100)
-    turns = [{name: _clocks(task) for name, task in tasks.items()} for _ in range(rounds + 1)][1:]
-    return {name: _row([turn[name] for turn in turns]) for name in tasks}
-
-
-def _clocks(task: Callable[[], Any]) -> tuple[float, float]:
-    wall, processor = time.perf_counter(), time.process_time()
-    task()
-    return time.perf_counter() - wall, time.process_time() - processor
-
-
-def _row(clocks: Sequence[tuple[float, float]]) -> Row:
-    wall, processor = zip(*clocks, strict=True)
-    return {
-        "wall_s": statistics.median(wall),
-        "processor_s": statistics.median(processor),
-        "processor_least_s": min(processor),
-        "processor_most_s": max(processor),
-    }
+    return clocks(tasks, rounds=rounds)
 
 
 def scored(path: Path, *, root: Path) -> Row:
     """Boundary counts of each method (T, 4), and coverings at each threshold or scale, of one image."""
-    _one_core()
+    single_core()
     image = read_image(path)
     humans = loadmat(root / "groundTruth" / f"{path.stem}.mat")["groundTruth"][0]
     lines = [human["Boundaries"][0, 0].astype(bool) for human in humans]
@@ -174,7 +149,7 @@ def _boundary_table(found: Row) -> list[str]:
     head = ["| boundaries | ODS | at | OIS | AP | s, processor | least - most | s, clock |", "|---|" + "---:|" * 7]
     return head + [
         f"| {name} | {row['ods']:.3f} | {row['threshold']:.2f} | {row['ois']:.3f} | {row['ap']:.3f} | "
-        f"{_seconds(found['times'][name])} |"
+        f"{shown_seconds(found['times'][name])} |"
         for name, row in found["boundaries"].items()
     ]
 
@@ -183,14 +158,9 @@ def _region_table(found: Row) -> list[str]:
     head = ["| regions | covering, ODS | at | s, processor | least - most | s, clock |", "|---|" + "---:|" * 5]
     return head + [
         f"| {name} | {row['covering']:.3f} | {row['at']:g} | "
-        f"{_seconds(found['times'][name if name == FELZENSZWALB else 'regions'])} |"
+        f"{shown_seconds(found['times'][name if name == FELZENSZWALB else 'regions'])} |"
         for name, row in found["regions"].items()
     ]
-
-
-def _seconds(row: Row) -> str:
-    spread = f"{row['processor_least_s']:.2f} - {row['processor_most_s']:.2f}"
-    return f"{row['processor_s']:.2f} | {spread} | {row['wall_s']:.2f}"
 
 
 def _words(found: Row) -> list[str]:

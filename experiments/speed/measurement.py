@@ -5,12 +5,13 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import cv2
 import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
@@ -96,6 +97,43 @@ def _row(task: Task, times: list[float], bandwidth: float, rate: float) -> Row:
         "times_floor": median / floor,
         "peak_bytes": task.memory,
     }
+
+
+def single_core() -> None:
+    """Keep OpenCV and torch to one thread; numpy's libraries follow OMP_NUM_THREADS=1."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+
+
+def clocks(tasks: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, Row]:
+    """Seconds of each task by clock and by processor: a busy machine slows the first.
+
+    In every round each task has its turn; one more round before them only warms up.
+    """
+    turns = [{name: _clocks(task) for name, task in tasks.items()} for _ in range(rounds + 1)][1:]
+    return {name: _clock_row([turn[name] for turn in turns]) for name in tasks}
+
+
+def _clocks(task: Callable[[], object]) -> tuple[float, float]:
+    wall, processor = time.perf_counter(), time.process_time()
+    task()
+    return time.perf_counter() - wall, time.process_time() - processor
+
+
+def _clock_row(turns: Sequence[tuple[float, float]]) -> Row:
+    wall, processor = zip(*turns, strict=True)
+    return {
+        "wall_s": statistics.median(wall),
+        "processor_s": statistics.median(processor),
+        "processor_least_s": min(processor),
+        "processor_most_s": max(processor),
+    }
+
+
+def shown_seconds(row: Row) -> str:
+    """Three cells of a Markdown table: a row of `clocks`."""
+    spread = f"{row['processor_least_s']:.2f} - {row['processor_most_s']:.2f}"
+    return f"{row['processor_s']:.2f} | {spread} | {row['wall_s']:.2f}"
 
 
 def operations(function: Callable[[], object]) -> int:

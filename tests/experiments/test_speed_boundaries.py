@@ -38,7 +38,7 @@ def test_boundaries_beside_sobel(root: Path, tmp_path: Path, monkeypatch: pytest
     import boundaries
 
     monkeypatch.setattr(boundaries, "SIZE", (48, 32))
-    monkeypatch.setattr(boundaries, "_one_core", lambda: None)
+    monkeypatch.setattr(boundaries, "single_core", lambda: None)
     boundaries.main([str(root), "--rounds", "1", "--out", str(tmp_path / "results")])
     found = json.loads((tmp_path / "results" / "boundaries.json").read_text())
     assert found["images"] == 2

@@ -35,13 +35,13 @@ def find_regions(
     return {"regions": float(np.mean(counts))}
 
 
-def crisp_regions(image: NDArray[np.uint8], *, threshold: float, seed: int) -> Regions:
+def crisp_regions(image: NDArray[np.uint8], *, threshold: float, seed: int, eigenvectors: int = 100) -> Regions:
     """Regions of an RGB image (H, W, 3) between boundaries of at least `threshold`: (H, W), 0..R-1.
 
     `threshold`: as a fraction of the image's strongest boundary, as the authors scale theirs; what a boundary reaches
-    depends on the image's size.
+    depends on the image's size. `eigenvectors`: as in `crisp_boundaries`; 50 take two thirds of the time.
     """
-    strength, orientation = crisp_boundaries(image, seed=seed)
+    strength, orientation = crisp_boundaries(image, seed=seed, eigenvectors=eigenvectors)
     strongest = max(float(strength.max()), float(np.finfo(np.float32).tiny))
     return regions_between(strength / strongest, orientation, threshold)
 
