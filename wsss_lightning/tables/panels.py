@@ -31,6 +31,7 @@ _OF_A_ROW = {
 }
 _WIDE = ("steps", "activations", "probabilities", "smoothing")
 _SHARED = ("scores", *_WIDE)  # shown once where all rows that draw them draw the same
+_WITH_TAGS = [_OF_A_ROW[name] for name in ("scores", "points", "thresholded", "probabilities")]
 # All others are label maps in the palette's colours, which neither JPEG nor smoothing may mix.
 _BLENDED = {"image", "scores", "points", *_WIDE, "average_cam", "average_truth"}
 
@@ -60,6 +61,12 @@ class Panels:
     row_names: list[str]
     panels: list[Panel]
     legend: list[tuple[str, str]]
+
+    @property
+    def drawn_with_tags(self) -> bool:
+        """Whether any picture shows what was made with the knowledge of an image's tags."""
+        rows = [panel.shared + picture for panel in self.panels for picture in panel.rows]
+        return any(item.what in _WITH_TAGS for row in rows for item in row)
 
 
 def table_panels(table: Table, store: Path) -> Panels:
