@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from wsss_lightning.methods.priors.optimisation import descend
 from wsss_lightning.metrics.tags import average_precision, balanced_accuracy
 from wsss_lightning.nn.localization import LocalizationNetwork
+from wsss_lightning.nn.optimisation import descend
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

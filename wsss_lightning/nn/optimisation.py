@@ -1,4 +1,4 @@
-"""The optimiser of both networks (priors sec. 4.2)."""
+"""The optimiser of two papers' networks (priors sec. 4.2, coseg sec. 4.2)."""
 
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-_MOMENTUM, _WEIGHT_DECAY = 0.9, 5e-4  # sec. 4.2.1
+_MOMENTUM, _WEIGHT_DECAY = 0.9, 5e-4  # priors sec. 4.2.1, coseg sec. 4.2
 
 
 def descend(parameters: Iterable[nn.Parameter], *, rates: Sequence[float], steps: Sequence[int]) -> dict[str, Any]:
@@ -15,8 +15,8 @@ def descend(parameters: Iterable[nn.Parameter], *, rates: Sequence[float], steps
 
     Args:
         parameters: what is trained.
-        rates: of each phase (paper: 1e-4, then 1e-5).
-        steps: how many each phase has (paper: 40,000, then 20,000).
+        rates: of each phase (priors: 1e-4, then 1e-5; coseg: 16e-4, then 16e-5).
+        steps: how many each phase has (priors: 40,000, then 20,000; coseg: about 5,000 or 11,000, then a few).
 
     Raises:
         ValueError: not as many rates as numbers of steps.
