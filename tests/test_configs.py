@@ -12,6 +12,7 @@ from fake_data import write_voc
 from hydra.utils import get_object
 
 from wsss_lightning import pipeline
+from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.calls import arguments
 from wsss_lightning.pipeline.configuration import project_folder
 from wsss_lightning.pipeline.signatures import signature_of
@@ -76,8 +77,12 @@ def test_every_file_can_be_selected(path: Path) -> None:
     assert pipeline.compose([_override(path)]).stages
 
 
-@pytest.mark.parametrize("backbone", ["tiny", "resnet18"])
-@pytest.mark.parametrize("path", DELTAS, ids=_name)
+def _backbones(path: Path) -> tuple[str, str]:
+    """Two that an experiment can have: a patch network extracts no features, and no other one takes patches."""
+    return ("lse_tiny", "lse") if path.parts[1] == "patches" else ("tiny", "resnet18")
+
+
+@pytest.mark.parametrize(("path", "backbone"), [(path, b) for path in DELTAS for b in _backbones(path)], ids=_name)
 def test_every_experiment_plans(path: Path, backbone: str) -> None:
     plan = pipeline.plan([_override(path), f"backbone={backbone}", RANDOM])
     assert plan.final.name == plan.result
@@ -86,8 +91,14 @@ def test_every_experiment_plans(path: Path, backbone: str) -> None:
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_plans_with_every_backbone(method: str, backbone: str) -> None:
-    assert pipeline.plan([f"method={method}", f"backbone={backbone}", RANDOM]).stages
+def test_every_method_plans_with_every_backbone_that_has_its_section(method: str, backbone: str) -> None:
+    overrides = [f"method={method}", f"backbone={backbone}", RANDOM]
+    section = method.removesuffix("_added")
+    if method == "pretrain" or section in pipeline.compose(overrides).backbone:
+        assert pipeline.plan(overrides).stages
+    else:
+        with pytest.raises(InputError, match=rf"'backbone\.({section}|network)\b.*' not found"):
+            pipeline.plan(overrides)
 
 
 @pytest.mark.parametrize("path", DELTAS, ids=_name)

@@ -14,6 +14,11 @@ IDS = ["2008_000011", "2008_000012"]
 SMALL = ["trainer.accelerator=cpu", "runtime.progress=false", "runtime.processes=1"]
 METHODS = {
     "points/diverse_crf": ["backbone.points.localizer.hidden=16", "backbone.points.classifier.steps=30"],
+    # true masks, since co-segmentation has its own tests
+    "coseg/full": [
+        *("source=single_tag", "stages.generator.masks={voc}/SegmentationClass"),
+        *("backbone.coseg.generator.steps=[2,1]", "backbone.coseg.final.steps=[2,1]"),
+    ],
     "priors/fusion_regions": ["backbone.priors.segmenter.steps=[2,1]", "backbone.priors.localization.steps=[2,1]"],
 }
 
@@ -32,7 +37,12 @@ def voc(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("experiment", METHODS)
 def test_predictions_of_a_test_list_are_packed_for_the_server(experiment: str, voc: Path, tmp_path: Path) -> None:
     data = ["data=voc", f"data.root={voc}", "data.train_list=train", "data.classes=[aeroplane,bicycle,bird]"]
-    small = [*SMALL, *METHODS[experiment], "data.size=[96,128]", f"paths.root={tmp_path}"]
+    small = [
+        *SMALL,
+        *(option.format(voc=voc) for option in METHODS[experiment]),
+        "data.size=[96,128]",
+        f"paths.root={tmp_path}",
+    ]
     planned = pipeline.plan([f"experiment={experiment}", *data, *small, "result=test_refined"])
     pipeline.run(planned)
     out = tmp_path / "results.tgz"

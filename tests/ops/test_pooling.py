@@ -1,11 +1,13 @@
 import math
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import pytest
 import torch
 from torch import Tensor
 
-from wsss_lightning.ops.pooling import log_sum_exp_pool
+from wsss_lightning.ops.pooling import log_sum_exp_pool, pool_log_sum_exp, pool_maximum, pool_mean
 
 # exp(s) are 1, 3, 2, 6: with r = 1 the pooled value is log(12 / 4).
 SCORES = torch.tensor([[1.0, 3.0], [2.0, 6.0]], dtype=torch.float64).log()
@@ -78,3 +80,32 @@ def test_pooling_keeps_the_digits_of_small_scores(value: float) -> None:
     assert log_sum_exp_pool(scores, 5.0, mask).item() == pytest.approx(
         log_sum_exp_pool(scores[mask][None], 5.0).item(), rel=1e-5
     )
+
+
+def test_patches_are_pooled_as_eq_1() -> None:
+    scores = torch.randn(3, 9, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert torch.allclose(pool_log_sum_exp(scores, 1.0), scores.exp().sum(dim=1).log())
+    assert torch.allclose(pool_log_sum_exp(scores, 2.5), (2.5 * scores).exp().sum(dim=1).log() / 2.5)
+    huge = torch.tensor([[1e4, 0.0], [1e4, 0.0]])
+    assert torch.allclose(pool_log_sum_exp(huge, 1.0), torch.tensor([1e4, 0.0]) + math.log(2))
+
+
+@pytest.mark.parametrize(("sharpness", "end"), [(1e-4, pool_mean), (1e4, pool_maximum)])
+def test_between_the_mean_and_the_maximum(sharpness: float, end: Callable[[Tensor], Tensor]) -> None:
+    """In the softmax over columns, where log N / r cancels."""
+    scores = torch.randn(5, 9, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    pooled = pool_log_sum_exp(scores, sharpness).softmax(dim=1)
+    assert torch.allclose(pooled, end(scores).softmax(dim=1), atol=1e-3)
+
+
+def test_sum_and_mean_differ_by_what_the_softmax_does_not_see() -> None:
+    scores = torch.randn(4, 9, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    means = log_sum_exp_pool(scores.transpose(1, 2)[..., None], 3.0)
+    assert torch.allclose(pool_log_sum_exp(scores, 3.0).softmax(dim=1), means.softmax(dim=1))
+
+
+def test_two_equal_patches_get_the_same_gradient_and_of_the_maximum_one() -> None:
+    for pool, expected in ((partial(pool_log_sum_exp, sharpness=1.0), [0.5, 0.5]), (pool_maximum, [1.0, 0.0])):
+        scores = torch.ones(2, 1, requires_grad=True)
+        pool(scores).sum().backward()  # type: ignore[no-untyped-call]
+        assert scores.grad is not None and sorted(scores.grad.flatten().tolist(), reverse=True) == expected

@@ -13,7 +13,7 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.store import RECORD
 from wsss_lightning.tables.bootstrap import paired_interval
 from wsss_lightning.tables.cells import Cell, needed, run_missing, split_seeds
-from wsss_lightning.tables.collect import choice, collect, write_snapshot
+from wsss_lightning.tables.collect import collect, write_snapshot
 from wsss_lightning.tables.results import (
     CHANGED,
     COMMITTED,
@@ -251,13 +251,17 @@ def test_a_row_keeps_its_place_on_the_axis(spec: Spec, cells: list[Cell], root: 
     assert read_table(tmp_path / "a.json") == table
 
 
-def test_a_file_from_before_axes_is_read(collected: Collect, cells: list[Cell], finish: Finish, tmp_path: Path) -> None:
+def test_a_file_from_before_axes_and_further_metrics_is_read(
+    collected: Collect, cells: list[Cell], finish: Finish, tmp_path: Path
+) -> None:
     finish(cells[0])
     table = collected()
     content = json.loads(as_json(table))
-    del content["heading"]["axis"]
+    del content["heading"]["axis"], content["heading"]["also"]
     for row in content["rows"]:
         del row["x"]
+        for result in row["results"]:
+            del result["also"]
     (tmp_path / "old.json").write_text(json.dumps(content))
     assert read_table(tmp_path / "old.json") == table
 
@@ -277,14 +281,24 @@ def test_snapshots_of_different_overrides_stand_side_by_side(collected: Collect,
 
 
 def test_a_group_is_the_last_override_or_the_default() -> None:
-    assert choice("data", ["data=voc", "data.root=/x", "data=coco"]) == "coco"
-    assert choice("data", ["data.root=/x"]) == "shapes"
-    assert choice("backbone", []) == "tiny"
+    assert pipeline.choices(["data=voc", "data.root=/x", "data=coco"])["data"] == "coco"
+    assert pipeline.choices(["data.root=/x"])["data"] == "shapes"
+    assert pipeline.choices([])["backbone"] == "tiny"
+    assert pipeline.choices(["experiment=patches/lse1"])["backbone"] == "lse_tiny"
 
 
 @pytest.mark.parametrize(("commit", "shown"), [(None, "-"), ("0123456789", "0123456"), ("0123456789+", "0123456+")])
 def test_a_checkout_with_changes_keeps_its_mark(commit: str | None, shown: str) -> None:
     assert short_commit(commit) == shown
+
+
+def test_a_further_metric_that_the_stage_lacks_is_named(
+    spec: Spec, cells: list[Cell], finish: Finish, root: Path
+) -> None:
+    finish(cells[0])
+    further = replace(spec, heading=replace(spec.heading, also=["val/foreground"]))
+    with pytest.raises(InputError, match="reports no val/foreground, only val/miou"):
+        collect(further, [], cells, root=root, failures={}, notes=[])
 
 
 def test_a_failing_row_is_reported_and_the_others_go_on(

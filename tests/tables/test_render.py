@@ -3,16 +3,21 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
+from wsss_lightning.metrics.segmentation import iou
 from wsss_lightning.pipeline.store import RECORD
 from wsss_lightning.tables import wording
 from wsss_lightning.tables.cells import Cell, needed
+from wsss_lightning.tables.collect import collect
 from wsss_lightning.tables.render import markdown, show, show_stages
 from wsss_lightning.tables.results import Difference, Table
+from wsss_lightning.tables.spec import Spec
 
 AXIS = "k, points per class and image"
 Finish = Callable[..., np.ndarray]
@@ -92,6 +97,21 @@ def test_an_axis_and_the_papers_other_numbers_have_columns(swept: Table, form: C
     assert _row(text, "Diverse¹")[:4] == ["Diverse¹", "5", "40.6", "41.2"]
     assert _row(text, "Printed only") == ["Printed only", "-", "15.0", "-", "-", "-", "paper only"]
     assert "¹ as in the text" in text
+
+
+@pytest.mark.parametrize("form", [_text, markdown], ids=["text", "markdown"])
+def test_further_metrics_have_columns(
+    spec: Spec, cells: list[Cell], finish: Finish, root: Path, form: Callable[[Table], str]
+) -> None:
+    """Of Top one seed is missing, of Diverse none."""
+    matrices = [finish(cell) for cell in cells[1:]]
+    further = replace(spec, heading=replace(spec.heading, also=["val/iou/cat", "val/iou/dog"]))
+    text = form(collect(further, [], cells, root=root, failures={}, notes=[]))
+    assert _row(text, "row")[:5] == ["row", "paper", "our val/iou/cat", "our val/iou/dog", "ours"]
+    cats = [100 * float(iou(torch.from_numpy(each.sum(axis=0)))[1]) for each in matrices]
+    assert _row(text, "Top")[2] == f"{cats[0]:.1f}"
+    assert _row(text, "Diverse¹")[2] == f"{np.mean(cats[1:]):.1f} ± {np.std(cats[1:], ddof=1):.1f}"
+    assert _row(text, "Printed only")[2:4] == ["-", "-"]
 
 
 @pytest.mark.parametrize("form", [_text, markdown], ids=["text", "markdown"])

@@ -1,7 +1,7 @@
 """Layout of the generated images: scenes of one to three objects, and pictures of one figure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import cv2
@@ -99,6 +99,32 @@ def picture(index: int, *, size: int = 96, seed: int = 0) -> tuple[Bytes, int]:
     return _photograph(rng, canvas), label
 
 
+def web_picture(number: int, *, layout: int, light: int, size: int = 128, seed: int = 0) -> Scene:
+    """One large figure on a quiet ground, as people upload pictures of one thing: what stands in for a web search.
+
+    It is seen from one of four sides, give or take 11 degrees, as things in photographs stand upright.
+
+    Args:
+        number: of its kind in `PICTURE_KINDS`; the first eight are the classes 1..8, all others are background.
+        layout: any natural number; with `number` and `seed` it determines the figure, its place and the ground.
+        light: likewise the light, the focus and the noise: two pictures of one layout are near-duplicates.
+        size: edge in px.
+        seed: of the whole collection.
+    """
+    rng = np.random.default_rng([seed, 3, number, layout])
+    canvas = _random_background(rng, size, (), clutter=(0, 4), contrast=96)
+    x, y = rng.integers(size * 7 // 16, size * 9 // 16, 2).tolist()
+    area = size * size * int(rng.integers(24, 46)) // 100
+    figure = random_figure(rng, PICTURE_KINDS[number], centre=(x, y), area=area)
+    turn = (64 * int(rng.integers(4)) + int(rng.integers(-8, 9))) % 256
+    figure = replace(figure, turn=turn)
+    drawn = figure.parts(size)
+    paint(rng, canvas, figure, drawn)
+    classes = (number + 1,) if number < len(KINDS) else ()
+    image = _photograph(np.random.default_rng([seed, 4, number, layout, light]), canvas)
+    return Scene(image, classes, (drawn > 0) * np.uint8(len(classes)), drawn * np.uint8(len(classes)))
+
+
 def _choose(rng: np.random.Generator, items: Sequence[Item]) -> Item:
     return items[int(rng.integers(len(items)))]
 
@@ -119,13 +145,20 @@ def random_ground(rng: np.random.Generator, classes: tuple[int, ...]) -> Ground:
     return homes[0] if homes and rng.integers(8) else _choose(rng, BACKGROUNDS)
 
 
-def _random_background(rng: np.random.Generator, size: int, classes: tuple[int, ...]) -> Bytes:
-    """A textured ground with clutter, (S, S, 3) uint8."""
+def _random_background(
+    rng: np.random.Generator,
+    size: int,
+    classes: tuple[int, ...],
+    *,
+    clutter: tuple[int, int] = (6, 15),
+    contrast: int = 256,
+) -> Bytes:
+    """A textured ground between two colours, or `contrast` / 256 of the way, with clutter, (S, S, 3) uint8."""
     ground = random_ground(rng, classes)
-    weights = np.arange(256)[:, None]
+    weights = np.arange(256)[:, None] * contrast // 256
     ramp = random_colour(rng, DARK + LIGHT) * (255 - weights) + random_colour(rng, DARK + LIGHT) * weights
     canvas: Bytes = (ramp // 255).astype(np.uint8)[ground(rng, size)]
-    for _ in range(rng.integers(6, 15)):
+    for _ in range(rng.integers(*clutter)):
         _drop_clutter(rng, canvas)
     return canvas
 

@@ -6,6 +6,7 @@ on one kind of ground. `wsss_lightning.data.shape_scenes` says what is drawn, th
 """
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,6 +17,7 @@ from PIL import Image
 from wsss_lightning.atomic import replace_file
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.data.shape_scenes import Scene, picture, scene
+from wsss_lightning.data.shape_textures import Bytes
 from wsss_lightning.errors import InputError
 from wsss_lightning.parallel import in_parallel
 
@@ -65,7 +67,7 @@ def write_scenes(
     """
     if size < 64:
         raise InputError(f"size={size} leaves no room for the parts: choose at least 64.")
-    _claim(root, size=size, seed=seed)
+    claim(root, {"size": size, "seed": seed})
     wanted = [(split, index) for split, count in enumerate((train, val)) for index in range(count)]
     draw = partial(_write_scene, root, size=size, seed=seed)
     for _ in in_parallel(draw, wanted, processes=processes, description="scenes", progress=progress):
@@ -75,8 +77,13 @@ def write_scenes(
         _write(root / "ImageSets" / "Segmentation" / f"{name}.txt", "".join(f"{i}\n" for i in ids).encode())
 
 
-def _claim(root: Path, *, size: int, seed: int) -> None:
-    record, wanted = root / "shapes.json", {"size": size, "seed": seed}
+def claim(root: Path, wanted: Mapping[str, object]) -> None:
+    """Note in the folder what it is made with.
+
+    Raises:
+        InputError: it was made with something else.
+    """
+    record = root / "shapes.json"
     if not record.exists():
         _write(record, json.dumps(wanted).encode())
     elif json.loads(record.read_text()) != wanted:
@@ -97,8 +104,13 @@ def _write_scene(root: Path, place: tuple[int, int], *, size: int, seed: int) ->
     drawn = scene(index, split=split, size=size, seed=seed)
     write_mask(mask, drawn.mask())
     write_mask(parts, drawn.parts)
-    replace_file(image, lambda path: Image.fromarray(drawn.image).save(path, quality=95))
+    write_jpeg(image, drawn.image)
     _write(annotation, _annotation(name, drawn))
+
+
+def write_jpeg(path: Path, image: Bytes) -> None:
+    """Write an image (H, W, 3) uint8."""
+    replace_file(path, lambda temporary: Image.fromarray(image).save(temporary, quality=95))
 
 
 def _annotation(name: str, drawn: Scene) -> bytes:

@@ -104,8 +104,7 @@ def jitter_augmentation(
     """
     return A.Compose(
         [
-            A.SmallestMaxSize(max_size_hw=(size[0], size[1]), area_for_downscale="image", mask_interpolation=_NEAREST),
-            A.CenterCrop(*size),
+            *_central_crop(size),
             A.HorizontalFlip(p=0.5),
             A.Affine(
                 scale=scale,
@@ -118,6 +117,11 @@ def jitter_augmentation(
             A.RandomBrightnessContrast(brightness_limit=contrast, contrast_limit=contrast, p=1.0),
         ]
     )
+
+
+def central_augmentation(size: tuple[int, int] = (300, 300)) -> A.Compose:
+    """What `jitter_augmentation` begins with, and no jitter: the middle of an image scaled to fill `size` (H, W)."""
+    return A.Compose([*_central_crop(size)])
 
 
 def priors_augmentation(size: tuple[int, int] = (224, 224), *, frame: tuple[int, int] = (256, 256)) -> A.Compose:
@@ -157,6 +161,13 @@ def augment(
     transform.set_random_state(np.random.default_rng(state), random.Random(state))
     moved = transform(**dict[str, Any](arrays))
     return {name: np.ascontiguousarray(array) for name, array in moved.items()}
+
+
+def _central_crop(size: tuple[int, int]) -> list[A.DualTransform]:
+    return [
+        A.SmallestMaxSize(max_size_hw=(size[0], size[1]), area_for_downscale="image", mask_interpolation=_NEAREST),
+        A.CenterCrop(*size),
+    ]
 
 
 def _colour(mean: Sequence[float]) -> tuple[float, ...]:

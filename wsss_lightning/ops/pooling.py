@@ -43,3 +43,26 @@ def _log_mean(exponents: Tensor, count: Tensor) -> Tensor:
     # Pixels that do not count have x = -inf; of them expm1 is -1 and must not be summed.
     near = (exponents.expm1().masked_fill(exponents.isneginf(), 0.0).sum(dim=(-2, -1)) / count).clamp_min(-0.5)
     return torch.where(near > -0.5, near.log1p(), spread)
+
+
+def pool_log_sum_exp(scores: Tensor, sharpness: float) -> Tensor:
+    """(1 / r) log sum exp(r F) over patches; patches eqs 1 and 3 are r = 1.
+
+    Args:
+        scores: F, (..., N, C): N patches of an image.
+        sharpness: r > 0; towards 0 the softmax over C becomes that of the means, towards infinity that of the maxima.
+
+    Returns:
+        (..., C).
+    """
+    return (sharpness * scores).logsumexp(dim=-2) / sharpness
+
+
+def pool_maximum(scores: Tensor) -> Tensor:
+    """The highest of N patches in each column, (..., N, C) -> (..., C); it alone gets a gradient (patches sec. 4)."""
+    return scores.max(dim=-2).values
+
+
+def pool_mean(scores: Tensor) -> Tensor:
+    """The mean over the N patches, (..., N, C) -> (..., C)."""
+    return scores.mean(dim=-2)

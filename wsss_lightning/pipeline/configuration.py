@@ -46,10 +46,20 @@ def project_folder(name: str) -> Path:
 
 def compose(overrides: list[str]) -> DictConfig:
     """The config that `overrides` select; a wrong override is an `InputError` in one sentence."""
+    return _compose(overrides, with_hydra=False)
+
+
+def choices(overrides: list[str]) -> dict[str, str]:
+    """The file that `overrides` select in each config group, whether they or a method's defaults name it."""
+    selected = _compose(overrides, with_hydra=True).hydra.runtime.choices
+    return {str(group): str(name) for group, name in selected.items()}
+
+
+def _compose(overrides: list[str], *, with_hydra: bool) -> DictConfig:
     register_resolvers()
     GlobalHydra.instance().clear()
     with one_sentence(), initialize_config_dir(str(project_folder("conf")), version_base="1.3"):
-        return hydra_compose("config", overrides=overrides)
+        return hydra_compose("config", overrides=overrides, return_hydra_config=with_hydra)
 
 
 def register_resolvers() -> None:

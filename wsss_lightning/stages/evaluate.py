@@ -48,9 +48,9 @@ def evaluate(
     write_array(folder / "confusion.npy", matrices.numpy())
     write_json(folder / "images.json", [record.image_id for record in records])
     shown = panel_records(records, panels)
-    pictures = {record.image_id: _panel(record, data, {**extra_masks, "prediction": masks}) for record in shown}
+    pictures = {record.image_id: draw_panel(record, data, {**extra_masks, "prediction": masks}) for record in shown}
     for image_id, columns in pictures.items():
-        _write_panel(folder / "panels" / image_id, columns, extra_panels)
+        write_panel(folder / "panels" / image_id, columns, extra_panels)
     metrics = summary(matrices.sum(dim=0), data.class_names)
     metrics |= {f"val/miou/{name}": mean_over(metrics, classes) for name, classes in groups.items()}
     write_json(folder / "classes.json", _classes(data, matrices.sum(dim=0)))
@@ -93,13 +93,17 @@ def _compare(record: Record, data: SegmentationDataModule, masks: Path) -> Tenso
     return confusion_matrix(torch.from_numpy(predicted), torch.from_numpy(target), data.num_classes + 1)
 
 
-def _panel(record: Record, data: SegmentationDataModule, folders: Mapping[str, str]) -> dict[str, NDArray[np.uint8]]:
+def draw_panel(
+    record: Record, data: SegmentationDataModule, folders: Mapping[str, str]
+) -> dict[str, NDArray[np.uint8]]:
+    """An image, its truth and the index PNGs of some folders, each (H, W, 3) by its name."""
     masks = {name: read_mask(Path(folder) / f"{record.image_id}.png") for name, folder in folders.items()}
     columns = {"truth": data.decode(data.read_target(record)), **masks}
     return {"image": read_image(record.image)} | {name: colorize(mask) for name, mask in columns.items()}
 
 
-def _write_panel(folder: Path, columns: Mapping[str, NDArray[np.uint8]], extra_panels: str | None) -> None:
+def write_panel(folder: Path, columns: Mapping[str, NDArray[np.uint8]], extra_panels: str | None) -> None:
+    """Write pictures by name into an image's folder, and copy those that its namesake below `extra_panels` holds."""
     for name, picture in columns.items():
         write_picture(folder / f"{name}.png", picture)
     if extra_panels is not None:

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -86,10 +86,11 @@ def fit(
     checkpoint_every: int,
     progress: bool,
     description: str,
+    callbacks: Sequence[pl.Callback] = (),
 ) -> dict[str, float]:
     """Train `module` on `steps`, from `out_dir/last.ckpt` where a killed run left one; returns what it logged last.
 
-    `held_out`: batches for `validation_step`, looked at once, after the last step.
+    `held_out`: batches for `validation_step`, looked at once, after the last step; `callbacks`: further ones.
     """
     last = out_dir / _CHECKPOINT
     with finished(loggers), quiet():
@@ -100,6 +101,7 @@ def fit(
                 _saved(out_dir, checkpoint_every),
                 _SeedEachStep(seed),
                 TrainingProgress(description=description, enabled=progress),
+                *callbacks,
             ],
             logger=list(loggers.values()),
             enable_progress_bar=False,

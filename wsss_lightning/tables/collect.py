@@ -6,15 +6,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from wsss_lightning import pipeline
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.configuration import project_folder
 from wsss_lightning.pipeline.store import changed_sources
 from wsss_lightning.tables.cells import Cell, split_seeds
 from wsss_lightning.tables.committed import Committed, read_committed
@@ -50,7 +46,8 @@ def collect(
         notes: footnotes on all our numbers.
     """
     heading = spec.heading
-    chosen = {group: choice(group, overrides) for group in ("data", "backbone", *heading.choices)}
+    # A row's overrides name its experiment, whose method may choose another backbone than `conf/config.yaml`.
+    chosen = pipeline.choices(cells[0].overrides if cells else split_seeds(overrides)[0])
     return Table(
         heading=heading,
         data=chosen["data"],
@@ -87,19 +84,6 @@ def _store(cells: list[Cell]) -> Path:
     return cells[0].plan.final.folder.parent
 
 
-def choice(group: str, overrides: list[str]) -> str:
-    """The file that overrides select in a config group, else the one in `conf/config.yaml`'s defaults list."""
-    given = [override.partition("=")[2] for override in overrides if override.startswith(f"{group}=")]
-    return given[-1] if given else _defaults().get(group, "none")
-
-
-@cache
-def _defaults() -> dict[str, str]:
-    content = yaml.safe_load((project_folder("conf") / "config.yaml").read_text(encoding="utf-8"))
-    entries = [entry for entry in content["defaults"] if isinstance(entry, dict)]
-    return {str(group): str(name) for entry in entries for group, name in entry.items()}
-
-
 def output_root(overrides: list[str]) -> Path:
     """`paths.root` under the overrides: everything that is written lies below it."""
     return Path(str(pipeline.compose(split_seeds(overrides)[0]).paths.root))
@@ -126,8 +110,9 @@ def _result(cell: Cell, heading: Heading, committed: Committed, failures: Mappin
 
 def _computed(blank: Result, record: dict[str, Any], plan: pipeline.Plan, heading: Heading) -> Result:
     metrics, prefix = record["metrics"], heading.per_class
-    if heading.metric not in metrics:
-        raise InputError(f"{heading.name}: {plan.result} reports no {heading.metric}, only {', '.join(metrics)}.")
+    for name in (heading.metric, *heading.also):
+        if name not in metrics:
+            raise InputError(f"{heading.name}: {plan.result} reports no {name}, only {', '.join(metrics)}.")
     records = {stage.name: stage.record() for stage in plan.stages.values()}
     changed = sorted({file for found in records.values() if found for file in changed_sources(found)})
     seconds = {name: found["wall_seconds"] for name, found in records.items() if found}
@@ -137,6 +122,7 @@ def _computed(blank: Result, record: dict[str, Any], plan: pipeline.Plan, headin
         detail=", ".join(changed),
         value=number(metrics[heading.metric]),
         iou={name.removeprefix(prefix): number(value) for name, value in metrics.items() if name.startswith(prefix)},
+        also={name: number(metrics[name]) for name in heading.also},
         stages=[StageRun(stage.name, stage.key, seconds.get(stage.name)) for stage in plan.stages.values()],
         wall_seconds=round(sum(seconds.values()), 3),
         device=record["device"],

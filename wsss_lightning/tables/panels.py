@@ -24,12 +24,13 @@ _OF_A_ROW = {
     "activations": "mean activations of the five blocks and their fusion, each on its own scale",
     "probabilities": "M (class activations), Q (the fusion where M is high) and P (their mix) of each tag",
     "smoothing": "regions, and masks by a CRF of pairs alone and with regions",
+    "inference": "probability from 0 (blue) to 1 (red); pixels above the threshold, each alone and by superpixels",
     "average_cam": "mean class activation map",
     "average_truth": "mean place of the objects",
     "before_crf": "before the CRF",
     "prediction": "prediction",
 }
-_WIDE = ("steps", "activations", "probabilities", "smoothing")
+_WIDE = ("steps", "activations", "probabilities", "smoothing", "inference")
 _SHARED = ("scores", *_WIDE)  # shown once where all rows that draw them draw the same
 _WITH_TAGS = [_OF_A_ROW[name] for name in ("scores", "points", "thresholded", "probabilities")]
 # All others are label maps in the palette's colours, which neither JPEG nor smoothing may mix.

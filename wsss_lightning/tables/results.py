@@ -30,7 +30,8 @@ class Result:
     """One row under one seed.
 
     `key` and `folder` are those of the stage that ends it; `status` is one of the five above, `detail` says what
-    changed, which commit, or why it failed; `value` and `iou` (per class) are fractions, None where there is none.
+    changed, which commit, or why it failed; `value`, `iou` (per class) and `also` (the table's further metrics) are
+    fractions, None where there is none.
     """
 
     seed: int
@@ -41,6 +42,7 @@ class Result:
     detail: str = ""
     value: float | None = None
     iou: dict[str, float | None] = field(default_factory=dict)
+    also: dict[str, float | None] = field(default_factory=dict)
     stages: list[StageRun] = field(default_factory=list)
     wall_seconds: float | None = None
     device: str | None = None
@@ -83,6 +85,10 @@ class Row:
     def measured(self) -> list[Result]:
         """The results that have a number."""
         return [result for result in self.results if result.value is not None]
+
+    def further(self, metric: str) -> list[float]:
+        """The values of one of the table's further metrics, of the seeds that have one."""
+        return [value for result in self.measured if (value := result.also.get(metric)) is not None]
 
     def class_iou(self) -> dict[str, float | None]:
         """The metric per class (IoU where it is a mIoU), mean over the seeds in which the class occurs."""

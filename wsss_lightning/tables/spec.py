@@ -4,7 +4,7 @@ A spec names rows, the experiment behind each and the numbers that the paper pri
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from wsss_lightning.pipeline.configuration import project_folder
 
 _TABLE = {
     *("title", "source", "metric", "setting", "scale", "axis", "reference", "rows", "footnotes"),
-    *("per_class", "profile", "confusion"),
+    *("per_class", "profile", "confusion", "also"),
 }
 _ROW = {"name", "experiment", "overrides", "x", "paper", "per_class", "footnote"}
 _SETTING = {"text", "choices"}
@@ -48,7 +48,7 @@ class Heading:
     `metric`: of the stage that ends each row; `setting` and `choices`: the data and backbone that the paper's numbers
     hold for, in words and as config groups; `reference`: the row that differences are taken to; `axis`: what the rows'
     x are, where the table is a curve; `profile`: what the names of the values per class are, where these are numbers;
-    `confusion`: the row whose confusion matrix is drawn.
+    `confusion`: the row whose confusion matrix is drawn; `also`: further metrics of the same stage that get a column.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Heading:
     axis: str | None = None
     profile: str | None = None
     confusion: str | None = None
+    also: list[str] = field(default_factory=list)
 
     @property
     def per_class(self) -> str:
@@ -128,6 +129,7 @@ def _heading(content: dict[str, Any], path: Path) -> Heading:
         axis=None if content.get("axis") is None else _text(content, "axis", str(path)),
         profile=None if content.get("profile") is None else _text(content, "profile", str(path)),
         confusion=content.get("confusion"),
+        also=_texts(content, "also", str(path)),
     )
 
 

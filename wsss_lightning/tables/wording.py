@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import Any
 
 from wsss_lightning.tables.bootstrap import LEVEL, RESAMPLES
@@ -14,11 +15,12 @@ _ORDER = (COMPUTED, CHANGED, COMMITTED, MISSING, FAILED)
 
 @dataclass(frozen=True)
 class Line:
-    """One row of a rendered table: `x` is None where the table has no axis, `paper` has a number a column."""
+    """One row of a rendered table: `x` is None where the table has no axis; `paper`, `also` have a number a column."""
 
     name: str
     x: str | None
     paper: list[str]
+    also: list[str]
     ours: str
     difference: str
     status: str
@@ -27,7 +29,7 @@ class Line:
     def cells(self) -> list[str]:
         """The row's texts under `columns`."""
         given = self.paper if self.x is None else [self.x, *self.paper]
-        return [self.name, *given, self.ours, self.difference, self.status]
+        return [self.name, *given, *self.also, self.ours, self.difference, self.status]
 
 
 def percent(fraction: float | None, *, signed: bool = False) -> str:
@@ -47,7 +49,8 @@ def columns(table: Table) -> list[str]:
     """The heads of a rendered table's columns; those between the first and the last two hold numbers."""
     axis = [] if table.heading.axis is None else [table.heading.axis]
     others = [f"paper {name}" for name in _other_metrics(table)]
-    return ["row", *axis, "paper", *others, "ours", f"difference [{100 * LEVEL:.0f} %]", "status"]
+    also = [f"our {name}" for name in table.heading.also]
+    return ["row", *axis, "paper", *others, *also, "ours", f"difference [{100 * LEVEL:.0f} %]", "status"]
 
 
 def _other_metrics(table: Table) -> list[str]:
@@ -80,6 +83,7 @@ def lines(table: Table) -> list[Line]:
             name=f"{row.name}{marks.get(row.name, '')}",
             x=None if table.heading.axis is None else "-" if row.x is None else f"{row.x:g}",
             paper=[printed(row.paper.get(name)) for name in names],
+            also=[_spread(row.further(name)) for name in table.heading.also],
             ours=ours(table, row),
             difference=difference(table, row),
             status=status(row),
@@ -102,6 +106,13 @@ def ours(table: Table, row: Row) -> str:
     deviation = "" if row.std is None else f" ± {percent(row.std)}"
     seeds = "" if planned == 1 else f" (n = {count}{'' if count == planned else f' of {planned}'})"
     return f"{percent(row.mean)}{deviation}{seeds}{mark}"
+
+
+def _spread(values: list[float]) -> str:
+    """Mean and sample standard deviation over seeds, per cent."""
+    if not values:
+        return "-"
+    return percent(fmean(values)) + (f" ± {percent(stdev(values))}" if len(values) > 1 else "")
 
 
 def _without_number(row: Row) -> str:

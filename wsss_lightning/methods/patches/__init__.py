@@ -1,0 +1,1 @@
+"""The LSE patch segmenter (patches)."""
