@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from wsss_lightning.data.transforms import (
     augment,
+    central_augmentation,
     crop_augmentation,
     jitter_augmentation,
     picture_augmentation,
@@ -261,3 +262,17 @@ def test_a_priors_crop_is_a_window_of_the_frame() -> None:
 def test_a_frame_smaller_than_the_crop_is_a_programming_error() -> None:
     with pytest.raises(ValueError, match="does not fit into a frame"):
         priors_augmentation((224, 224), frame=(256, 200))
+
+
+def test_the_central_piece_is_what_jitter_begins_with() -> None:
+    """A fixed piece: half of the 40 rows and the middle of 80 columns, the same at every step."""
+    image = np.zeros((40, 80, 3), np.uint8)
+    image[:, 20:60] = 200
+    image[:20, 20:40] = 100
+    pieces = [
+        augment(central_augmentation((20, 20)), {"image": image}, seed=0, step=step, image_id="a")["image"]
+        for step in range(4)
+    ]
+    assert all(np.array_equal(piece, pieces[0]) for piece in pieces)
+    assert pieces[0].shape == (20, 20, 3) and (pieces[0][:10, :10] == 100).all()
+    assert (pieces[0][10:] == 200).all() and (pieces[0][:, 10:] == 200).all()

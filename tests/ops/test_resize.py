@@ -66,3 +66,9 @@ def test_labels_agree_with_torch_for_tensors_and_arrays(size: tuple[int, int]) -
     resized = resize_labels(mask.numpy().astype(np.uint8), size)
     assert resized.dtype == np.uint8
     assert np.array_equal(resized, expected.numpy())
+
+
+def test_labels_of_a_batch_are_resized_one_by_one() -> None:
+    masks = torch.randint(9, (3, 7, 10), generator=torch.Generator().manual_seed(0))
+    whole = resize_labels(masks, (4, 5))
+    assert torch.equal(whole, torch.stack([resize_labels(mask, (4, 5)) for mask in masks]))

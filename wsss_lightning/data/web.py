@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 
 class WebDataModule(FolderDataModule):
-    """`JPEGImages` and `tags.csv` as `wsss data prepare web` writes them (coseg sec. 4.1); there are no masks.
+    """`JPEGImages` and `tags.csv` as `wsss data prepare web` writes them (coseg sec. 4.1).
 
     Args:
         root: the folder that holds both.
         names: all foreground classes in index order, where they are not VOC's.
         train_list: "all", or the name of a list `<name>.txt` in the root.
+        masks: a folder of masks `<image id>.png` to score by, of generated images; images from the web have none.
         val_list: the same; to look at predictions, since a network trained here is evaluated on another data set.
 
     The other arguments are those of `SegmentationDataModule`.
@@ -38,6 +39,7 @@ class WebDataModule(FolderDataModule):
         names: Sequence[str] = VOC_CLASSES,
         classes: Sequence[str] | None = None,
         tags: str = TAGS,
+        masks: str | None = None,
         train_list: str = ALL,
         val_list: str = ALL,
         test_list: str | None = None,
@@ -55,7 +57,7 @@ class WebDataModule(FolderDataModule):
             classes=classes,
             images=IMAGES,
             tags=tags,
-            masks=None,
+            masks=masks,
             train_list=train_list,
             val_list=val_list,
             test_list=test_list,

@@ -89,8 +89,8 @@ class DeepLabVGG(DeepLab):
         maps = images
         for block in range(3):
             maps = F.max_pool2d(self.backbone.block(block, maps)[-1], 2)
-        maps = _pool(self.backbone.block(3, maps)[-1], 1)
-        return _pool(self.backbone.block(4, maps)[-1], 2)
+        maps = strideless_pool(self.backbone.block(3, maps)[-1], 1)
+        return strideless_pool(self.backbone.block(4, maps)[-1], 2)
 
     def coarse_scores(self, images: Tensor) -> Tensor:
         maps = self.dropout(torch.relu(self.fc6(self.last_map(images))))
@@ -172,7 +172,7 @@ def whole_cells(images: Tensor) -> Tensor:
     return F.pad(images, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
 
 
-def _pool(maps: Tensor, dilation: int) -> Tensor:
+def strideless_pool(maps: Tensor, dilation: int) -> Tensor:
     """Maximum over 2 x 2 cells `dilation` apart at stride 1; after a ReLU, padding with zeros changes no maximum."""
     before = dilation // 2
     framed = F.pad(maps, (before, dilation - before) * 2)

@@ -10,6 +10,7 @@ from wsss_lightning.nn.vgg import VGG
 
 Layer = tuple[Tensor, Tensor]  # weight and bias
 _STD = 0.1  # priors sec. 4.2.1, of the background's row
+_LAST_STD = 0.01
 
 
 def reduce_classifier(classifier: VGG, *, kernel: int, hidden: int) -> tuple[Layer, Layer, Layer]:
@@ -67,6 +68,16 @@ def copy_layer(target: nn.Conv2d, layer: Layer) -> None:
     """Set a layer's weight and bias; shapes must agree."""
     weight, bias = layer
     target.load_state_dict({"weight": weight, "bias": bias})
+
+
+def draw_layers(layers: nn.Sequential, generator: torch.Generator) -> None:
+    """Draw new layers as He et al. (2015) do, the last one from N(0, 0.01^2) for even scores at first; biases are 0."""
+    weighted = [layer for layer in layers if isinstance(layer, nn.Conv2d | nn.Linear)]
+    for layer in weighted:
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+        assert layer.bias is not None
+        nn.init.zeros_(layer.bias)
+    nn.init.normal_(weighted[-1].weight, std=_LAST_STD, generator=generator)
 
 
 def _every_nth(total: int, wanted: int) -> Tensor:

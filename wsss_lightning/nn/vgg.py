@@ -46,6 +46,11 @@ class VGG(Backbone):
             outputs.append(maps)
         return outputs
 
+    def layers_of(self, index: int) -> nn.Sequential:
+        """Block `index` (0..4) without the pool behind it, as a module that shares its weights."""
+        pairs = zip(self.convolutions[_span(index)], self.norms[_span(index)], strict=True)
+        return nn.Sequential(*(layer for pair in pairs for layer in (*pair, nn.ReLU())))
+
     def blocks(self, images: Tensor) -> list[list[Tensor]]:
         outputs = [self.block(0, images)]
         for index in range(1, len(_CONVOLUTIONS)):

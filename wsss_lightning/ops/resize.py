@@ -32,9 +32,9 @@ def resize_maps(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def resize_labels(mask: Labels, size: tuple[int, int]) -> Labels:
-    """Integer labels (h, w) -> (H, W) for `size` (H, W): each new pixel takes the label found at its centre."""
-    height, width = mask.shape
+    """Integer labels (..., h, w) -> (..., H, W) for `size` (H, W): each new pixel takes the label at its centre."""
+    height, width = mask.shape[-2:]
     rows = (2 * np.arange(size[0]) + 1) * height // (2 * size[0])
     columns = (2 * np.arange(size[1]) + 1) * width // (2 * size[1])
-    resized: Labels = mask[rows[:, None], columns]
+    resized: Labels = mask[..., rows[:, None], columns]
     return resized

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from wsss_lightning.data.base import Record, SegmentationDataModule, Split
 from wsss_lightning.data.images import read_image
@@ -15,6 +16,7 @@ from wsss_lightning.stages.missing import write_missing
 from wsss_lightning.stages.predict import read_probabilities
 
 Crf = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
+Read = Callable[[Path, str, tuple[int, int]], Tensor]
 
 
 def refine(
@@ -31,13 +33,38 @@ def refine(
 
     Full-size probabilities exist only while their image is worked on.
     """
-    folder = Path(out_dir) / "masks"
-    work = partial(_refine_one, folder=folder, data=data, predictions=Path(predictions), crf=crf)
+    refine_read(
+        read_probabilities,
+        folder=Path(out_dir) / "masks",
+        data=data,
+        predictions=Path(predictions),
+        split=split,
+        crf=crf,
+        workers=workers,
+        progress=progress,
+    )
+
+
+def refine_read(
+    read: Read,
+    *,
+    folder: Path,
+    data: SegmentationDataModule,
+    predictions: Path,
+    split: Split,
+    crf: Crf,
+    workers: int,
+    progress: bool,
+) -> None:
+    """`refine` of what `read` gives: the probabilities (L, H, W) of an image from the folder `predictions`."""
+    work = partial(_refine_one, folder=folder, data=data, predictions=predictions, read=read, crf=crf)
     write_missing(work, data.records(split), folder, processes=workers, description="dense CRF", progress=progress)
 
 
-def _refine_one(record: Record, *, folder: Path, data: SegmentationDataModule, predictions: Path, crf: Crf) -> None:
+def _refine_one(
+    record: Record, *, folder: Path, data: SegmentationDataModule, predictions: Path, read: Read, crf: Crf
+) -> None:
     image = read_image(record.image)
-    probabilities = read_probabilities(predictions, record.image_id, image.shape[:2]).numpy()
+    probabilities = read(predictions, record.image_id, image.shape[:2]).numpy()
     marginals = crf(image, unary_from_probabilities(probabilities))
     write_mask(folder / f"{record.image_id}.png", data.decode(marginals.argmax(axis=0).astype(np.uint8)))

@@ -1,0 +1,1 @@
+"""Web images, co-segmentation and two steps of training on masks (coseg)."""

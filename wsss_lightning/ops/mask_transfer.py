@@ -1,0 +1,118 @@
+"""From a subcategory's average mask to the mask of an image (Chen et al., CVPR 2014, as their code goes about it)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wsss_lightning.ops.box_masks import Mask, border_share, cleaned, location_costs, pasted
+from wsss_lightning.ops.colour_models import ColourModels, fit_models, make_palette
+from wsss_lightning.ops.detection import Indices
+from wsss_lightning.ops.graph_cut import contrast_edges, graph_cut
+from wsss_lightning.ops.hog import Floats, Image, shrunk
+from wsss_lightning.ops.subcategories import group_boxes
+
+_CONVERGED = 1e-3  # share of an image's pixels
+_FAINT = 1e-6  # of an average mask that is empty
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Settings of `transfer`.
+
+    Attributes:
+        side: px, the longer side of the image that colours are found on.
+        overlap: of the detections of a group, intersection over union.
+        group_share: least size of a group that is used, as a share of the largest.
+        skipped: average masks with less foreground than this share are not used.
+        components: Gaussians of a colour model.
+        smoothness: cost of a boundary between two equal pixels of an image at its own size, see `Joint`.
+        rounds: of fitting colours and cutting, at most.
+        border: share of a box's border in the foreground above which a mask is rejected.
+    """
+
+    side: int
+    overlap: float
+    group_share: float
+    skipped: float
+    components: int
+    smoothness: float
+    rounds: int
+    border: float
+
+
+def transfer(
+    image: Image, boxes: Floats, scores: Floats, averages: Sequence[Floats], settings: Transfer, *, seed: int
+) -> Mask:
+    """Mask (H, W) of an image (H, W, 3): the union over its groups of detections; empty where none is good.
+
+    Args:
+        boxes, scores: (D, 4), (D,), detections of subcategories.
+        averages: (canvas, canvas) in 0..1, the average mask of each detection's subcategory, mirrored if it was.
+    """
+    whole = np.zeros(image.shape[:2], bool)
+    used = np.array([average.mean() >= max(settings.skipped, _FAINT) for average in averages], bool)
+    for group in chosen_groups(boxes, scores, settings):
+        members = group[used[group]]
+        if len(members):
+            box = boxes[group[scores[group].argmax()]]
+            average = np.mean([averages[index] for index in members], axis=0)
+            # Where most members lie is certain; else a blurred average is never above one half.
+            whole |= segment_with_prior(image, box, average / average.max(), settings, seed=seed)
+    return whole
+
+
+def chosen_groups(boxes: Floats, scores: Floats, settings: Transfer) -> list[Indices]:
+    """Groups of overlapping detections: those nearly as large as the largest; of single ones the best alone."""
+    groups = [group for group in group_boxes(boxes, settings.overlap) if len(group) > 1]
+    if not groups:
+        return [np.array([scores.argmax()])] if len(scores) else []
+    largest = max(len(group) for group in groups)
+    return [group for group in groups if len(group) >= settings.group_share * largest]
+
+
+def segment_with_prior(image: Image, box: Floats, average: Floats, settings: Transfer, *, seed: int) -> Mask:
+    """Cut an image (H, W, 3) by its own colours and where the average mask lies in the box; empty if rejected.
+
+    Colours are found on the image shrunk to `settings.side`; the last cut is made at its own size.
+    """
+    coarse = shrunk(image, settings.side)
+    scale = np.divide(coarse.shape[:2], image.shape[:2]).astype(np.float32)
+    smoothness = settings.smoothness * float(scale.max())
+    models = _fit_colours(Scene(coarse, box * np.tile(scale[::-1], 2), average, smoothness), settings, seed)
+    if models is None:
+        return np.zeros(image.shape[:2], bool)
+    mask = cleaned(Scene(image, box, average, settings.smoothness).cut(models))
+    return mask if border_share(mask, box) <= settings.border else np.zeros_like(mask)
+
+
+class Scene:
+    """An image (H, W, 3) with the location prior that an average mask gives in a box."""
+
+    def __init__(self, image: Image, box: Floats, average: Floats, smoothness: float) -> None:
+        self.prior = pasted(average, box, (image.shape[0], image.shape[1]))
+        self.palette = make_palette(image)
+        self.edges = contrast_edges(image, smoothness=smoothness, neighbours=8)
+
+    def cut(self, models: ColourModels) -> Mask:
+        """The best mask (H, W) under colour models and prior."""
+        foreground, background = models.costs(self.palette) + location_costs(self.prior)
+        return graph_cut(foreground, background, self.edges)
+
+    def models(self, mask: Mask, *, components: int, seed: int) -> ColourModels | None:
+        """Colour models of a mask and of what it leaves; None where either is all but empty."""
+        return fit_models(self.palette.of(mask), self.palette.of(~mask), components=components, seed=seed)
+
+
+def _fit_colours(scene: Scene, settings: Transfer, seed: int) -> ColourModels | None:
+    mask = scene.prior >= 0.5
+    models = scene.models(mask, components=settings.components, seed=seed)
+    for _ in range(settings.rounds if models is not None else 0):
+        before, mask = mask, scene.cut(models)
+        fitted = scene.models(mask, components=settings.components, seed=seed)
+        if fitted is None:  # all of one label: the last models that knew both are better than none
+            break
+        models = fitted
+        if (mask != before).mean() < _CONVERGED:
+            break
+    return models

@@ -1,0 +1,38 @@
+"""Stage: masks of the same images, found in different ways, side by side (coseg fig. 2)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from wsss_lightning.data.base import Record, SegmentationDataModule
+from wsss_lightning.data.images import read_image
+from wsss_lightning.data.masks import colorize, read_mask
+from wsss_lightning.stages.evaluate import panel_records
+from wsss_lightning.stages.io import write_json, write_picture
+
+
+def show_masks(
+    *, out_dir: str, source: SegmentationDataModule, found: Mapping[str, str], panels: int
+) -> dict[str, float]:
+    """Draw `panels` training images of `source`, spread evenly over those that all stages of `found` have a mask of.
+
+    `found`: folders of `cosegment` or `segment_by_...` stages by the name that their pictures get; a mask that is not
+    kept is drawn, too. Writes pictures as `evaluate` does, and returns the share of the images drawn from whose mask
+    each stage keeps, `train/kept/<name>`. Ground truth is not opened.
+    """
+    folders = {name: Path(folder) for name, folder in found.items()}
+    drawn = [{path.stem for path in (folder / "found").glob("*.png")} for folder in folders.values()]
+    records = [record for record in source.records("train") if all(record.image_id in ids for ids in drawn)]
+    for record in panel_records(records, panels):
+        panel = Path(out_dir) / "panels" / record.image_id
+        write_picture(panel / "image.png", read_image(record.image))
+        for name, folder in folders.items():
+            mask = read_mask(folder / "found" / f"{record.image_id}.png")
+            write_picture(panel / f"{name}.png", colorize(mask))
+    classes = {"names": ["background", *source.class_names], "indices": [0, *source.labels.indices.tolist()]}
+    write_json(Path(out_dir) / "classes.json", classes)
+    return {f"train/kept/{name}": _share(folder, records) for name, folder in folders.items()}
+
+
+def _share(folder: Path, records: Sequence[Record]) -> float:
+    kept = sum((folder / "masks" / f"{record.image_id}.png").is_file() for record in records)
+    return kept / max(len(records), 1)
