@@ -1,0 +1,120 @@
+"""Co-segmentation of a class of 50, 200 and 800 photographs: processor seconds per image of every step.
+
+python experiments/speed/cosegment.py ROOT [--images N ...] [--name NAME] [--other NAME] [--out D]
+
+ROOT: a data set in VOC's layout with that many single-tag images. Writes cosegment.{json,md}. Set OMP_NUM_THREADS=1.
+"""
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from measurement import Row, machine
+
+from wsss_lightning.data.voc import VOCDataModule
+from wsss_lightning.stages.cosegment import STEPS
+from wsss_lightning.stages.cosegmentation import Collection, Cosegmentation, Passes, draw, single_tag_records
+from wsss_lightning.stages.io import write_json
+
+OTHERS = 50  # images of the other class, which a class is told from
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+
+def main(arguments: list[str]) -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description="Co-segmentation of a class.")
+    parser.add_argument("root", type=Path)
+    parser.add_argument("--images", type=int, nargs="+", default=[50, 200, 800])
+    parser.add_argument("--name", default="cat", help="the class")
+    parser.add_argument("--other", default="dog", help="the class that gives the images of other things")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    options = parser.parse_args(arguments)
+    cv2.setNumThreads(1)
+    source = VOCDataModule(root=options.root, train_list="train_aug", tags="npy")
+    labels = [source.class_names.index(name) + 1 for name in (options.name, options.other)]
+    rows = [measured(source, labels, images) for images in options.images]
+    shown = f"ROOT --images {' '.join(map(str, options.images))} --name {options.name} --other {options.other}"
+    write(
+        options.out,
+        {"runs": rows, "machine": machine(f"OMP_NUM_THREADS=1 python experiments/speed/cosegment.py {shown}")},
+    )
+
+
+def measured(source: VOCDataModule, labels: Sequence[int], images: int) -> Row:
+    """Processor seconds of the steps for a class of so many images beside one of 50, and the peak memory so far."""
+    settings, found = read_settings(), single_tag_records(source)
+    records = [draw(found[label], count, seed=0) for label, count in zip(labels, (images, OTHERS), strict=True)]
+    if len(records[0]) < images:
+        raise SystemExit(f"only {len(records[0])} images have the tag of the class and no other.")
+    most = settings.exemplars.most
+    collections = [
+        Collection(label, each, draw(each, most, seed=0)) for label, each in zip(labels, records, strict=True)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        passes = Passes(Path(folder), workers=1, progress=False)
+        seconds = {step.__name__: _seconds(lambda step=step: step(collections, settings, passes)) for step in STEPS}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"images": images, "all_images": images + OTHERS, "seconds": seconds, "peak_bytes": peak}
+
+
+def read_settings() -> Cosegmentation:
+    """Those of conf/method/coseg.yaml."""
+    with initialize_config_dir(str(CONF), version_base=None):
+        config: Any = compose("config", overrides=["method=coseg"]).coseg.cosegmentation
+    made: dict[str, Any] = {str(name): instantiate(value) for name, value in config.items() if name != "kept"}
+    return Cosegmentation(**made)
+
+
+def _seconds(work: Any) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def write(folder: Path, found: Row) -> None:
+    """`cosegment.json` with everything and `cosegment.md` with a table and what follows."""
+    write_json(folder / "cosegment.json", found)
+    (folder / "cosegment.md").write_text("\n".join([_conditions(found), "", *_table(found), "", *_words()]) + "\n")
+
+
+def _conditions(found: Row) -> str:
+    at = found["machine"]
+    return (
+        f"`{at['command']}`, {at['date']}, commit {at['commit']}, {at['processor']}, one core of {at['cores']}, load "
+        f"average {at['load_average_1_5_15_min']}. Processor seconds per image, in one process, of a class of n "
+        f"photographs beside one of {OTHERS}."
+    )
+
+
+def _table(found: Row) -> list[str]:
+    runs = found["runs"]
+    head = ["| step | " + " | ".join(f"n = {run['images']}" for run in runs) + " |", "|---|" + "---:|" * len(runs)]
+    rows = {step.__name__.replace("_", " "): [run["seconds"][step.__name__] for run in runs] for step in STEPS}
+    rows["all"] = [sum(run["seconds"].values()) for run in runs]
+    each = [
+        f"| {name} | " + " | ".join(f"{s / run['all_images']:.3f}" for s, run in zip(row, runs, strict=True)) + " |"
+        for name, row in rows.items()
+    ]
+    peaks = "| peak memory, MiB | " + " | ".join(f"{run['peak_bytes'] / 2**20:.0f}" for run in runs) + " |"
+    return [*head, *each, peaks]
+
+
+def _words() -> list[str]:
+    return [
+        "- Every exemplar's detector is run on every image of its class (detect): the only step whose seconds per "
+        "image grow with n, until `exemplars.most` bounds the number of detectors. Merging them is quadratic in their "
+        "number too, and small. `joint.most` bounds the members of a subcategory that are segmented together.",
+        "- The background's statistics and the factors of its covariances are made once for all classes.",
+    ]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
