@@ -69,7 +69,8 @@ def read_settings() -> Cosegmentation:
     """Those of conf/method/coseg.yaml."""
     with initialize_config_dir(str(CONF), version_base=None):
         config: Any = compose("config", overrides=["method=coseg"]).coseg.cosegmentation
-    made: dict[str, Any] = {str(name): instantiate(value) for name, value in config.items() if name != "kept"}
+    made: dict[str, Any] = instantiate(config, _convert_="all")
+    del made["kept"]
     return Cosegmentation(**made)
 
 

@@ -39,7 +39,7 @@ BACKBONES = [vgg, basic, bottleneck]
 
 
 def network(backbone: Backbone, branch: str | None = None, **settings: Any) -> CosegNetwork:
-    sizes = {"hidden": 6, "dilation": 2, "dropout": 0.5, "branch_hidden": 5, "num_labels": LABELS} | settings
+    sizes = {"hidden": 24, "dilation": 2, "dropout": 0.5, "branch_hidden": 20, "num_labels": LABELS} | settings
     generator = torch.Generator().manual_seed(0)
     return CosegNetwork(backbone, branch=branch, generator=generator, **sizes).eval()
 
@@ -102,7 +102,7 @@ def test_the_branch_takes_the_highest_value_of_the_image() -> None:
     high = made.branch.layers(maps).amax(dim=(2, 3))
     torch.testing.assert_close(made.branch(maps), made.branch.head(high))
     linear = [layer for layer in made.branch.head if isinstance(layer, nn.Linear)]
-    assert [layer.out_features for layer in linear] == [5, 5, LABELS]
+    assert [layer.out_features for layer in linear] == [20, 20, LABELS]
 
 
 def test_sizes_of_the_authors_code() -> None:

@@ -13,7 +13,6 @@ from wsss_lightning.ops.hog import Floats, Image, shrunk
 from wsss_lightning.ops.subcategories import group_boxes
 
 _CONVERGED = 1e-3  # share of an image's pixels
-_FAINT = 1e-6  # of an average mask that is empty
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Transfer:
         side: px, the longer side of the image that colours are found on.
         overlap: of the detections of a group, intersection over union.
         group_share: least size of a group that is used, as a share of the largest.
-        skipped: average masks with less foreground than this share are not used.
+        skipped: average masks with no more foreground than this share are not used.
         components: Gaussians of a colour model.
         smoothness: cost of a boundary between two equal pixels of an image at its own size, see `Joint`.
         rounds: of fitting colours and cutting, at most.
@@ -51,7 +50,7 @@ def transfer(
         averages: (canvas, canvas) in 0..1, the average mask of each detection's subcategory, mirrored if it was.
     """
     whole = np.zeros(image.shape[:2], bool)
-    used = np.array([average.mean() >= max(settings.skipped, _FAINT) for average in averages], bool)
+    used = np.array([average.mean() > settings.skipped for average in averages], bool)
     for group in chosen_groups(boxes, scores, settings):
         members = group[used[group]]
         if len(members):
@@ -105,14 +104,15 @@ class Scene:
 
 
 def _fit_colours(scene: Scene, settings: Transfer, seed: int) -> ColourModels | None:
+    """Models of the last cut that left both labels; None where the prior already leaves one."""
     mask = scene.prior >= 0.5
-    models = scene.models(mask, components=settings.components, seed=seed)
-    for _ in range(settings.rounds if models is not None else 0):
-        before, mask = mask, scene.cut(models)
+    found = scene.models(mask, components=settings.components, seed=seed)
+    for _ in range(settings.rounds):
+        if found is None:
+            break
+        before, mask = mask, scene.cut(found)
         fitted = scene.models(mask, components=settings.components, seed=seed)
-        if fitted is None:  # all of one label: the last models that knew both are better than none
+        if fitted is None or (mask != before).mean() < _CONVERGED:
             break
-        models = fitted
-        if (mask != before).mean() < _CONVERGED:
-            break
-    return models
+        found = fitted
+    return found
