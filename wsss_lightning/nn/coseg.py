@@ -4,6 +4,7 @@ Layers up to res3 are shared, those above come twice: dilated for the scores, as
 """
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -17,6 +18,8 @@ from wsss_lightning.nn.resnet import ResNet
 from wsss_lightning.nn.vgg import VGG
 
 Branch = Literal["apart", "added"]
+# Its maxima are large, and all pixels pull at what it adds: with a gain of sqrt(2) training came to nothing.
+_BRANCH_GAIN = 0.5
 
 
 class Scores(NamedTuple):
@@ -73,12 +76,12 @@ class CosegNetwork(nn.Module):
             nn.ReLU(),
             nn.Conv2d(hidden, num_labels, 1),
         )
-        draw_layers(self.head, generator)
+        draw_layers(self.head, generator, gain=math.sqrt(2))
         self.added = branch == "added"
         self.branch: GlobalBranch | None = None
         if branch is not None:
             self.branch = GlobalBranch(parts, num_labels=num_labels, hidden=branch_hidden, dropout=dropout)
-            draw_layers(self.branch.head, generator)
+            draw_layers(self.branch.head, generator, gain=_BRANCH_GAIN)
 
     def forward(self, images: Tensor) -> Scores:
         """Normalised images (N, 3, 8h, 8w) -> their scores."""

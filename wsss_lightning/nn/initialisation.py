@@ -10,6 +10,7 @@ from wsss_lightning.nn.vgg import VGG
 
 Layer = tuple[Tensor, Tensor]  # weight and bias
 _STD = 0.1  # priors sec. 4.2.1, of the background's row
+_LAST_STD = 0.01
 
 
 def reduce_classifier(classifier: VGG, *, kernel: int, hidden: int) -> tuple[Layer, Layer, Layer]:
@@ -69,17 +70,17 @@ def copy_layer(target: nn.Conv2d, layer: Layer) -> None:
     target.load_state_dict({"weight": weight, "bias": bias})
 
 
-def draw_layers(layers: nn.Sequential, generator: torch.Generator) -> None:
-    """Draw new layers from U(-1, 1) / sqrt(fan-in), as PyTorch does, biases 0.
+def draw_layers(layers: nn.Sequential, generator: torch.Generator, *, gain: float) -> None:
+    """Draw new layers from N(0, gain^2 / fan-in), the last one from N(0, 0.01^2) for even scores; biases are 0.
 
-    He's initialisation, 2.4 times as wide, lets activations grow that much with every layer: training diverged.
+    `gain`: sqrt(2) keeps the size of activations from layer to layer (He et al., 2015).
     """
-    for layer in layers:
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            bound = layer.weight[0].numel() ** -0.5
-            nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
+    weighted = [layer for layer in layers if isinstance(layer, nn.Conv2d | nn.Linear)]
+    for layer in weighted:
+        std = _LAST_STD if layer is weighted[-1] else gain * layer.weight[0].numel() ** -0.5
+        nn.init.normal_(layer.weight, std=std, generator=generator)
+        assert layer.bias is not None
+        nn.init.zeros_(layer.bias)
 
 
 def _every_nth(total: int, wanted: int) -> Tensor:
