@@ -77,14 +77,16 @@ def _segment(path: Path, members: Sequence[Member], *, settings: Cosegmentation)
 
 def fit_detectors(collections: Sequence[Collection], settings: Cosegmentation, passes: Passes) -> None:
     """`models/<label>-<number>.npz`: the detector of a subcategory, against images of the other classes."""
+    named = []
     for collection in collections:
         others = [record for other in collections if other is not collection for record in other.records]
         scenes = draw(others, settings.detectors.negatives, seed=settings.seed)
-        work = partial(_fit_detector, scenes=scenes, settings=settings)
-        passes.write("models", work, list(read_members(passes.folder, collection).items()))
+        named += [(name, (members, scenes)) for name, members in read_members(passes.folder, collection).items()]
+    passes.write("models", partial(_fit_detector, settings=settings), named)
 
 
-def _fit_detector(path: Path, members: Sequence[Member], *, scenes: Sequence[Record], settings: Cosegmentation) -> None:
+def _fit_detector(path: Path, item: tuple[Sequence[Member], Sequence[Record]], *, settings: Cosegmentation) -> None:
+    members, scenes = item
     sides = np.median([box[2:] - box[:2] for _, box in members], axis=0)
     shape = settings.scan.nearest(np.concatenate([np.zeros(2), sides]).astype(np.float32))
     found = np.stack([template(settings.working_image(record), box, shape) for record, box in members])
