@@ -15,6 +15,7 @@ from wsss_lightning import pipeline
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.calls import arguments
 from wsss_lightning.pipeline.configuration import project_folder
+from wsss_lightning.pipeline.planning import plan_config
 from wsss_lightning.pipeline.signatures import signature_of
 
 CONF = project_folder("conf")
@@ -134,8 +135,10 @@ def test_the_stages_of_a_method_stand_in_an_order_in_which_they_can_run(method: 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_stage_of_a_method_can_be_the_result(method: str) -> None:
-    for name in pipeline.compose([f"method={method}"]).stages:
-        assert pipeline.plan([f"method={method}", RANDOM, f"result={name}"]).result == name
+    config = pipeline.compose([f"method={method}", RANDOM])
+    for name in config.stages:
+        config.result = name
+        assert plan_config(config).final.name == name
 
 
 def test_self_comes_first() -> None:
