@@ -18,8 +18,8 @@ install: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 
-test: install ## everything that runs within 10 minutes on two cores; a process each, tests of one file in one
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+test: install ## everything that runs within 10 minutes on two cores, in a process each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-long: install ## what needs longer, the real data or a browser
 	$(BIN)/python -m pytest -m long
