@@ -3,7 +3,14 @@ from dataclasses import replace
 import numpy as np
 from fake_collection import picture
 
-from wsss_lightning.ops.mask_transfer import Transfer, chosen_groups, segment_with_prior, transfer
+from wsss_lightning.ops.mask_transfer import (
+    Start,
+    Transfer,
+    chosen_groups,
+    segment_with_prior,
+    symmetric_mean,
+    transfer,
+)
 
 SETTINGS = Transfer(
     side=96, overlap=0.5, group_share=0.7, skipped=0.2, components=3, smoothness=10.0, rounds=4, border=0.4
@@ -50,3 +57,38 @@ def test_no_detection_and_faint_averages_give_an_empty_mask() -> None:
     faint = transfer(image, BOX[None], np.ones(1, np.float32), [egg() * 0.2], SETTINGS, seed=0)
     assert nothing.shape == faint.shape == (96, 128)
     assert not nothing.any() and not faint.any()
+
+
+FAR = np.array([[0, 60, 30, 96]], np.float32)  # a corner, where there is nothing
+
+
+def test_a_detection_far_from_the_seed_box_gives_way_to_it() -> None:
+    image, truth = picture(3, stripes=True)
+    start, near = Start(BOX, egg()), replace(SETTINGS, near=0.5)
+    found = transfer(image, FAR, np.ones(1, np.float32), [egg()], near, start=start, seed=0)
+    assert (found == segment_with_prior(image, BOX, egg() / egg().max(), SETTINGS, seed=0)).all()
+    assert (found & truth).sum() > 0.9 * truth.sum()
+    assert (found == transfer(image, FAR[:0], np.zeros(0, np.float32), [], near, start=start, seed=0)).all()
+    without = transfer(image, FAR, np.ones(1, np.float32), [egg()], SETTINGS, seed=0)
+    assert (without & truth).sum() < 0.5 * truth.sum()
+
+
+def test_a_detection_near_the_seed_box_is_taken_and_the_seed_box_is_not_added() -> None:
+    image, _ = picture(3, stripes=True)
+    start, near = Start(BOX + 4, egg()), replace(SETTINGS, near=0.5)
+    found = transfer(image, BOX[None], np.ones(1, np.float32), [egg()], near, start=start, seed=0)
+    assert (found == transfer(image, BOX[None], np.ones(1, np.float32), [egg()], SETTINGS, seed=0)).all()
+
+
+def test_without_an_average_mask_a_seed_box_is_not_cut() -> None:
+    image, _ = picture(3, stripes=True)
+    start = Start(BOX, symmetric_mean([]))
+    assert not transfer(image, FAR[:0], np.zeros(0, np.float32), [], SETTINGS, start=start, seed=0).any()
+
+
+def test_the_mean_of_average_masks_is_symmetric() -> None:
+    one, other = np.random.default_rng(0).random((2, 6, 6)).astype(np.float32)
+    mean = symmetric_mean([one, other])
+    assert mean is not None
+    np.testing.assert_allclose(mean, (one + other + one[:, ::-1] + other[:, ::-1]) / 4, rtol=1e-6)
+    np.testing.assert_array_equal(mean, mean[:, ::-1])

@@ -34,7 +34,7 @@ SETTINGS: dict[str, Any] = {
     "merging": Merging(0.5, Pass(0.8, 0.2), Pass(0.5, 0.6), dropped_mass=0.2, dropped_most=70, members=2),
     "joint": Joint(96, 6, 3, 0.1, 1.0, 10.0, 2, 0.2, 50),
     "detectors": Detectors(cost=0.02, negatives=6, windows=20, threshold=-0.5, overlap=0.5),
-    "transfer": Transfer(64, 0.5, 0.7, 0.1, 3, 10.0, 2, 0.6),
+    "transfer": Transfer(64, 0.5, 0.7, 0.1, 3, 10.0, 2, 0.6, near=0.5),
     "kept": (0.2, 0.8),
     "seed": 0,
 }

@@ -1,13 +1,13 @@
 """From a subcategory's average mask to the mask of an image (Chen et al., CVPR 2014, as their code goes about it)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from wsss_lightning.ops.box_masks import Mask, border_share, cleaned, location_costs, pasted
 from wsss_lightning.ops.colour_models import ColourModels, fit_models, make_palette
-from wsss_lightning.ops.detection import Indices
+from wsss_lightning.ops.detection import Indices, overlaps
 from wsss_lightning.ops.graph_cut import contrast_edges, graph_cut
 from wsss_lightning.ops.hog import Floats, Image, shrunk
 from wsss_lightning.ops.subcategories import group_boxes
@@ -28,6 +28,7 @@ class Transfer:
         smoothness: cost of a boundary between two equal pixels of an image at its own size, see `Joint`.
         rounds: of fitting colours and cutting, at most.
         border: share of a box's border in the foreground above which a mask is rejected.
+        near: least overlap of a group's box with the image's seed box, see `Start`; None: seed boxes are not looked at.
     """
 
     side: int
@@ -38,27 +39,65 @@ class Transfer:
     smoothness: float
     rounds: int
     border: float
+    near: float | None = None
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where an image's thing is without any other image: its seed box (4,), and how it may lie in it (canvas, canvas).
+
+    Not of the authors: in small collections detections are hardly better than chance, the seed box is.
+    """
+
+    box: Floats
+    average: Floats | None
 
 
 def transfer(
-    image: Image, boxes: Floats, scores: Floats, averages: Sequence[Floats], settings: Transfer, *, seed: int
+    image: Image,
+    boxes: Floats,
+    scores: Floats,
+    averages: Sequence[Floats],
+    settings: Transfer,
+    *,
+    seed: int,
+    start: Start | None = None,
 ) -> Mask:
     """Mask (H, W) of an image (H, W, 3): the union over its groups of detections; empty where none is good.
 
     Args:
         boxes, scores: (D, 4), (D,), detections of subcategories.
         averages: (canvas, canvas) in 0..1, the average mask of each detection's subcategory, mirrored if it was.
+        start: leaves out groups that are not `settings.near` it, and is cut instead where nothing else is found.
     """
     whole = np.zeros(image.shape[:2], bool)
+    for box, average in _placed(boxes, scores, averages, settings):
+        if start is None or overlaps(box[None], start.box[None])[0, 0] >= (settings.near or 0):
+            whole |= segment_with_prior(image, box, average, settings, seed=seed)
+    if start is None or start.average is None or whole.any():
+        return whole
+    return segment_with_prior(image, start.box, start.average / start.average.max(), settings, seed=seed)
+
+
+def symmetric_mean(averages: Sequence[Floats]) -> Floats | None:
+    """Mean of average masks and of them mirrored (canvas, canvas); None of none."""
+    if not averages:
+        return None
+    mean = np.mean(averages, axis=0)
+    return np.asarray((mean + mean[:, ::-1]) / 2)
+
+
+def _placed(
+    boxes: Floats, scores: Floats, averages: Sequence[Floats], settings: Transfer
+) -> Iterator[tuple[Floats, Floats]]:
+    """The best box of each chosen group, and the mean of its masks."""
     used = np.array([average.mean() > settings.skipped for average in averages], bool)
     for group in chosen_groups(boxes, scores, settings):
         members = group[used[group]]
         if len(members):
-            box = boxes[group[scores[group].argmax()]]
             average = np.mean([averages[index] for index in members], axis=0)
             # Where most members lie is certain; else a blurred average is never above one half.
-            whole |= segment_with_prior(image, box, average / average.max(), settings, seed=seed)
-    return whole
+            yield boxes[group[scores[group].argmax()]], average / average.max()
 
 
 def chosen_groups(boxes: Floats, scores: Floats, settings: Transfer) -> list[Indices]:

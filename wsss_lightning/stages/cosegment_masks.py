@@ -8,8 +8,8 @@ import numpy as np
 
 from wsss_lightning.data.base import Record
 from wsss_lightning.ops.detection import suppressed
-from wsss_lightning.ops.hog import mirrored
-from wsss_lightning.ops.mask_transfer import transfer
+from wsss_lightning.ops.hog import Floats, Image, mirrored
+from wsss_lightning.ops.mask_transfer import Start, symmetric_mean, transfer
 from wsss_lightning.ops.subcategory_detectors import Detector
 from wsss_lightning.stages.cosegment_subcategories import read_detector, read_members
 from wsss_lightning.stages.cosegmentation import (
@@ -21,7 +21,7 @@ from wsss_lightning.stages.cosegmentation import (
     write_segmentation,
 )
 
-_PER_IMAGE = 3  # detections of one subcategory in one image, either way round
+_PER_IMAGE = 3  # detections of one subcategory in one image
 
 
 def find_objects(collections: Sequence[Collection], settings: Cosegmentation, passes: Passes) -> None:
@@ -41,10 +41,15 @@ def _find_objects(path: Path, record: Record, *, detectors: Sequence[Detector], 
         weights = detector.weights.reshape(*detector.shape, -1)
         both = np.stack([weights.ravel(), mirrored(weights).ravel()])
         scores = features @ both.T + np.float32(detector.offset)
-        flipped, windows, best = suppressed(
-            scores, boxes, overlap=settings.detectors.overlap, most=_PER_IMAGE, threshold=settings.detectors.threshold
+        flipped = scores.argmax(axis=1)  # a window is found one way round: a twin would make a group of one detection
+        _, windows, best = suppressed(
+            scores.max(axis=1, keepdims=True),
+            boxes,
+            overlap=settings.detectors.overlap,
+            most=_PER_IMAGE,
+            threshold=settings.detectors.threshold,
         )
-        rows += [(number, *row) for row in zip(flipped, best, *boxes[windows].T, strict=True)]
+        rows += [(number, *row) for row in zip(flipped[windows], best, *boxes[windows].T, strict=True)]
     table = np.array(rows, np.float32).reshape(-1, 7)
     write_arrays(path, subcategory=table[:, 0], flipped=table[:, 1], score=table[:, 2], box=table[:, 3:])
 
@@ -64,5 +69,13 @@ def _transfer(
     image, found = settings.working_image(record), read_arrays(folder / "objects" / f"{record.image_id}.npz")
     ways = zip(found["subcategory"].astype(int), found["flipped"] > 0, strict=True)
     seen = [averages[number][:, ::-1] if flipped else averages[number] for number, flipped in ways]
-    mask = transfer(image, found["box"], found["score"], seen, settings.transfer, seed=settings.seed)
+    used = settings.transfer
+    start = None if used.near is None else Start(_seed_box(record, image, folder, settings), symmetric_mean(averages))
+    mask = transfer(image, found["box"], found["score"], seen, used, start=start, seed=settings.seed)
     write_segmentation(path, mask)
+
+
+def _seed_box(record: Record, image: Image, folder: Path, settings: Cosegmentation) -> Floats:
+    """That of step 1, which only exemplars have a file of."""
+    path = folder / "exemplars" / f"{record.image_id}.npz"
+    return read_arrays(path)["box"] if path.exists() else settings.box(settings.edges(image), image.shape[:2])
