@@ -13,6 +13,7 @@ from joblib import parallel_config
 from wsss_lightning.data.masks import read_mask
 from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.errors import InputError
+from wsss_lightning.ops.detection import overlaps
 from wsss_lightning.ops.exemplars import Exemplars
 from wsss_lightning.ops.hog import Scan
 from wsss_lightning.ops.joint_segmentation import Joint
@@ -74,6 +75,17 @@ def test_the_thing_that_the_images_share_is_found(whole: tuple[Path, dict[str, f
         scores.append(((found > 0) & truth).sum() / ((found > 0) | truth).sum())
     assert np.mean(scores) > 0.8
     assert counts["images"] == 10 and counts["kept"] >= 8
+
+
+def test_a_window_is_found_one_way_round(whole: tuple[Path, dict[str, float]]) -> None:
+    pairs = 0
+    for path in sorted((whole[0] / "steps" / "objects").glob("*.npz")):
+        found = read_arrays(path)
+        for number in np.unique(found["subcategory"]):
+            boxes = found["box"][found["subcategory"] == number]
+            pairs += len(boxes) - 1
+            assert overlaps(boxes, boxes)[~np.eye(len(boxes), dtype=bool)].max(initial=0) <= 0.5
+    assert pairs
 
 
 def test_images_with_several_tags_are_left_out_and_kept_masks_are_copies(whole: tuple[Path, dict[str, float]]) -> None:
