@@ -38,8 +38,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args(arguments)
     cv2.setNumThreads(1)
-    source = VOCDataModule(root=options.root, train_list="train_aug", tags="npy")
-    labels = [source.class_names.index(name) + 1 for name in (options.name, options.other)]
+    classes = [options.name, options.other]  # no other tag counts: a cat on a sofa is a cat
+    source = VOCDataModule(root=options.root, classes=classes, train_list="train_aug", tags="npy")
+    labels = [source.class_names.index(name) + 1 for name in classes]
     rows = [measured(source, labels, images) for images in options.images]
     shown = f"ROOT --images {' '.join(map(str, options.images))} --name {options.name} --other {options.other}"
     write(
