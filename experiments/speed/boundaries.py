@@ -14,7 +14,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from measurement import Row, clocks, machine, shown_seconds, single_core
+from measurement import Row, clocks, machine, on_one_core, shown_seconds, single_core
 from numpy.typing import NDArray
 from scipy.io import loadmat
 from skimage.filters import sobel_h, sobel_v
@@ -137,10 +137,8 @@ def write(folder: Path, found: Row) -> None:
 
 
 def _conditions(found: Row) -> str:
-    at = found["machine"]
     return (
-        f"`{at['command']}`, {at['date']}, commit {at['commit']}, {at['processor']}, one core of {at['cores']}, load "
-        f"average {at['load_average_1_5_15_min']}. The first {found['images']} images of the Berkeley validation set; "
+        f"{on_one_core(found['machine'])} The first {found['images']} images of the Berkeley validation set; "
         f"seconds for one of them at {SIZE[0]} x {SIZE[1]} px, median of rounds in which all have their turn."
     )
 

@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from measurement import Row, machine
+from measurement import Row, machine, on_one_core
 
 from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.stages.cosegment import STEPS
@@ -88,10 +88,8 @@ def write(folder: Path, found: Row) -> None:
 
 
 def _conditions(found: Row) -> str:
-    at = found["machine"]
     return (
-        f"`{at['command']}`, {at['date']}, commit {at['commit']}, {at['processor']}, one core of {at['cores']}, load "
-        f"average {at['load_average_1_5_15_min']}. Processor seconds per image, in one process, of a class of n "
+        f"{on_one_core(found['machine'])} Processor seconds per image, in one process, of a class of n "
         f"photographs beside one of {OTHERS}."
     )
 
@@ -111,9 +109,9 @@ def _table(found: Row) -> list[str]:
 
 def _words() -> list[str]:
     return [
-        "- Every exemplar's detector is run on every image of its class (detect): the only step whose seconds per "
-        "image grow with n, until `exemplars.most` bounds the number of detectors. Merging them is quadratic in their "
-        "number too, and small. `joint.most` bounds the members of a subcategory that are segmented together.",
+        "- Every exemplar's detector is run on every image of its class (detect), and merging compares every two: "
+        "both are quadratic in n until `exemplars.most` bounds the number of detectors. `joint.most` bounds the "
+        "members of a subcategory that are segmented together.",
         "- The background's statistics and the factors of its covariances are made once for all classes.",
     ]
 

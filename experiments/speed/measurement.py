@@ -170,6 +170,14 @@ def machine(command: str) -> Row:
     }
 
 
+def on_one_core(at: Row) -> str:
+    """The sentence with which a page begins: a row of `machine`."""
+    return (
+        f"`{at['command']}`, {at['date']}, commit {at['commit']}, {at['processor']}, one core of {at['cores']}, load "
+        f"average {at['load_average_1_5_15_min']}."
+    )
+
+
 def _processor() -> str:
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.is_file() else []

@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from measurement import Row, clocks, machine, shown_seconds, single_core
+from measurement import Row, clocks, machine, on_one_core, shown_seconds, single_core
 from numpy.typing import NDArray
 from scipy.special import softmax
 
@@ -98,10 +98,9 @@ def forward() -> Callable[[], Any]:
 
 def page(found: Row) -> list[str]:
     """The Markdown page: a table and what follows from it."""
-    at, times = found["machine"], found["times"]
+    times = found["times"]
     conditions = (
-        f"`{at['command']}`, {at['date']}, commit {at['commit']}, {at['processor']}, one core of {at['cores']}, load "
-        f"average {at['load_average_1_5_15_min']}. One photograph at {SIZE[0]} x {SIZE[1]} px, 21 labels; median of "
+        f"{on_one_core(found['machine'])} One photograph at {SIZE[0]} x {SIZE[1]} px, 21 labels; median of "
         "rounds in which all have their turn. The paper's processors: GPU Tesla P100, Core i5, Core i7."
     )
     head = ["| step | paper, s | s, processor | least - most | s, clock |", "|---|" + "---:|" * 4]
