@@ -207,7 +207,11 @@ def test_check_opens_no_link_and_takes_no_file_twice(folder: Path, tmp_path: Pat
     ]
 
 
-@pytest.mark.parametrize("content", [b"", b"nothing of the kind", gzip.compress(b"no tar"), None], ids=str)
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"nothing of the kind", gzip.compress(b"no tar"), None],
+    ids=["empty", "no archive", "no tar in it", "missing"],
+)
 def test_check_refuses_what_is_no_archive(tmp_path: Path, expected: Submission, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "out.tgz").write_bytes(content)
