@@ -200,6 +200,13 @@ def test_intervals_over_different_seeds_are_told_apart(complete: Table) -> None:
     assert "for seed 1" in notes[1] and "another seed is not covered" in notes[1]
 
 
+@pytest.mark.parametrize(("metric", "images"), [("val/miou", "12 val images"), ("train/miou", "12 training images")])
+def test_intervals_name_the_images_that_were_scored(complete: Table, metric: str, images: str) -> None:
+    rows = [replace(complete.rows[0], difference=Difference(0.1, 0.05, 0.15, seeds=[0], images=12))]
+    found = wording.footnotes(replace(complete, rows=rows, heading=replace(complete.heading, metric=metric)))
+    assert sum(f"over the choice of the {images} " in note for note in found) == 1
+
+
 @pytest.mark.parametrize(
     ("fraction", "signed", "shown"),
     [

@@ -179,15 +179,17 @@ def _intervals(table: Table) -> list[str]:
             seeds = ", ".join(map(str, row.difference.seeds))
             groups.setdefault((seeds, row.difference.images), []).append(row.name)
     whose = {key: "" if len(groups) == 1 else f" of {' and '.join(rows)}" for key, rows in groups.items()}
-    return [_interval(table.heading.reference or "", whose[key], *key) for key in groups]
+    split = "training" if table.heading.metric.startswith("train/") else "val"
+    reference = table.heading.reference or ""
+    return [_interval(reference, whose[seeds, n], seeds, f"{n} {split} images") for seeds, n in groups]
 
 
-def _interval(reference: str, whose: str, seeds: str, images: int) -> str:
+def _interval(reference: str, whose: str, seeds: str, images: str) -> str:
     mean = f"the mean over seeds {seeds}" if "," in seeds else f"seed {seeds}"
     spread = "the spread between seeds stands in the ± alone" if "," in seeds else "another seed is not covered"
     return (
         f"Brackets{whose}: {100 * LEVEL:.0f} % paired bootstrap interval of the difference to {reference} for {mean}, "
-        f"over the choice of the {images} val images ({RESAMPLES:,} resamples, the same draw for both rows and all "
+        f"over the choice of the {images} ({RESAMPLES:,} resamples, the same draw for both rows and all "
         f"seeds); {spread}."
     )
 
