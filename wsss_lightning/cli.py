@@ -179,7 +179,7 @@ def table(
     if dry:
         _print_cells(cells)
         return
-    root, failures = output_root(given), run_missing(cells) if launch else {}
+    root, failures = output_root(given, cells), run_missing(cells) if launch else {}
     found = collect(spec, given, cells, root=root, failures=failures, notes=note or [])
     write_snapshot(found, root)
     _print_table(found, style, root)
@@ -221,7 +221,7 @@ def report(
     from wsss_lightning.tables.collect import output_root
     from wsss_lightning.tables.report import write_report
 
-    typer.echo(f"written to {write_report(folder or output_root([]))}")
+    typer.echo(f"written to {write_report(folder or output_root([], []))}")
 
 
 if __name__ == "__main__":

@@ -58,6 +58,13 @@ def test_a_plan_writes_nothing(spec: Spec, root: Path) -> None:
     assert not (root / "tables").exists()
 
 
+def test_settings_of_the_rows_method_can_be_overridden(spec: Spec, root: Path) -> None:
+    spec.path.write_text(ONE_ROW.replace("points/top", "patches/lse1").replace("val/miou", "val/ap"))
+    code, output = _wsss(str(spec.path), "patches.bounded=false", "--format", "json", root=root)
+    assert code == 0
+    assert "patches.bounded=false" in json.loads(output)["rows"][0]["results"][0]["overrides"]
+
+
 def test_what_cannot_be_planned_names_the_row(spec: Spec, root: Path) -> None:
     spec.path.write_text(ONE_ROW.replace("points/top", "points/tpo"))
     result = CliRunner().invoke(app, ["table", str(spec.path), f"paths.root={root}"])

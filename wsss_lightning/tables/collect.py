@@ -41,13 +41,12 @@ def collect(
         spec: the paper's table.
         overrides: what the user gave, seeds included.
         cells: `plan_cells(spec, overrides)`.
-        root: `output_root(overrides)`.
+        root: `output_root(overrides, cells)`.
         failures: sentence by key of the cells that were run and failed.
         notes: footnotes on all our numbers.
     """
     heading = spec.heading
-    # A row's overrides name its experiment, whose method may choose another backbone than `conf/config.yaml`.
-    chosen = pipeline.choices(cells[0].overrides if cells else split_seeds(overrides)[0])
+    chosen = pipeline.choices(_of_a_row(overrides, cells))
     return Table(
         heading=heading,
         data=chosen["data"],
@@ -84,9 +83,14 @@ def _store(cells: list[Cell]) -> Path:
     return cells[0].plan.final.folder.parent
 
 
-def output_root(overrides: list[str]) -> Path:
+def output_root(overrides: list[str], cells: list[Cell]) -> Path:
     """`paths.root` under the overrides: everything that is written lies below it."""
-    return Path(str(pipeline.compose(split_seeds(overrides)[0]).paths.root))
+    return Path(str(pipeline.compose(_of_a_row(overrides, cells)).paths.root))
+
+
+def _of_a_row(overrides: list[str], cells: list[Cell]) -> list[str]:
+    """With the experiment of a row, whose method may have settings of its own and choose another backbone."""
+    return cells[0].overrides if cells else split_seeds(overrides)[0]
 
 
 def write_snapshot(table: Table, root: Path) -> Path:
