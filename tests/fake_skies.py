@@ -69,7 +69,7 @@ def train(out_dir: Path, source: VOCDataModule, **settings: Any) -> dict[str, fl
         "network": NETWORK,
         "patches": 4,
         "size": SIZE,
-        "augmentation": jitter_augmentation(SIZE, mean=HALF),
+        "augmentation": jitter_augmentation(SIZE),
         "pooling": partial(pool_log_sum_exp, sharpness=1.0),
         "positives": 0.5,
         "held_out": 0.25,

@@ -34,7 +34,7 @@ def images(data: VOCDataModule) -> SegmentationDataset:
         encode=data.encode,
         mean=HALF,
         std=HALF,
-        augmentation=jitter_augmentation(SIZE, mean=HALF),
+        augmentation=jitter_augmentation(SIZE),
     )
 
 

@@ -124,7 +124,7 @@ PLACES = np.stack([ROWS, COLUMNS, np.full_like(ROWS, 7)], axis=-1)
 STILL: dict[str, Make] = {
     "picture": partial(picture_augmentation, (120, 144), contrast=0.0, mean=(0, 0, 0)),
     "crop": partial(crop_augmentation, (96, 96), mean=(0, 0, 0)),
-    "jitter": partial(jitter_augmentation, (128, 128), contrast=0.0, mean=(0, 0, 0)),
+    "jitter": partial(jitter_augmentation, (128, 128), contrast=0.0),
     "priors": partial(priors_augmentation, (112, 112), frame=(128, 128)),
 }
 
@@ -221,16 +221,25 @@ def test_without_jitter_the_middle_of_the_image_is_left() -> None:
 
 
 def test_jitter_turns_and_scales_within_its_limits() -> None:
-    transform = jitter_augmentation((200, 200), rotation=15.0, scale=(0.8, 1.25), contrast=0.0, mean=(0, 0, 0))
+    transform = jitter_augmentation((200, 200), rotation=15.0, scale=(0.8, 1.25), contrast=0.0)
+    middle = np.zeros((200, 200), bool)
+    middle[50:150, 50:150] = True  # what no turn and no scale fills by mirroring
     angles, scales = [], []
     for step in range(60):
-        result = _moved(transform, PLACES, step=step)
-        known = cv2.erode((result[..., 2] == 7).astype(np.uint8), np.ones((3, 3)), borderValue=0) > 0
-        (by_row, by_column), _ = _jacobian(result, known)
+        (by_row, by_column), _ = _jacobian(_moved(transform, PLACES, step=step), middle)
         angles.append(np.degrees(np.arctan2(by_column, by_row)))
         scales.append(1 / np.hypot(by_row, by_column))
     assert -15.1 < min(angles) < -10 and 10 < max(angles) < 15.1
     assert 0.79 < min(scales) < 0.86 and 1.19 < max(scales) < 1.26
+
+
+def test_jitter_mirrors_what_it_does_not_see() -> None:
+    transform = jitter_augmentation((40, 40), rotation=0.0, scale=(0.5, 0.5), contrast=0.0)
+    rows = np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None], (40, 40))
+    result = augment(transform, {"image": np.stack([rows] * 3, axis=-1), "mask": rows.copy()}, **KEY)["mask"][:, 20]
+    seen = np.diff(result.astype(int))
+    assert (seen[:8] < 0).all() and (seen[12:27] > 0).all() and (seen[-8:] < 0).all()
+    assert set(result.tolist()) <= set(range(40))
 
 
 def test_jitter_changes_brightness_and_contrast() -> None:

@@ -4,6 +4,7 @@ import csv
 import shutil
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from fake_skies import NETWORK, open_skies, train
 from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
 
-from wsss_lightning.data.patches import divide
+from wsss_lightning.data.patches import PatchSteps, divide
+from wsss_lightning.data.samples import SegmentationDataset
 from wsss_lightning.errors import InputError
 from wsss_lightning.ops.pooling import pool_log_sum_exp
 from wsss_lightning.stages.fit_patches import MINED, new_patch_network, read_patch_network
@@ -68,6 +70,21 @@ def test_the_next_round_goes_on_from_the_weights_of_the_last(tmp_path: Path) -> 
     train(tmp_path / "still", data, start=str(tmp_path / "first"), rate=0.0)
     still = read_tensors(tmp_path / "still" / WEIGHTS)
     assert all(torch.equal(first[name], still[name]) for name in first)
+
+
+def test_the_second_round_draws_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, rounds = open_skies(tmp_path / "voc"), list[PatchSteps]()
+
+    class Kept(PatchSteps):
+        def __init__(self, images: SegmentationDataset, **settings: Any) -> None:
+            super().__init__(images, **settings)
+            rounds.append(self)
+
+    monkeypatch.setattr("wsss_lightning.stages.fit_patches.PatchSteps", Kept)
+    train(tmp_path / "first", data)
+    train(tmp_path / "second", data, start=str(tmp_path / "first"))
+    first, second = ([each.batch(step, rank=0, world=1)["patches"].values for step in range(7)] for each in rounds)
+    assert not any(torch.equal(one, other) for one in first for other in second)
 
 
 def test_mined_patches_are_learned_from(tmp_path: Path) -> None:

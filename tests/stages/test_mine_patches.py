@@ -31,7 +31,15 @@ def data(tmp_path: Path) -> VOCDataModule:
 
 def mine(tmp_path: Path, data: VOCDataModule, **settings: Any) -> dict[str, float]:
     given: dict[str, Any] = {"target": "sun", "network": NETWORK, "trained": str(tmp_path / "trained"), "size": SIZE}
-    given |= {"held_out": 0.25, "threshold": 0.5, "most": 10_000, "seed": 0, "accelerator": "cpu", "progress": False}
+    given |= {
+        "held_out": 0.25,
+        "threshold": 0.5,
+        "images": 9,
+        "most": 10_000,
+        "seed": 0,
+        "accelerator": "cpu",
+        "progress": False,
+    }
     return mine_patches(out_dir=str(tmp_path / "out"), source=data, **{**given, **settings})
 
 
@@ -61,6 +69,11 @@ def test_at_most_so_many_are_kept_and_come_from_everywhere(tmp_path: Path, data:
     assert some["mined/patches"] == 40 and some["mined/false_positives"] == whole["mined/false_positives"]
     origin = [every[patch.tobytes()] for patch in mined(tmp_path)]
     assert len(set(origin)) > 2
+
+
+def test_so_many_images_are_looked_at(tmp_path: Path, data: VOCDataModule) -> None:
+    mine(tmp_path, data, images=2)
+    assert len(list((tmp_path / "out" / "false_positives").iterdir())) == 2
 
 
 def test_killed_and_resumed_gives_the_same_patches(tmp_path: Path, data: VOCDataModule) -> None:

@@ -71,7 +71,6 @@ def test_images_that_show_the_class_are_drawn(tmp_path: Path) -> None:
             data=data,
             probabilities=str(tmp_path / "predicted"),
             threshold=0.5,
-            chosen=None,
             superpixels=halves,
             target=name,
             panels=5,

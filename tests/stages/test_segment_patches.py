@@ -15,7 +15,7 @@ from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.errors import InputError
 from wsss_lightning.ops.superpixels import majority_vote
 from wsss_lightning.ops.superpixels import superpixels as felzenszwalb
-from wsss_lightning.stages.segment_patches import fixed_or_chosen, foreground, segment_patches
+from wsss_lightning.stages.segment_patches import foreground, segment_patches
 
 CAT = 8  # of VOC's indices
 
@@ -36,7 +36,7 @@ def levels(tmp_path: Path, data: VOCDataModule) -> dict[str, NDArray[np.uint16]]
 
 
 def segment(tmp_path: Path, data: VOCDataModule, **settings: Any) -> dict[str, NDArray[np.uint8]]:
-    defaults = {"threshold": 0.6, "chosen": None, "superpixels": None, "target": "cat", "workers": 1}
+    defaults = {"threshold": 0.6, "superpixels": None, "target": "cat", "workers": 1}
     segment_patches(
         out_dir=str(tmp_path / "out"),
         data=data,
@@ -78,7 +78,7 @@ def test_superpixels_of_the_image(tmp_path: Path, data: VOCDataModule, levels: d
 
 def test_a_chosen_threshold(tmp_path: Path, data: VOCDataModule, levels: dict[str, NDArray[np.uint16]]) -> None:
     (tmp_path / "threshold.json").write_text(json.dumps({"threshold": 0.25, "ap": 0.1}))
-    found = segment(tmp_path, data, threshold=None, chosen=str(tmp_path))
+    found = segment(tmp_path, data, threshold=str(tmp_path))
     assert all(np.array_equal(mask > 0, levels[image_id] / 65535 > 0.25) for image_id, mask in found.items())
 
 
@@ -104,9 +104,3 @@ def test_only_what_is_missing_is_segmented(
 def test_an_unknown_class(tmp_path: Path, data: VOCDataModule, levels: dict[str, NDArray[np.uint16]]) -> None:
     with pytest.raises(InputError, match="no class 'unicorn': take one of aeroplane"):
         segment(tmp_path, data, target="unicorn")
-
-
-@pytest.mark.parametrize(("threshold", "chosen"), [(None, None), (0.5, "folder")])
-def test_one_threshold_is_needed(threshold: float | None, chosen: str | None) -> None:
-    with pytest.raises(ValueError, match="exactly one of `threshold` and `chosen`"):
-        fixed_or_chosen(threshold, chosen)

@@ -3,7 +3,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from wsss_lightning.tables.bootstrap import RESAMPLES, draws, mean_iou, paired_interval
+from wsss_lightning.tables.bootstrap import RESAMPLES, draws, foreground_iou, mean_iou, paired_interval
 
 
 def _matrices(seed: int, *, seeds: int = 2, images: int = 7, labels: int = 3) -> np.ndarray:
@@ -63,6 +63,14 @@ def test_rows_that_exchange_their_seeds_do_not_differ() -> None:
     matrices = _matrices(0)
     low, high = paired_interval(matrices, matrices[::-1])
     assert (low, high) == pytest.approx((0.0, 0.0), abs=1e-15)
+
+
+def test_the_interval_of_one_class_is_of_its_own_iou() -> None:
+    confusion = np.array([[3, 1], [2, 4]])
+    assert foreground_iou(confusion) == pytest.approx(4 / 7, abs=1e-15)
+    ours, reference = confusion[None, None], np.array([[[[3, 1], [0, 4]]]])
+    found = paired_interval(ours, reference, score=foreground_iou)
+    assert found == pytest.approx((4 / 7 - 4 / 5, 4 / 7 - 4 / 5), abs=1e-15)
 
 
 def test_one_image_leaves_nothing_to_resample() -> None:

@@ -49,4 +49,6 @@ def test_the_curve_of_sharpness_goes_from_the_mean_to_the_maximum() -> None:
 
 def test_the_papers_thresholds() -> None:
     fixed = [row.overrides for row in rows("options") if row.experiment == "patches/fixed_threshold"]
-    assert fixed == [[f"patches.target={c}", f"patches.threshold={t}"] for c, t in (("cat", 0.6), ("dog", 0.8))]
+    assert fixed == [["patches.threshold=0.6"], ["patches.threshold=0.8"]]
+    printed = {row.name: row.paper["train/threshold"] for row in rows("figure5") if row.paper}
+    assert printed == {"LSE1, cat": 60, "LSE1, dog": 80}

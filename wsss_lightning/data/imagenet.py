@@ -30,7 +30,7 @@ class CatDogDataModule(SegmentationDataModule):
     Args:
         root: the folder that holds the lists; the images in them are relative to it.
         train_list: such as "train".
-        val_list: "held_out", whose images serve to choose rates and epochs by tag accuracy.
+        val_list: "held_out", whose images no network learns from.
         test_list: a list whose columns `cat` and `dog` are not looked at.
 
     The other arguments are those of `SegmentationDataModule`.

@@ -86,18 +86,18 @@ def crop_augmentation(
 def jitter_augmentation(
     size: tuple[int, int] = (300, 300),
     *,
-    mean: Sequence[float] = (0.5, 0.5, 0.5),
     rotation: float = 15.0,
     scale: tuple[float, float] = (0.8, 1.2),
     contrast: float = 0.2,
 ) -> A.Compose:
     """The middle of an image scaled to fill `size`, then the jitter of the patches paper (sec. 3.1).
 
-    Its five changes are mirroring, rotation, scale, brightness and contrast; it gives none of their amounts.
+    Its five changes are mirroring, rotation, scale, brightness and contrast; it gives none of their amounts. Where the
+    turned image leaves its frame empty it is mirrored, and a mask with it: `PatchNetwork.padded` does the same, and a
+    painted border would tell the patches of training from those of inference.
 
     Args:
         size: (height, width) of the result in pixels.
-        mean: RGB in 0..1, painted where the turned image leaves its frame empty; a mask gets 255 (ignore) there.
         rotation: largest angle in degrees, either way.
         scale: range of the enlargement; (1, 1) for none.
         contrast: largest relative change of brightness and of contrast.
@@ -110,8 +110,7 @@ def jitter_augmentation(
                 scale=scale,
                 keep_ratio=True,
                 rotate=(-rotation, rotation),
-                fill=_colour(mean),
-                fill_mask=255,
+                border_mode=cv2.BORDER_REFLECT,
                 p=1.0,
             ),
             A.RandomBrightnessContrast(brightness_limit=contrast, contrast_limit=contrast, p=1.0),

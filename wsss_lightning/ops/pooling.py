@@ -9,7 +9,7 @@ from torch import Tensor
 def log_sum_exp_pool(scores: Tensor, sharpness: float, mask: Tensor | None = None) -> Tensor:
     """S = (1 / r) log mean exp(r s), between the mean (r -> 0) and the maximum (r -> infinity).
 
-    priors eqs 11, 13, 14 and 16; patches eq 1 is r times as much with the sum in place of the mean.
+    priors eqs 11, 13, 14 and 16; patches eq 1 is its r = 1 with the sum in place of the mean.
 
     Args:
         scores: s, (..., H, W).

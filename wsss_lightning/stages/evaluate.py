@@ -34,7 +34,7 @@ def evaluate(
     loggers: Mapping[str, Logger],
     progress: bool,
 ) -> dict[str, float]:
-    """Score a folder of index PNGs on the val images; this stage, and no stage before it, opens val masks.
+    """Score a folder of index PNGs on the val images; what is scored was made without val masks.
 
     Writes `confusion.npy` (N, L, L) int64, one matrix per image in the order of `images.json`, `classes.json`, and
     `panels/<image_id>/{image,truth,prediction}.png` of `panels` images. Further pictures of the same images: those of

@@ -78,14 +78,14 @@ def fit_patches(
         checkpoint_every: steps.
         progress: show a bar.
     """
-    index, folder = target_index(source, target), Path(out_dir)
+    index, folder, draws = target_index(source, target), Path(out_dir), _stream(seed, first=start is None)
     made = new_patch_network(network, start=start, seed=seed)
     learned, aside = divide(source.records("train"), held_out=held_out, seed=seed)
     metrics = fit(
         out_dir=folder,
         module=PatchModule(network=made, pooling=pooling, rate=rate),
         steps=PatchSteps(
-            jittered(source, learned, augmentation, seed=seed),
+            cut(source, learned, augmentation, seed=draws),
             target=index,
             count=patches,
             size=made.size,
@@ -93,7 +93,7 @@ def fit_patches(
             mined=None if mined is None else np.load(Path(mined) / MINED, mmap_mode="r"),
             batch_size=batch_size,
             steps=steps,
-            seed=seed,
+            seed=draws,
         ),
         trainer=trainer,
         loggers=loggers,
@@ -108,7 +108,12 @@ def fit_patches(
     return metrics
 
 
-def jittered(
+def _stream(seed: int, *, first: bool) -> int:
+    """The seed of what a round draws: the second does not see the draws of the first again."""
+    return seed if first else int(np.random.default_rng([seed, 2]).integers(2**31))
+
+
+def cut(
     data: SegmentationDataModule, records: Sequence[Record], augmentation: "A.Compose", *, seed: int
 ) -> SegmentationDataset:
     """Some images of a data set, cut and moved by `augmentation`."""
@@ -128,7 +133,7 @@ def middle_batches(
     workers: int,
 ) -> "DataLoader[dict[str, torch.Tensor]]":
     """N patches of `edge` px of each image without jitter, image by image; `target`: index of the class."""
-    whole = jittered(data, records, central_augmentation((size[0], size[1])), seed=0)
+    whole = cut(data, records, central_augmentation((size[0], size[1])), seed=0)
     shown = MiddlePatches(whole, target=target, count=patches, size=edge)
     return DataLoader(shown, batch_size=None, num_workers=workers, generator=torch.Generator())
 

@@ -13,7 +13,7 @@ from wsss_lightning.data.samples import SegmentationDataset
 from wsss_lightning.data.transforms import central_augmentation
 from wsss_lightning.progress import track
 from wsss_lightning.stages.device import choose_device
-from wsss_lightning.stages.fit_patches import MINED, MakePatchNetwork, jittered, read_patch_network
+from wsss_lightning.stages.fit_patches import MINED, MakePatchNetwork, cut, read_patch_network
 from wsss_lightning.stages.io import write_array
 from wsss_lightning.stages.predict_patches import pixel_probability
 
@@ -28,6 +28,7 @@ def mine_patches(
     size: tuple[int, int],
     held_out: float,
     threshold: float,
+    images: int,
     most: int,
     seed: int,
     accelerator: str,
@@ -47,6 +48,7 @@ def mine_patches(
         size: (H, W) that images are cut to, px, as in training without jitter.
         held_out: share of the images that was set aside.
         threshold: theta, above which the central pixel's patch is taken.
+        images: how many are looked at, drawn at random: a fifth of ImageNet has 10,000 patches many times over.
         most: patches kept, all equally likely: those of neighbouring pixels hardly differ, and a million do not fit.
         seed: of what is held out and kept.
         accelerator: where the network runs.
@@ -56,14 +58,15 @@ def mine_patches(
     made = read_patch_network(Path(trained), network).to(device)
     _, aside = divide(source.records("train"), held_out=held_out, seed=seed)
     without = [record for record in aside if not record.tags[index]]
-    images = jittered(source, without, central_augmentation((size[0], size[1])), seed=0)
-    for number in track(range(len(images)), description="false positives", total=len(images), enabled=progress):
-        if not (path := _path(folder, images, number)).exists():
-            probs = pixel_probability(made, _cut(images, number), normalise=images.normalise, side=None)
+    drawn = np.random.default_rng(seed).permutation(len(without))[:images]
+    seen = cut(source, [without[number] for number in sorted(drawn)], central_augmentation((size[0], size[1])), seed=0)
+    for number in track(range(len(seen)), description="false positives", total=len(seen), enabled=progress):
+        if not (path := _path(folder, seen, number)).exists():
+            probs = pixel_probability(made, _image(seen, number), normalise=seen.normalise, side=None)
             write_mask(path, (probs > threshold).cpu().numpy().astype(np.uint8))
-    counts = [int(read_mask(_path(folder, images, number)).sum()) for number in range(len(images))]
+    counts = [int(read_mask(_path(folder, seen, number)).sum()) for number in range(len(seen))]
     chosen = _share(counts, most=most, seed=seed)
-    crops = [_crop(folder, images, number, which, made.size) for number, which in enumerate(chosen) if len(which)]
+    crops = [_crop(folder, seen, number, which, made.size) for number, which in enumerate(chosen) if len(which)]
     mined = np.concatenate([np.empty((0, made.size, made.size, 3), np.uint8), *crops])
     write_array(folder / MINED, mined)
     return {"mined/false_positives": float(sum(counts)), "mined/patches": float(len(mined))}
@@ -72,7 +75,7 @@ def mine_patches(
 def _share(counts: list[int], *, most: int, seed: int) -> list[NDArray[np.int64]]:
     """Which of each image's false positives are kept: `most` of all, drawn without replacement."""
     total = sum(counts)
-    kept = np.sort(np.random.default_rng(seed).permutation(total)[:most])
+    kept = np.sort(np.random.default_rng(seed).choice(total, min(most, total), replace=False, shuffle=False))
     starts = np.cumsum([0, *counts])
     return [kept[(kept >= a) & (kept < b)] - a for a, b in pairwise(starts.tolist())]
 
@@ -81,10 +84,10 @@ def _crop(
     folder: Path, images: SegmentationDataset, number: int, which: NDArray[np.int64], edge: int
 ) -> NDArray[np.uint8]:
     rows, columns = np.nonzero(read_mask(_path(folder, images, number)))
-    return crop_around(_cut(images, number), rows[which].tolist(), columns[which].tolist(), size=edge)
+    return crop_around(_image(images, number), rows[which].tolist(), columns[which].tolist(), size=edge)
 
 
-def _cut(images: SegmentationDataset, number: int) -> NDArray[np.uint8]:
+def _image(images: SegmentationDataset, number: int) -> NDArray[np.uint8]:
     """An image as the network sees it in training, without jitter."""
     image: NDArray[np.uint8] = images.at(number, step=0, packed=True)["image"].values.numpy()
     return image

@@ -25,8 +25,7 @@ def preview_patches(
     out_dir: str,
     data: SegmentationDataModule,
     probabilities: str,
-    threshold: float | None,
-    chosen: str | None,
+    threshold: float | str,
     superpixels: MakeSuperpixels,
     target: str,
     panels: int,
@@ -36,7 +35,7 @@ def preview_patches(
     Tags choose which images are drawn and masks stand beside the result; neither has a part in it. For the arguments
     see `segment_patches`.
     """
-    index, theta = target_index(data, target), fixed_or_chosen(threshold, chosen)
+    index, theta = target_index(data, target), fixed_or_chosen(threshold)
     shown = [record for record in data.records("val") if record.tags[index]]
     for record in panel_records(shown, panels):
         image = read_image(record.image)

@@ -24,8 +24,7 @@ def segment_patches(
     out_dir: str,
     data: SegmentationDataModule,
     probabilities: str,
-    threshold: float | None,
-    chosen: str | None,
+    threshold: float | str,
     superpixels: MakeSuperpixels | None,
     split: Split,
     target: str,
@@ -38,8 +37,7 @@ def segment_patches(
         out_dir: the stage's folder.
         data: whose images are labelled.
         probabilities: folder of a `predict_patches` stage on the same split.
-        threshold: theta of eq 5; None for `chosen`.
-        chosen: folder of a `choose_threshold` stage; None for `threshold`.
+        threshold: theta of eq 5, or the folder of a `choose_threshold` stage.
         superpixels: `ops.superpixels.superpixels` with its settings; None leaves every pixel to itself.
         split: of the images; neither tags nor masks are looked at.
         target: name of the class.
@@ -51,7 +49,7 @@ def segment_patches(
         _segment_one,
         folder=folder,
         probabilities=Path(probabilities),
-        threshold=fixed_or_chosen(threshold, chosen),
+        threshold=fixed_or_chosen(threshold),
         superpixels=superpixels,
         index=data.labels.indices[target_index(data, target)],
     )
@@ -59,17 +57,9 @@ def segment_patches(
     write_missing(work, data.records(split), folder, processes=workers, description=about, progress=progress)
 
 
-def fixed_or_chosen(threshold: float | None, chosen: str | None) -> float:
-    """Theta: the number, or what the `choose_threshold` stage in the folder `chosen` found.
-
-    Raises:
-        ValueError: not exactly one of them is given.
-    """
-    if threshold is not None and chosen is None:
-        return threshold
-    if threshold is None and chosen is not None:
-        return read_threshold(Path(chosen))
-    raise ValueError("exactly one of `threshold` and `chosen` is a value, the other None")
+def fixed_or_chosen(threshold: float | str) -> float:
+    """Theta: the number, or what the `choose_threshold` stage in that folder found."""
+    return read_threshold(Path(threshold)) if isinstance(threshold, str) else threshold
 
 
 def foreground(probs: NDArray[np.float32], threshold: float) -> NDArray[np.uint8]:

@@ -1,4 +1,6 @@
-"""Paired bootstrap over images of a difference in mIoU (Efron & Tibshirani 1993, ch. 13, percentile interval)."""
+"""Paired bootstrap over images of a difference in IoU (Efron & Tibshirani 1993, ch. 13, percentile interval)."""
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,17 +11,31 @@ _SEED = 0  # fixed, so that a table printed twice is the same table
 
 Matrices = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Score = Callable[[Floats], Floats]
 
 
 def mean_iou(confusion: NDArray[np.float64] | Matrices) -> Floats:
     """Mean IoU over the labels that occur, (..., L, L) -> (...); rows are true labels, fractions."""
-    hits = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)
-    union = confusion.sum(axis=-1) + confusion.sum(axis=-2) - hits
-    occurs = union > 0
-    total: Floats = np.divide(hits, union, out=np.zeros_like(hits), where=occurs).sum(axis=-1)
+    ious = _ious(confusion)
+    occurs = ~np.isnan(ious)
     count = occurs.sum(axis=-1)
+    total = np.where(occurs, ious, 0.0).sum(axis=-1)
     mean: Floats = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
     return mean
+
+
+def foreground_iou(confusion: NDArray[np.float64] | Matrices) -> Floats:
+    """IoU of the class in matrices of one class against all others, (..., 2, 2) -> (...): patches' AP."""
+    iou: Floats = _ious(confusion)[..., 1]
+    return iou
+
+
+def _ious(confusion: NDArray[np.float64] | Matrices) -> Floats:
+    """IoU of each label, (..., L, L) -> (..., L); nan where it does not occur."""
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)
+    union = confusion.sum(axis=-1) + confusion.sum(axis=-2) - hits
+    ious: Floats = np.divide(hits, union, out=np.full_like(hits, np.nan), where=union > 0)
+    return ious
 
 
 def draws(images: int, *, resamples: int = RESAMPLES) -> NDArray[np.int64]:
@@ -28,8 +44,10 @@ def draws(images: int, *, resamples: int = RESAMPLES) -> NDArray[np.int64]:
     return generator.multinomial(images, np.full(images, 1 / images), size=resamples)
 
 
-def paired_interval(ours: Matrices, reference: Matrices, *, resamples: int = RESAMPLES) -> tuple[float, float]:
-    """The 95 % interval of mIoU(ours) - mIoU(reference), each the mean over seeds.
+def paired_interval(
+    ours: Matrices, reference: Matrices, *, score: Score = mean_iou, resamples: int = RESAMPLES
+) -> tuple[float, float]:
+    """The 95 % interval of score(ours) - score(reference), each the mean over seeds.
 
     Every resample takes the same images for both rows and for all seeds, so the interval covers the choice of val
     images and nothing else.
@@ -37,6 +55,8 @@ def paired_interval(ours: Matrices, reference: Matrices, *, resamples: int = RES
     Args:
         ours: (S, N, L, L) int64, a confusion matrix per seed and image.
         reference: likewise, of the same images in the same order.
+        score: `mean_iou` or `foreground_iou`, of the sum over images.
+        resamples: how many.
 
     Raises:
         ValueError: shapes that cannot be paired.
@@ -44,15 +64,15 @@ def paired_interval(ours: Matrices, reference: Matrices, *, resamples: int = RES
     if ours.ndim != 4 or ours.shape != reference.shape or not ours.shape[1]:
         raise ValueError(f"matrices of shape {ours.shape} and {reference.shape} cannot be paired")
     counts = draws(ours.shape[1], resamples=resamples).astype(np.float64)
-    difference = _resampled(ours, counts) - _resampled(reference, counts)
+    difference = _resampled(ours, counts, score) - _resampled(reference, counts, score)
     low, high = np.quantile(difference, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 
-def _resampled(matrices: Matrices, counts: Floats) -> Floats:
-    """Mean over seeds of each resample's mIoU, (S, N, L, L) and (R, N) -> (R,)."""
+def _resampled(matrices: Matrices, counts: Floats, score: Score) -> Floats:
+    """Mean over seeds of each resample's score, (S, N, L, L) and (R, N) -> (R,)."""
     labels = matrices.shape[-1]
     # Sums of integers below 2^53 are exact in float64, in whichever order a BLAS adds them.
     per_seed = [counts @ m.reshape(len(m), -1).astype(np.float64) for m in matrices]
-    scores: Floats = np.mean([mean_iou(total.reshape(-1, labels, labels)) for total in per_seed], axis=0)
+    scores: Floats = np.mean([score(total.reshape(-1, labels, labels)) for total in per_seed], axis=0)
     return scores

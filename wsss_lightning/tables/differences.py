@@ -7,11 +7,12 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from wsss_lightning.tables.bootstrap import paired_interval
+from wsss_lightning.tables.bootstrap import Score, foreground_iou, mean_iou, paired_interval
 from wsss_lightning.tables.committed import Committed, pair_keys
 from wsss_lightning.tables.results import CHANGED, COMPUTED, Difference, Result, Row
 
-_BOOTSTRAPPED = ("val/miou", "train/miou")  # what can be computed again from confusion matrices
+# What can be computed again from confusion matrices.
+_SCORES = {"val/miou": mean_iou, "train/miou": mean_iou, "val/ap": foreground_iou}
 
 
 def difference(row: Row, reference: Row, *, metric: str, store: Path, committed: Committed) -> Difference | None:
@@ -24,7 +25,7 @@ def difference(row: Row, reference: Row, *, metric: str, store: Path, committed:
         return None
     value = fmean((ours.value or 0.0) - (theirs.value or 0.0) for ours, theirs in pairs)
     plain = Difference(value, low=None, high=None, seeds=[ours.seed for ours, _ in pairs], images=None)
-    return _with_interval(plain, pairs, store) if metric in _BOOTSTRAPPED else plain
+    return _with_interval(plain, pairs, store, _SCORES[metric]) if metric in _SCORES else plain
 
 
 def _pairs(row: Row, reference: Row) -> list[tuple[Result, Result]]:
@@ -32,14 +33,14 @@ def _pairs(row: Row, reference: Row) -> list[tuple[Result, Result]]:
     return [(result, others[result.seed]) for result in row.measured if result.seed in others]
 
 
-def _with_interval(plain: Difference, pairs: list[tuple[Result, Result]], store: Path) -> Difference:
+def _with_interval(plain: Difference, pairs: list[tuple[Result, Result]], store: Path, score: Score) -> Difference:
     sides = [[store / result.folder for result in side] for side in zip(*pairs, strict=True)]
     if not all(_is_local(result) for pair in pairs for result in pair) or not _same_images([*sides[0], *sides[1]]):
         return plain
     ours, theirs = (_matrices(side) for side in sides)
     if ours.shape != theirs.shape:
         return plain
-    low, high = paired_interval(ours, theirs)
+    low, high = paired_interval(ours, theirs, score=score)
     return Difference(plain.value, low, high, plain.seeds, images=ours.shape[1])
 
 

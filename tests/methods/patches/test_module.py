@@ -29,6 +29,7 @@ def module(pooling: Pooling = LSE, *, network: PatchNetwork | None = None, rate:
         network=network or NETWORK(generator=torch.Generator().manual_seed(0)), pooling=pooling, rate=rate
     )
     made.log = Mock()  # type: ignore[method-assign]
+    made._trainer = Mock(world_size=1)
     return made
 
 
@@ -71,6 +72,18 @@ def test_the_maximum_gives_one_patch_of_each_column_a_gradient() -> None:
     scores = made.network(given["patches"].detach())
     touched = given["patches"].grad.flatten(1).any(dim=1).nonzero().flatten().tolist()
     assert set(touched) == set(scores.argmax(dim=0).tolist())
+
+
+def test_averaging_over_devices_leaves_the_sum_over_images() -> None:
+    """Two devices with one image each: the mean of what they compute is what one device computes of both images."""
+    made, given = module(), batch(2)
+    whole = made.training_step(given, 0)
+    made._trainer = Mock(world_size=2)
+    halves = [
+        made.training_step({"patches": given["patches"][4 * k : 4 * k + 4], "positive": given["positive"][k, None]}, 0)
+        for k in range(2)
+    ]
+    assert torch.stack(halves).mean().item() == pytest.approx(whole.item(), rel=1e-6)
 
 
 def test_plain_descent() -> None:

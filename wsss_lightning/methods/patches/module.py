@@ -35,10 +35,11 @@ class PatchModule(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
         background = (~batch["positive"]).long()
-        # Eq 4 is a sum: a batch of several images moves as far as one after the other at the same rate.
         loss = F.cross_entropy(self(batch), background, reduction="sum")
         self.log("train/loss", loss / len(background), batch_size=len(background))
-        return loss
+        # Eq 4 is a sum: several images move as far as one after the other at the same rate, on several devices, too,
+        # over which Lightning averages gradients.
+        return loss * self.trainer.world_size
 
     def validation_step(self, batch: dict[str, Any], _: int) -> None:
         self._seen.append((probability(self(batch)), batch["positive"]))
