@@ -49,7 +49,7 @@ def paired_interval(
 ) -> tuple[float, float]:
     """The 95 % interval of score(ours) - score(reference), each the mean over seeds.
 
-    Every resample takes the same images for both rows and for all seeds, so the interval covers the choice of val
+    Every resample takes the same images for both rows and for all seeds, so the interval covers the choice of
     images and nothing else.
 
     Args:

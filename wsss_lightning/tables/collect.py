@@ -89,7 +89,7 @@ def output_root(overrides: list[str], cells: list[Cell]) -> Path:
 
 
 def _of_a_row(overrides: list[str], cells: list[Cell]) -> list[str]:
-    """With the experiment of a row, whose method may have settings of its own and choose another backbone."""
+    """Those of the first row: its experiment's method has settings of its own and may choose another backbone."""
     return cells[0].overrides if cells else split_seeds(overrides)[0]
 
 

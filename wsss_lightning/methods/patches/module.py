@@ -34,11 +34,11 @@ class PatchModule(pl.LightningModule):
         return self.pooling(scores)
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
+        """Eq 4, the loss of all images of the step; its gradient is their sum on any number of devices."""
         background = (~batch["positive"]).long()
         loss = F.cross_entropy(self(batch), background, reduction="sum")
         self.log("train/loss", loss / len(background), batch_size=len(background))
-        # Eq 4 is a sum: several images move as far as one after the other at the same rate, on several devices, too,
-        # over which Lightning averages gradients.
+        # Lightning averages gradients over devices.
         return loss * self.trainer.world_size
 
     def validation_step(self, batch: dict[str, Any], _: int) -> None:
