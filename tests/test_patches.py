@@ -121,8 +121,10 @@ def test_another_source_is_the_training_images_of_the_data_set_or_imagenet(root:
         return planned.final.node
 
     assert first_round("source=same")["source"]["_target_"].endswith("VOCDataModule")
-    longer = first_round("data=voc", "source=augmented", f"data.root={tmp_path}", "data.train_list=train")
-    assert (longer["source"]["train_list"], longer["source"]["root"]) == ("train_aug", str(tmp_path))
+    voc = ["data=voc", f"data.root={tmp_path}", "data.train_list=train"]
+    short, longer = (first_round(*voc, f"source={name}")["source"] for name in ("same", "augmented"))
+    assert (short["train_list"], longer["train_list"]) == ("train", "train_aug")
+    assert short["root"] == longer["root"]
     imagenet = first_round("data=voc", "source=imagenet", f"source.root={tmp_path}", "backbone=lse")
     assert imagenet["target"] == "cat" and imagenet["source"]["_target_"].endswith("CatDogDataModule")
     assert (imagenet["rate"], imagenet["batch_size"], imagenet["patches"]) == (0.001, 1, 9)
