@@ -103,6 +103,21 @@ def test_a_profile_is_a_curve_over_the_numbers_that_classes_are(finished: Table,
     assert "| width, px | Top |" in markdown(table)
 
 
+def test_the_papers_choice_is_marked_in_a_profile(finished: Table, root: Path) -> None:
+    first = finished.rows[0]
+    results = [replace(result, iou={"0.25": 0.5, "0.5": 0.25, "0.75": 0.125}) for result in first.results]
+    row = replace(first, results=results, paper={"train/threshold": 75.0})
+    heading = replace(finished.heading, metric="train/ap", profile="threshold")
+    table = replace(finished, heading=heading, rows=[row])
+    chart = profile_chart(table)
+    assert chart is not None
+    (line,), ((place, colour),) = chart.lines, chart.marks
+    assert f"{place:.1f}" == line.points.split()[-1].split(",")[0] and colour == line.colour
+    assert "dashed: the paper" in page([table], root)
+    other = profile_chart(replace(table, rows=[replace(row, paper={"train/ap": 75.0})]))
+    assert other is not None and not other.marks
+
+
 def test_the_confusion_matrix_is_drawn_by_share_of_a_true_label(finished: Table, cells: list[Cell], root: Path) -> None:
     assert confusion_chart(finished, root / "store") is None
     matrices = np.zeros((2, 3, 3), np.int64)

@@ -96,13 +96,15 @@ class _Run:
 
 @dataclass(frozen=True)
 class CurveChart:
-    """Curves of one quantity over `axis`, such as the steps of one stage."""
+    """Curves of one quantity over `axis`, such as the steps of one stage; `marks`: where the paper's choice stands on
+    the axis, and the colour of its row."""
 
     title: str
     axis: str
     lines: list[Line]
     across: list[tuple[float, str]]
     upward: list[tuple[float, str]]
+    marks: list[tuple[float, int]]
 
 
 def bar_chart(table: Table) -> BarChart:
@@ -155,35 +157,43 @@ def curve_charts(table: Table, store: Path) -> list[CurveChart]:
                 runs.setdefault(stage.key, _Run([], points)).rows.append(row.name)
     names = [row.name for row in table.rows]
     return [
-        _curve_chart(f"{stage}: {name}", "optimiser steps", list(runs.values()), names)
+        _curve_chart(f"{stage}: {name}", "optimiser steps", list(runs.values()), names, chosen={})
         for (stage, name), runs in found.items()
     ]
 
 
 def profile_chart(table: Table) -> CurveChart | None:
-    """Each row's values per class, per cent, over the numbers that their names are; None where they are no numbers."""
+    """Each row's values per class, per cent, over the numbers that their names are; None where they are no numbers.
+
+    Where the paper prints the number it takes (`train/threshold` of the metric `train/ap` over the threshold), per cent
+    as everywhere, it is marked.
+    """
     heading = table.heading
     rows = [row for row in table.rows if row.measured]
     if heading.profile is None or not rows:
         return None
     runs = [_Run([row.name], _profile(row)) for row in rows]
-    return _curve_chart(heading.metric, heading.profile, runs, [row.name for row in table.rows])
+    names, choice = [row.name for row in table.rows], f"{heading.metric.partition('/')[0]}/{heading.profile}"
+    chosen = {row.name: row.paper[choice] / 100 for row in rows if choice in row.paper}
+    return _curve_chart(heading.metric, heading.profile, runs, names, chosen)
 
 
 def _profile(row: Row) -> list[tuple[float, float]]:
     return sorted((float(name), 100 * value) for name, value in row.class_iou().items() if value is not None)
 
 
-def _curve_chart(title: str, axis: str, runs: list[_Run], names: list[str]) -> CurveChart:
+def _curve_chart(title: str, axis: str, runs: list[_Run], names: list[str], chosen: dict[str, float]) -> CurveChart:
     steps, logged = zip(*[point for run in runs for point in run.points], strict=True)
-    across = Scale(ticks(min(steps), max(steps)), _LEFT, CURVE[0] - _RIGHT)
+    reach = (*steps, *chosen.values())
+    across = Scale(ticks(min(reach), max(reach)), _LEFT, CURVE[0] - _RIGHT)
     upward = Scale(ticks(min(logged), max(logged)), CURVE[1] - _BOTTOM, _TOP)
     lines = []
     for run in runs:
         placed = [f"{across.place(step):.1f},{upward.place(value):.1f}" for step, value in run.points]
         shared = len(runs) == 1 and len(run.rows) > 1
         lines.append(Line("all rows" if shared else ", ".join(run.rows), names.index(run.rows[0]), " ".join(placed)))
-    return CurveChart(title=title, axis=axis, lines=lines, across=across.labels(), upward=upward.labels())
+    marks = [(across.place(value), names.index(name)) for name, value in chosen.items()]
+    return CurveChart(title, axis, lines, across=across.labels(), upward=upward.labels(), marks=marks)
 
 
 def read_curves(folder: Path) -> dict[str, list[tuple[float, float]]]:
