@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,6 +112,26 @@ def test_a_missing_package_does_not_cost_the_record(make_plan: MakePlan, monkeyp
     pipeline.run(plan)
     record = plan.final.record()
     assert record is not None and list(record["packages"]) == ["torch"]
+
+
+def test_a_commit_is_marked_where_code_or_configuration_differ_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def commit() -> str:
+        store._commit.cache_clear()
+        return str(store.provenance()["commit"])
+
+    monkeypatch.setattr(store, "__file__", str(tmp_path / "wsss_lightning/pipeline/store.py"))
+    (tmp_path / "conf").mkdir()
+    git = ("git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c")
+    for arguments in (("init", "-q"), ("commit", "-q", "--allow-empty", "-m", "first")):
+        subprocess.run([*git, *arguments], check=True)
+    (tmp_path / "table2.md").write_text("a table that was saved")
+    clean = commit()
+    assert len(clean) == 40
+    (tmp_path / "conf/own.yaml").write_text("seed: 1")
+    assert commit() == f"{clean}+"
+    store._commit.cache_clear()
 
 
 def test_a_damaged_record_is_named(make_plan: MakePlan) -> None:

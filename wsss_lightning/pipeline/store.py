@@ -25,6 +25,7 @@ _PACKAGES = (
     *("wsss-lightning", "torch", "torchvision", "pytorch-lightning", "numpy"),
     *("pydensecrf2", "albumentations", "hydra-core"),
 )
+_CODE = ("wsss_lightning", "conf")
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ def provenance() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
-        "commit": _commit(),
+        "commit": _commit(Path(__file__).resolve().parents[2]),
         "cores": os.cpu_count(),
     }
 
@@ -141,13 +142,15 @@ def _version(package: str) -> str | None:
 
 
 @cache
-def _commit() -> str | None:
-    """The checkout's commit, with a `+` where files were changed since; None outside a checkout."""
-    folder = Path(__file__).resolve().parents[2]
+def _commit(folder: Path) -> str | None:
+    """The checkout's commit, with a `+` where code or configuration were changed since; None outside a checkout.
+
+    A table that was just saved is no such change.
+    """
     if not (folder / ".git").exists():
         return None
     try:
-        head, status = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain")
+        head, status = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain", "--", *_CODE)
     except (OSError, subprocess.CalledProcessError):
         return None
     return head + ("+" if status else "")
