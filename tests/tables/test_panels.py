@@ -72,6 +72,18 @@ def test_steps_stand_once_unless_rows_draw_different_ones(
     assert shown() == [True, False, False]
 
 
+def test_an_image_that_one_of_two_rows_has_stands_in_its_row(
+    folders: Folders, collected: Callable[..., Table], root: Path
+) -> None:
+    own = folders[1].parent / "val_000007"
+    own.mkdir()
+    _add(own, "image", 50)
+    _add(own, "inference", 10)
+    _, panel = table_panels(collected(), root / "store").panels
+    assert [picture.what for picture in panel.shared] == ["image"]
+    assert [len(pictures) for pictures in panel.rows] == [0, 1] and panel.rows[1][0].kind == "wide"
+
+
 def test_steps_keep_twice_the_size_of_other_pictures(
     folders: Folders, collected: Callable[..., Table], root: Path
 ) -> None:

@@ -91,7 +91,9 @@ def _panel(image_id: str, folders: Sequence[Path]) -> Panel:
     headings = _headings(folders)
     rows = [{name: _picture(folder, name, what) for name, what in headings.items()} for folder in folders]
     drawn = {name: {row[name] for row in rows} - {None} for name in _SHARED}
-    common = {name: pictures.pop() for name, pictures in drawn.items() if len(pictures) == 1}
+    # An image that one of several rows has belongs to that row alone.
+    shown = len(folders) == 1 or sum(folder.is_dir() for folder in folders) > 1
+    common = {name: pictures.pop() for name, pictures in drawn.items() if shown and len(pictures) == 1}
     whole = [_first(folders, name, what) for name, what in _WHOLE.items()]
     return Panel(
         image_id=image_id,
