@@ -131,7 +131,6 @@ def test_a_commit_is_marked_where_code_or_configuration_differ_from_it(
     assert len(clean) == 40
     (tmp_path / "conf/own.yaml").write_text("seed: 1")
     assert commit() == f"{clean}+"
-    store._commit.cache_clear()
 
 
 def test_a_damaged_record_is_named(make_plan: MakePlan) -> None:
