@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.expansion import expand
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -114,16 +115,13 @@ class Tokens:
         for number, group in enumerate(_data_sets(masked)):
             # A reference, not the path itself, which may hold characters that mean something to OmegaConf.
             masked["_roots_"][f"r{number}"], group["root"] = group["root"], f"${{folder:${{_roots_.r{number}}}}}"
-        self._masked = OmegaConf.create(masked)
+        self._masked = OmegaConf.create(masked | {"stages": expand(masked)})
 
     def node(self, name: str, resolve: Resolve) -> dict[str, Any]:
         """Stage `name` as plain containers, every interpolation resolved, `resolve` asked for the tokens."""
-        stage = self._masked.stages[name]
-        if not isinstance(stage, DictConfig) or "_target_" not in stage:
-            raise InputError(f"stages.{name} has no _target_: give the dotted name of its function.")
         reset = _resolve.set(resolve)
         try:
-            node = plain(stage, resolve=True)
+            node = plain(self._masked.stages[name], resolve=True)
         finally:
             _resolve.reset(reset)
         # As JSON reads it, since a record and a process of a group get it from there: keys of mappings are strings.

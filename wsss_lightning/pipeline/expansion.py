@@ -1,0 +1,63 @@
+"""The two words by which a config says each thing once: `given`, and `like` in a stage."""
+
+from typing import Any
+
+from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.signatures import signature_of
+
+Node = dict[str, Any]
+
+
+def expand(config: Node) -> dict[str, Node]:
+    """The stages of a config as plain containers, spelled out; what it references stays unresolved.
+
+    `like: STAGE` makes a stage what STAGE is but for what it says itself, and `given: {NAME: VALUE}` is what a stage's
+    parameter NAME stands for unless the stage says otherwise. Where it says a part of a given mapping
+    (`trainer: {devices: 1}`), the rest is as given.
+
+    Raises:
+        InputError: a stage has no `_target_`, or is like one that is not there or that is like itself.
+    """
+    stages, given = config["stages"], config.get("given") or {}
+    whole = {name: _inherited(name, stages, below=()) for name in stages}
+    return {name: _filled(name, node, given, config) for name, node in whole.items()}
+
+
+def _inherited(name: str, stages: dict[str, Node], *, below: tuple[str, ...]) -> Node:
+    if name in below:
+        raise InputError(f"The stages {' -> '.join([*below, name])} are like each other: spell one of them out.")
+    if name not in stages:
+        raise InputError(f"stages.{below[-1]}.like: there is no stage {name}; the stages are {', '.join(stages)}.")
+    own = stages[name]
+    if not isinstance(own, dict) or not own.keys() & {"_target_", "like"}:
+        raise InputError(f"stages.{name} has no _target_: give the dotted name of its function, or check the spelling.")
+    base = _inherited(str(own["like"]), stages, below=(*below, name)) if "like" in own else {}
+    return base | {key: value for key, value in own.items() if key != "like"}
+
+
+def _filled(name: str, node: Node, given: Node, config: Node) -> Node:
+    try:
+        signature = signature_of(str(node["_target_"]))
+    except InputError as error:
+        raise InputError(f"stages.{name}._target_: {error}") from None
+    names = signature.names if signature else frozenset()
+    known = {key: value for key, value in given.items() if key in names}
+    return known | {key: _completed(value, known.get(key), config) for key, value in node.items()}
+
+
+def _completed(value: Any, given: Any, config: Node) -> Any:
+    """`value`, merged into what is given where it is a mapping that names no function of its own."""
+    base = _referenced(given, config) if isinstance(given, str) else given
+    if not isinstance(value, dict) or not isinstance(base, dict) or "_target_" in value:
+        return value
+    return base | {key: _completed(item, base.get(key), config) for key, item in value.items()}
+
+
+def _referenced(text: str, config: Node) -> Any:
+    """The node that `${a.b}` names; None for all other texts."""
+    if not (text.startswith("${") and text.endswith("}")) or set(text[2:-1]) & set("${}:"):
+        return None
+    node: Any = config
+    for part in text[2:-1].split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node
