@@ -22,8 +22,8 @@ from wsss_lightning.stages.io import read_tensors
 SMALL = [
     "stages.shapes.train=32",
     "stages.shapes.val=4",
-    "backbone.points.localizer.hidden=16",
-    "backbone.points.classifier.steps=30",
+    "tuning.localizer.hidden=16",
+    "tuning.classifier.steps=30",
     "trainer.accelerator=cpu",
     "runtime.progress=false",
     "points.panels=2",
@@ -127,9 +127,9 @@ def test_random_weights_and_a_resnet_run_too(tmp_path: Path) -> None:
         "backbone=resnet18",
         "backbone.weights=null",
         "data.size=[64,64]",
-        "backbone.points.classifier.steps=5",
+        "tuning.classifier.steps=5",
     ]
-    metrics = pipeline.run(plan(tmp_path, *overrides, "backbone.points.localizer.hidden=8"))
+    metrics = pipeline.run(plan(tmp_path, *overrides, "tuning.localizer.hidden=8"))
     assert "val/iou/background" in metrics
 
 

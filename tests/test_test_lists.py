@@ -13,13 +13,13 @@ from wsss_lightning.cli import app
 IDS = ["2008_000011", "2008_000012"]
 SMALL = ["trainer.accelerator=cpu", "runtime.progress=false", "runtime.processes=1"]
 METHODS = {
-    "points/diverse_crf": ["backbone.points.localizer.hidden=16", "backbone.points.classifier.steps=30"],
+    "points/diverse_crf": ["tuning.localizer.hidden=16", "tuning.classifier.steps=30"],
     # true masks, since co-segmentation has its own tests
     "coseg/full": [
         *("source=single_tag", "stages.generator.masks={voc}/SegmentationClass"),
-        *("backbone.coseg.generator.steps=[2,1]", "backbone.coseg.final.steps=[2,1]"),
+        *("tuning.generator.steps=[2,1]", "tuning.final.steps=[2,1]"),
     ],
-    "priors/fusion_regions": ["backbone.priors.segmenter.steps=[2,1]", "backbone.priors.localization.steps=[2,1]"],
+    "priors/fusion_regions": ["tuning.segmenter.steps=[2,1]", "tuning.localization.steps=[2,1]"],
 }
 
 

@@ -11,6 +11,7 @@ import typer
 
 from wsss_lightning.allocator import keep_freed_memory
 from wsss_lightning.commands import data
+from wsss_lightning.commands.catalogue import catalogue
 from wsss_lightning.commands.evaluate import evaluate
 from wsss_lightning.commands.submit import submit
 from wsss_lightning.errors import InputError
@@ -33,6 +34,7 @@ app = typer.Typer(
 _HYDRA = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 Overrides = Annotated[list[str] | None, typer.Argument(help="Hydra overrides, for example experiment=points/top.")]
 app.add_typer(data.app, name="data")
+app.command("list")(catalogue)
 app.command("evaluate")(evaluate)
 app.command("submit")(submit)
 
@@ -58,12 +60,14 @@ def run(context: typer.Context) -> None:
     """Plan and run a pipeline; everything after `run` is Hydra's (`wsss run --help`, `-m` for sweeps)."""
     import hydra
 
-    from wsss_lightning.pipeline.configuration import one_sentence, project_folder
+    from wsss_lightning.pipeline.configuration import check_ablations, may_add, one_sentence, project_folder
 
+    check_ablations(context.args)
     # Hydra prints a cut traceback of its own unless told to hand exceptions on.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     # Between overrides `-m` makes argparse refuse those behind it.
-    sys.argv = ["wsss run", *sorted(context.args, key=lambda argument: argument not in {"-m", "--multirun"})]
+    given = [may_add(argument) for argument in context.args]
+    sys.argv = ["wsss run", *sorted(given, key=lambda argument: argument not in {"-m", "--multirun"})]
     job = hydra.main(version_base="1.3", config_path=str(project_folder("conf")), config_name="config")(run_job)
     with one_sentence():
         job()
@@ -83,7 +87,7 @@ def run_job(config: "DictConfig") -> float:
         config.run.name = settings.job.override_dirname or config.result
     typer.echo(settings.job.override_dirname or "defaults", err=True)
     try:
-        return _run_into(Path(settings.runtime.output_dir), config)
+        return _run_into(Path(settings.runtime.output_dir), config, settings)
     except Exception as error:
         if sweep:  # at the end Hydra shows what the first of the failed jobs raised, and nothing of the others
             typer.echo(f"job {settings.job.num} failed: {error or type(error).__name__}", err=True)
@@ -92,12 +96,13 @@ def run_job(config: "DictConfig") -> float:
         raise
 
 
-def _run_into(folder: Path, config: "DictConfig") -> float:
+def _run_into(folder: Path, config: "DictConfig", settings: "DictConfig") -> float:
     from wsss_lightning import pipeline
+    from wsss_lightning.pipeline.configuration import origin_of
     from wsss_lightning.pipeline.planning import plan_config
     from wsss_lightning.pipeline.store import write_json
 
-    plan = plan_config(config)
+    plan = plan_config(config, origin_of(settings))
     metrics = pipeline.run(plan)
     write_json(folder / "metrics.json", metrics)
     write_json(folder / "stages.json", {stage.name: str(stage.folder) for stage in plan.stages.values()})
@@ -119,11 +124,18 @@ def _print_metrics(metrics: dict[str, float]) -> None:
 
 
 @app.command("plan")
-def show_plan(overrides: Overrides = None) -> None:
+def show_plan(
+    overrides: Overrides = None,
+    stage: Annotated[str | None, typer.Option("--show", help="Print this stage's resolved node instead.")] = None,
+) -> None:
     """Show the stages of a pipeline, their keys, what is cached and what would run."""
     from wsss_lightning import pipeline
 
-    _print_plan(pipeline.plan(overrides or []))
+    planned = pipeline.plan(overrides or [])
+    if stage is None:
+        _print_plan(planned)
+    else:
+        typer.echo(planned.described(stage), nl=False)
 
 
 def _print_plan(plan: "Plan") -> None:

@@ -34,7 +34,7 @@ def test_only_the_stages_that_the_result_needs_are_planned_in_their_order(make_p
         "last": stage("write", previous=["${artifact:left}", "${artifact:right}"]),
         "right": stage("write", value=2, previous="${artifact:first}"),
         "left": stage("write", value=1, previous="${artifact:first}"),
-        "unused": {"_target_": "no.such.thing"},
+        "unused": stage("write", value=3),
         "first": stage("write"),
     }
     plan = make_plan(stages, result="last")

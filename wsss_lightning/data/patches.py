@@ -57,9 +57,7 @@ def draw_patches(image: Image, *, count: int, size: int, generator: np.random.Ge
     along = isqrt(count)
     edge = min(image.shape[:2]) // along
     if edge < size:
-        raise InputError(
-            f"Patches of {size} px do not fit into sub-images of {edge} px: enlarge backbone.patches.size."
-        )
+        raise InputError(f"Patches of {size} px do not fit into sub-images of {edge} px: enlarge tuning.size.")
     bounds = [[length * part // along for part in range(along + 1)] for length in image.shape[:2]]
     tops, lefts = ([(start, end - size) for start, end in pairwise(b)] for b in bounds)
     corners = [(_between(top, generator), _between(left, generator)) for top in tops for left in lefts]

@@ -13,15 +13,17 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.expansion import expand
+from wsss_lightning.pipeline.unread import Origin
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -47,20 +49,52 @@ def project_folder(name: str) -> Path:
 
 def compose(overrides: list[str]) -> DictConfig:
     """The config that `overrides` select; a wrong override is an `InputError` in one sentence."""
-    return _compose(overrides, with_hydra=False)
+    return compose_with_origin(overrides)[0]
 
 
 def choices(overrides: list[str]) -> dict[str, str]:
     """The file that `overrides` select in each config group, whether they or a method's defaults name it."""
-    selected = _compose(overrides, with_hydra=True).hydra.runtime.choices
-    return {str(group): str(name) for group, name in selected.items()}
+    return compose_with_origin(overrides)[1].choices
 
 
-def _compose(overrides: list[str], *, with_hydra: bool) -> DictConfig:
+def compose_with_origin(overrides: list[str]) -> tuple[DictConfig, Origin]:
+    """The config that `overrides` select, and what it is made of."""
+    check_ablations(overrides)
     register_resolvers()
     GlobalHydra.instance().clear()
     with one_sentence(), initialize_config_dir(str(project_folder("conf")), version_base="1.3"):
-        return hydra_compose("config", overrides=overrides, return_hydra_config=with_hydra)
+        config = hydra_compose("config", overrides=[may_add(text) for text in overrides], return_hydra_config=True)
+        origin = origin_of(config.hydra)
+    with open_dict(config):
+        del config["hydra"]
+    return config, origin
+
+
+def check_ablations(overrides: list[str]) -> None:
+    """Raise `InputError` where an ablation is one of another method than the one that `overrides` name."""
+    named = dict(text.split("=", 1) for text in overrides if "=" in text)
+    method = named.get("method") or named.get("experiment", "").partition("/")[0] or _default("method")
+    for name in named.get("ablation", "").strip("[]").split(","):
+        owner = name.strip().partition("/")[0]
+        if "/" in name and owner not in method.split(","):
+            raise InputError(f"ablation={name} is one of method={owner}, not of {method}: say method={owner}.")
+
+
+def _default(group: str) -> str:
+    content = yaml.safe_load((project_folder("conf") / "config.yaml").read_text(encoding="utf-8"))
+    return str(next(entry[group] for entry in content["defaults"] if isinstance(entry, dict) and group in entry))
+
+
+def may_add(override: str) -> str:
+    """`stages.X.y=...` as an override that may also add y: what a stage takes, its function says and not the config."""
+    return f"++{override}" if override.startswith("stages.") else override
+
+
+def origin_of(hydra: DictConfig) -> Origin:
+    """What Hydra composed a config from."""
+    chosen = {str(group): str(name) for group, name in hydra.runtime.choices.items()}
+    folders = [project_folder("conf"), *(Path(str(folder)) for folder in hydra.searchpath)]
+    return Origin(chosen, [str(text) for text in hydra.overrides.task], folders)
 
 
 def register_resolvers() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.signatures import signature_of
+from wsss_lightning.pipeline.unread import select
 
 Node = dict[str, Any]
 
@@ -42,7 +43,8 @@ def _filled(name: str, node: Node, given: Node, config: Node) -> Node:
         raise InputError(f"stages.{name}._target_: {error}") from None
     names = signature.names if signature else frozenset()
     known = {key: value for key, value in given.items() if key in names}
-    return known | {key: _completed(value, known.get(key), config) for key, value in node.items()}
+    own = {key: _completed(value, known.get(key), config) for key, value in node.items()}
+    return own | {key: value for key, value in known.items() if key not in own}
 
 
 def _completed(value: Any, given: Any, config: Node) -> Any:
@@ -57,7 +59,4 @@ def _referenced(text: str, config: Node) -> Any:
     """The node that `${a.b}` names; None for all other texts."""
     if not (text.startswith("${") and text.endswith("}")) or set(text[2:-1]) & set("${}:"):
         return None
-    node: Any = config
-    for part in text[2:-1].split("."):
-        node = node.get(part) if isinstance(node, dict) else None
-    return node
+    return select(config, text[2:-1])

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig
 
 from wsss_lightning.errors import InputError
@@ -16,15 +17,17 @@ from wsss_lightning.pipeline.configuration import (
     OUT_DIR,
     Tokens,
     bind,
-    compose,
+    compose_with_origin,
     one_sentence,
     plain,
     register_resolvers,
     used,
 )
+from wsss_lightning.pipeline.expansion import expand
 from wsss_lightning.pipeline.fingerprints import FINGERPRINTS
 from wsss_lightning.pipeline.signatures import check_node
 from wsss_lightning.pipeline.store import changed_sources, in_progress, read_record
+from wsss_lightning.pipeline.unread import Origin, check_read
 
 
 @dataclass(frozen=True)
@@ -67,24 +70,40 @@ class Plan:
         """The stage that ends the pipeline."""
         return self.stages[self.result]
 
+    def described(self, name: str) -> str:
+        """The resolved node of a stage as YAML: what its function is called with, tokens where machines may differ."""
+        if name not in self.stages:
+            raise InputError(f"{self.result} needs no stage {name}; it needs {', '.join(self.stages)}.")
+        return yaml.safe_dump(self.stages[name].node, sort_keys=False, allow_unicode=True)
+
 
 def plan(overrides: list[str]) -> Plan:
     """Plan what `overrides` select; raises `InputError` for everything that can be known before running."""
-    return plan_config(compose(overrides))
+    return plan_config(*compose_with_origin(overrides))
 
 
-def plan_config(config: DictConfig) -> Plan:
-    """Plan a composed config."""
+def plan_config(config: DictConfig, origin: Origin | None = None) -> Plan:
+    """Plan a composed config; with `origin`, a setting that no stage reads is an `InputError`."""
     register_resolvers()
     with one_sentence():
+        if origin is not None:
+            _check(plain(config, resolve=False), origin)
         result = str(config.result)
-        planner = _Planner(config)
+        planner = Planner(config)
         planner.key(result)
         card = plain(config.get("card"), resolve=True)
     return Plan(stages=planner.stages, result=result, card=card, config=plain(config, resolve=False))
 
 
-class _Planner:
+def _check(config: dict[str, Any], origin: Origin) -> None:
+    origin.check_backbone(config)
+    stages = expand(config)
+    for name, node in stages.items():
+        check_node(arguments(node), where=f"stages.{name}")
+    check_read(config, stages, origin)
+
+
+class Planner:
     """Depth-first over `${artifact:NAME}` references: a stage is planned after those that it refers to."""
 
     def __init__(self, config: DictConfig) -> None:

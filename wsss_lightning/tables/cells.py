@@ -45,7 +45,20 @@ def plan_cells(spec: Spec, overrides: list[str]) -> list[Cell]:
     others, seeds = split_seeds(overrides)
     named = [[f"seed={seed}"] for seed in seeds] if seeds else [[]]
     rows = [row for row in spec.rows if row.experiment is not None]
-    return [_plan_cell(row, [*others, *seed], spec.heading.name) for row in rows for seed in named]
+    cells = [_plan_cell(row, [*others, *seed], spec.heading.name) for row in rows for seed in named]
+    _check_rows_differ(cells, spec)
+    return cells
+
+
+def _check_rows_differ(cells: list[Cell], spec: Spec) -> None:
+    """Two rows that compute the same thing are a table that says one of them has no effect."""
+    first: dict[str, str] = {}
+    for cell in cells:
+        row = first.setdefault(cell.plan.final.key, cell.row)
+        if row != cell.row:
+            raise InputError(
+                f"{spec.path}: rows {row!r} and {cell.row!r} compute the same: no stage reads what tells them apart."
+            )
 
 
 def _plan_cell(row: SpecRow, overrides: list[str], table: str) -> Cell:
