@@ -120,6 +120,13 @@ class StepLoader(DataLoader[Sample]):
         for batch in super().__iter__():
             yield {name: value.finished() if isinstance(value, Pixels) else value for name, value in batch.items()}
 
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the trainer's step tells what comes next. That it is there tells Lightning that this resumes."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `state_dict`."""
+
 
 def accumulated(trainer: pl.Trainer | None) -> int:
     """How many batches an optimiser step of `trainer` learns from."""
