@@ -199,6 +199,15 @@ def test_a_resumed_run_goes_on_at_the_step_that_comes_next(
     assert _joined(rest) == {step: images for step, images in whole.items() if step >= stopped}
 
 
+def test_lightning_is_told_that_training_resumes(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    data = Numbered(_steps(epochs=None, steps=6))
+    _watch(data, max_steps=3, save=tmp_path / "saved.ckpt")
+    silent = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+    trainer = pl.Trainer(max_steps=6, enable_checkpointing=False, **silent)
+    trainer.fit(Watcher(), datamodule=data, ckpt_path=tmp_path / "saved.ckpt")
+    assert not [warning for warning in recwarn if "resumable" in str(warning.message)]
+
+
 def test_another_number_of_accumulated_batches_while_training_is_refused() -> None:
     callbacks = [GradientAccumulationScheduler({0: 1, 1: 2})]
     with pytest.raises(InputError, match="accumulate_grad_batches changed while training"):

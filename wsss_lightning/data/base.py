@@ -54,7 +54,7 @@ class SegmentationDataModule(LightningDataModule):
             an augmentation gives them a size.
         mean: of RGB in 0..1, the backbone's.
         std: of RGB in 0..1, the backbone's.
-        batch_size: images per batch, of all devices together.
+        batch_size: images per batch; one of `train_dataloader` is shared among all devices.
         augmentation: of the batches of `train_dataloader` and of their size, from a factory of `data.transforms`; None
             resizes them like all others.
         pseudo_masks: folder of `<image_id>.png` in the data set's own indices, the `mask` of training batches; None
