@@ -1,6 +1,7 @@
 import shutil
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from PIL import Image
 
 from wsss_lightning.data.base import Record, SegmentationDataModule, SegmentationDataset
 from wsss_lightning.data.masks import write_mask
-from wsss_lightning.data.steps import StepLoader
+from wsss_lightning.data.reader import Reader
+from wsss_lightning.data.steps import ImageSteps, StepLoader
 from wsss_lightning.data.transforms import crop_augmentation
 from wsss_lightning.errors import InputError
 from wsss_lightning.stages.fit import quiet
@@ -21,11 +23,11 @@ SHAPES = {"a": (20, 30), "b": (20, 30), "c": (25, 15)}
 MEAN, STD = (0.5, 0.25, 0.0), (0.5, 0.25, 1.0)
 
 
-class Folder(SegmentationDataModule):
+class Folder(Reader):
     """The smallest data set: pictures and masks in two folders, image number n shows class n."""
 
     def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
-        ids = {"train_aug": ["a", "b", "c"], "val": ["c"]}[list_name]
+        ids = {"train": ["a", "b", "c"], "val": ["c"]}[list_name]
         tags = dict(zip(SHAPES, np.eye(3, dtype=bool), strict=True))
         return [Record(i, self.root / "images" / f"{i}.png", self.root / "masks" / f"{i}.png", tags[i]) for i in ids]
 
@@ -43,8 +45,9 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _module(root: Path, **changes: Any) -> Folder:
-    return Folder(**{"root": root, "names": NAMES, "mean": MEAN, "std": STD, **changes})
+def _module(root: Path, **changes: Any) -> SegmentationDataModule:
+    reader = Folder(root, names=NAMES, tags="none")
+    return SegmentationDataModule(**{"reader": reader, "mean": MEAN, "std": STD, **changes})
 
 
 def _pixels(root: Path, name: str) -> np.ndarray:
@@ -88,8 +91,9 @@ def test_a_sample_does_not_share_memory_with_its_record(root: Path) -> None:
 def test_without_masks_no_mask_is_opened(root: Path) -> None:
     shutil.rmtree(root / "masks")
     module = _module(root)
-    samples = [*module.dataset("train"), *module.train_dataloader(), *module.val_dataloader()]
-    assert len(samples) == 3 + 3 + 1
+    loaders = (module.train_dataloader(), module.val_dataloader(), module.predict_dataloader())
+    samples = [*module.dataset("train"), *chain.from_iterable(loaders)]
+    assert len(samples) == 3 + 3 + 1 + 1
     assert all("mask" not in sample for sample in samples)
 
 
@@ -218,7 +222,7 @@ def test_an_incomplete_last_batch_is_left_out(root: Path) -> None:
     assert [len(batch["image_id"]) for _ in range(3) for batch in loader] == [2, 2, 2]
 
 
-def _augmented(root: Path, **changes: Any) -> Folder:
+def _augmented(root: Path, **changes: Any) -> SegmentationDataModule:
     return _module(root, augmentation=crop_augmentation((16, 12), mean=MEAN), **changes)
 
 
@@ -250,51 +254,139 @@ def test_workers_change_no_training_batch(root: Path, workers: int) -> None:
 
 
 def test_only_training_batches_are_augmented(root: Path) -> None:
-    plain, module = _module(root, val_list="train_aug"), _augmented(root, val_list="train_aug")
+    plain, module = _module(root, val_list="train"), _augmented(root, val_list="train")
     assert _same([list(module.val_dataloader())], [list(plain.val_dataloader())])
     assert torch.equal(module.dataset("train")[0]["image"], plain.dataset("train")[0]["image"])
 
 
 class Watcher(pl.LightningModule):
-    """A network that keeps what it is shown."""
+    """A network of one weight per channel that keeps what it is shown."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.weight = torch.nn.Parameter(torch.zeros(3, 1, 1))
         self.seen: list[dict[str, Any]] = []
 
     def training_step(self, batch: dict[str, Any]) -> torch.Tensor:
         self.seen.append(batch)
-        return self.weight * batch["image"].mean()
+        return (self.weight * batch["image"] - batch["tags"].float().mean()).square().mean()
+
+    def test_step(self, batch: dict[str, Any]) -> None:
+        self.seen.append(batch)
+
+    def predict_step(self, batch: dict[str, Any]) -> list[str]:
+        return list(batch["image_id"])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
+        return torch.optim.Adam(self.parameters(), lr=0.1)
 
 
-def _watch(module: Folder, folder: Path, *, epochs: int, start: Path | None = None) -> list[dict[str, Any]]:
+def _trainer(folder: Path, **settings: Any) -> pl.Trainer:
+    silent = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    return pl.Trainer(**{"default_root_dir": folder, **silent, **settings})
+
+
+def _watch(data: SegmentationDataModule, folder: Path, *, start: Path | None = None, **settings: Any) -> Watcher:
     watcher = Watcher()
     with quiet():
-        trainer = pl.Trainer(
-            max_epochs=epochs,
-            accelerator="cpu",
-            logger=False,
-            default_root_dir=folder,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        trainer.fit(watcher, datamodule=module, ckpt_path=start)
+        trainer = _trainer(folder, **settings)
+        trainer.fit(watcher, datamodule=data, ckpt_path=start)
         trainer.save_checkpoint(folder / "saved.ckpt")
-    return watcher.seen
+    return watcher
 
 
 def test_a_trainer_sees_the_same_batches_and_a_resumed_one_goes_on(root: Path, tmp_path: Path) -> None:
     expected = _epochs(_augmented(root).train_dataloader(), 3)
-    assert _same([_watch(_augmented(root), tmp_path, epochs=2)], expected[:2])
-    assert _same([_watch(_augmented(root), tmp_path, epochs=3, start=tmp_path / "saved.ckpt")], expected[2:])
+    assert _same([_watch(_augmented(root), tmp_path, max_epochs=2).seen], expected[:2])
+    rest = _watch(_augmented(root), tmp_path, max_epochs=3, start=tmp_path / "saved.ckpt")
+    assert _same([rest.seen], expected[2:])
+
+
+@pytest.mark.parametrize("steps", [None, 7])
+def test_a_trainer_sees_the_batches_of_image_steps(root: Path, tmp_path: Path, steps: int | None) -> None:
+    data = _augmented(root, batch_size=2, steps=steps, seed=3)
+    expected = ImageSteps(data.dataset("train"), batch_size=2, seed=3, steps=7)
+    seen = _watch(data, tmp_path, max_steps=7).seen
+    assert _same([seen], [[expected.batch(step, rank=0, world=1) for step in range(7)]])
+
+
+def test_a_training_run_of_some_steps_is_one_epoch(root: Path) -> None:
+    assert len(_module(root, steps=7).train_dataloader()) == 7
+    assert len(_module(root).train_dataloader()) == 3
+
+
+@pytest.mark.parametrize("steps", [None, 6])
+def test_two_accumulated_batches_are_one_batch_twice_as_large(root: Path, tmp_path: Path, steps: int | None) -> None:
+    large = _watch(_augmented(root, batch_size=2, steps=steps), tmp_path, max_steps=6)
+    small = _watch(_augmented(root, batch_size=1, steps=steps), tmp_path, max_steps=6, accumulate_grad_batches=2)
+    parts = [batch["image_id"] for batch in small.seen]
+    assert [batch["image_id"] for batch in large.seen] == [parts[2 * n] + parts[2 * n + 1] for n in range(6)]
+    assert torch.equal(large.seen[5]["image"][1], small.seen[11]["image"][0])  # augmented alike
+    assert len(small.seen) == 12 and small.weight.any()
+
+
+@pytest.mark.parametrize("steps", [None, 6])
+def test_an_accumulating_run_is_resumed_to_the_same_bits(root: Path, tmp_path: Path, steps: int | None) -> None:
+    def watch(last: int, start: Path | None = None) -> Watcher:
+        data = _augmented(root, batch_size=1, steps=steps)
+        return _watch(data, tmp_path, start=start, max_steps=last, accumulate_grad_batches=2)
+
+    whole = watch(6)
+    watch(4)
+    rest = watch(6, tmp_path / "saved.ckpt")
+    assert _same([rest.seen], [whole.seen[8:]])
+    assert torch.equal(rest.weight, whole.weight)
+
+
+@pytest.mark.parametrize("size", [None, (8, 12)])
+def test_testing_shows_targets_at_their_own_size(root: Path, tmp_path: Path, size: tuple[int, int] | None) -> None:
+    data = _module(root, val_list="train", size=size, batch_size=2, classes=["dog", "cat"])
+    watcher = Watcher()
+    with quiet():
+        _trainer(tmp_path).test(watcher, datamodule=data, verbose=False)
+    targets = [target for batch in watcher.seen for target in batch["target"]]
+    assert [name for batch in watcher.seen for name in batch["image_id"]] == ["a", "b", "c"]
+    assert len(watcher.seen) == (3 if size is None else 2)
+    for record, target in zip(data.records("val"), targets, strict=True):
+        assert np.array_equal(target.numpy(), data.read_target(record)) and target.dtype == torch.uint8
+    assert "mask" not in watcher.seen[0]
+
+
+def test_testing_without_masks_is_refused_at_once(root: Path) -> None:
+    (root / "masks" / "c.png").unlink()
+    with pytest.raises(InputError, match=r"masks/c\.png does not exist"):
+        _module(root).test_dataloader()
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("size", [None, (8, 12)])
+def test_prediction_needs_no_masks(root: Path, tmp_path: Path, split: Any, size: tuple[int, int] | None) -> None:
+    shutil.rmtree(root / "masks")
+    data = _augmented(root, size=size, batch_size=2, predict_split=split)
+    with quiet():
+        shown = _trainer(tmp_path).predict(Watcher(), datamodule=data)
+    ids = [name for batch in shown or [] for name in batch]
+    assert ids == {"train": ["a", "b", "c"], "val": ["c"]}[split]
+    for batch in data.predict_dataloader():
+        assert batch["size"].tolist() == [list(SHAPES[name]) for name in batch["image_id"]]
+        assert batch["image"].shape[2:] == (size or SHAPES[batch["image_id"][0]])
+        assert "mask" not in batch and "target" not in batch
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_devices_predict_and_test_every_image_once(root: Path, world: int) -> None:
+    ids: dict[str, list[str]] = {"predict": [], "test": []}
+    for rank in range(world):
+        data = _module(root, val_list="train", size=(8, 8), batch_size=2)
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=world)  # type: ignore[assignment]
+        for name, loader in (("predict", data.predict_dataloader()), ("test", data.test_dataloader())):
+            ids[name] += [image_id for batch in loader for image_id in batch["image_id"]]
+        assert [batch["image_id"] for batch in data.val_dataloader()] == [["a", "b"], ["c"]]
+    assert {name: sorted(shown) for name, shown in ids.items()} == {"predict": list("abc"), "test": list("abc")}
 
 
 def test_validation_keeps_the_order_of_the_list(root: Path) -> None:
-    loader = _module(root, val_list="train_aug").val_dataloader()
+    loader = _module(root, val_list="train").val_dataloader()
     assert [batch["image_id"] for batch in loader] == [["a"], ["b"], ["c"]]
 
 

@@ -15,13 +15,14 @@ from wsss_lightning.data import inspection
 from wsss_lightning.data.base import Record, SegmentationDataModule
 from wsss_lightning.data.check import check_data
 from wsss_lightning.data.findings import DataReport, Finding, Kind, SplitReport
-from wsss_lightning.data.voc import VOC_CLASSES, VOCDataModule
+from wsss_lightning.data.reader import Reader
+from wsss_lightning.data.voc import VOC_CLASSES, VOCDataModule, VOCReader
 
 TRAIN, VAL = ["2007_000001", "2007_000002", "2008_000003"], ["2007_000006", "2007_000007"]
 SBD = ["2009_000004", "2010_000005"]
 
 
-class Listed(SegmentationDataModule):
+class Listed(Reader):
     """A data set whose lists have their own tags, and that has no masks: two images show one class each."""
 
     def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
@@ -44,10 +45,10 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def listed(root: Path) -> Listed:
+def listed(root: Path) -> SegmentationDataModule:
     for name, ids in {"train": TRAIN, "val": VAL, "test": SBD}.items():
         (root / name).write_text("\n".join(ids))
-    return Listed(root=root, names=["one", "two"], train_list="train", test_list="test")
+    return SegmentationDataModule(reader=Listed(root, names=["one", "two"], tags="lists"), test_list="test")
 
 
 def _check(data: SegmentationDataModule, *, processes: int = 1, masks: bool = True) -> DataReport:
@@ -136,7 +137,7 @@ def test_masks_are_opened_only_where_they_are_wanted(root: Path, monkeypatch: py
     assert opened == [*TRAIN, *VAL]
 
 
-def test_tags_of_the_list_itself_are_counted(listed: Listed) -> None:
+def test_tags_of_the_list_itself_are_counted(listed: SegmentationDataModule) -> None:
     report = _check(listed)
     assert report.errors == []
     assert report.class_counts(report.splits[0]) == {"one": 1, "two": 1}
@@ -145,19 +146,19 @@ def test_tags_of_the_list_itself_are_counted(listed: Listed) -> None:
     assert _kinds(report.notes) == expected
 
 
-def test_two_images_of_one_name_are_an_error(listed: Listed) -> None:
+def test_two_images_of_one_name_are_an_error(listed: SegmentationDataModule) -> None:
     (listed.root / "val").write_text(f"{VAL[0]} {VAL[0]} {VAL[1]}")
     assert _kinds(_check(listed).errors) == [("id of two images", "val", VAL[0])]
 
 
 def test_what_is_published_is_known_of_vocs_own_lists_alone(root: Path) -> None:
-    known = VOCDataModule(root=root).known_counts
+    known = VOCReader(root).known_counts
     assert (known["train"], known["val"], known["trainval"], known["test"]) == (1464, 1449, 1464 + 1449, 1456)
     assert known["train_aug"] == known["trainaug"] == known["aug"] == 10582
-    assert VOCDataModule(root=root, names=[*VOC_CLASSES[:-1], "lamp"]).known_counts == {}
+    assert VOCReader(root, names=[*VOC_CLASSES[:-1], "lamp"]).known_counts == {}
 
 
-def test_a_list_as_long_as_published_is_no_finding(listed: Listed) -> None:
+def test_a_list_as_long_as_published_is_no_finding(listed: SegmentationDataModule) -> None:
     (listed.root / "train").write_text("\n".join([*TRAIN, SBD[0]]))
     assert "other count" not in {finding.kind.value for finding in _check(listed).notes}
 

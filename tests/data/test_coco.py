@@ -73,8 +73,8 @@ def test_images_without_annotations_can_be_left_out(root: Path) -> None:
     data = COCODataModule(root=root, untagged=False, test_list="test2014")
     assert [record.image_id[-1] for record in data.records("train")] == ["1", "2", "3", "4"]
     assert len(data.records("test")) == 1
-    assert data.known_counts == {"train2014": 82_081, "val2014": 40_137, "test2014": 40_775}
-    assert COCODataModule(root=root).known_counts["train2014"] == 82_783
+    assert data.reader.known_counts == {"train2014": 82_081, "val2014": 40_137, "test2014": 40_775}
+    assert COCODataModule(root=root).reader.known_counts["train2014"] == 82_783
 
 
 def test_a_test_list_is_read_from_its_image_info(root: Path) -> None:

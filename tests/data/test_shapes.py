@@ -71,7 +71,7 @@ def test_the_voc_reader_reads_it(root: Path) -> None:
     data = VOCDataModule(root=root, names=CLASSES, train_list="train", val_list="val")
     assert data.tags_source == "xml"
     for split, (name, count) in enumerate((("train", 6), ("val", 3))):
-        records = data.read_records(name, tagged=True)
+        records = data.reader.read_records(name, tagged=True)
         assert len(records) == count
         for index, record in enumerate(records):
             made = scene(index, split=split)

@@ -1,14 +1,20 @@
 import pickle
+from collections import defaultdict
+from itertools import chain
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader
+from pytorch_lightning.callbacks import GradientAccumulationScheduler, ModelCheckpoint
 
 from wsss_lightning.data.samples import Sample
-from wsss_lightning.data.steps import EachEpoch, ImageSteps, share
+from wsss_lightning.data.steps import ImageSteps, OwnShare, StepLoader, share
 from wsss_lightning.errors import InputError
+from wsss_lightning.stages.fit import quiet
 
 
 class Numbers:
@@ -103,20 +109,139 @@ def test_nothing_to_train_on_is_said() -> None:
         _steps(0)
 
 
-def test_each_time_through_is_the_next_epoch() -> None:
-    sampler = EachEpoch(3)
-    assert len(sampler) == 3
-    assert [list(sampler) for _ in range(3)] == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
-    sampler.set_epoch(1)
-    assert [list(sampler), list(sampler)] == [[3, 4, 5], [6, 7, 8]]
+def _seen(loader: StepLoader) -> list[list[int]]:
+    return [[int(name) for name in batch["image_id"]] for batch in loader]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_workers_prepare_whole_steps(workers: int) -> None:
-    steps = _steps()
-    loader = DataLoader(steps, batch_size=None, sampler=EachEpoch(steps.per_epoch), num_workers=workers)
-    seen = [batch["image_id"] for _ in range(2) for batch in loader]
-    assert seen == [steps[step]["image_id"] for step in range(4)]
+def test_each_time_through_goes_on_behind_the_last(workers: int) -> None:
+    steps = _steps(epochs=1)
+    loader = StepLoader.of(steps, trainer=None, workers=workers)
+    assert len(loader) == 2
+    assert [_seen(loader) for _ in range(3)] == [[_ids(steps, 2 * n), _ids(steps, 2 * n + 1)] for n in range(3)]
+
+
+class Watcher(pl.LightningModule):
+    """A network that keeps which images it was shown at which optimiser step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen: dict[int, list[list[int]]] = defaultdict(list)
+
+    def training_step(self, batch: Sample) -> torch.Tensor:
+        self.seen[self.global_step].append([int(name) for name in batch["image_id"]])
+        return self.weight * batch["image"].mean()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class Numbered(pl.LightningDataModule):
+    """Steps of a method's own, in a data module of its own."""
+
+    def __init__(self, steps: ImageSteps, workers: int = 0) -> None:
+        super().__init__()
+        self.steps, self.workers = steps, workers
+
+    def train_dataloader(self) -> StepLoader:
+        return StepLoader.of(self.steps, trainer=self.trainer, workers=self.workers)
+
+
+def _watch(data: Numbered, *, start: Path | None = None, save: Path | None = None, **settings: Any) -> Watcher:
+    watcher, silent = Watcher(), {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    with quiet():
+        trainer = pl.Trainer(**{"accelerator": "cpu", "enable_checkpointing": False, **silent, **settings})
+        trainer.fit(watcher, datamodule=data, ckpt_path=start)
+        if save is not None:
+            trainer.save_checkpoint(save)
+    return watcher
+
+
+def _whole(steps: ImageSteps, numbers: range) -> dict[int, list[int]]:
+    return {step: sorted(_ids(steps, step)) for step in numbers}
+
+
+def _joined(watcher: Watcher) -> dict[int, list[int]]:
+    return {step: sorted(chain.from_iterable(batches)) for step, batches in watcher.seen.items()}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_a_step_is_shared_among_accumulated_batches(parts: int, workers: int) -> None:
+    steps = _steps(epochs=None, steps=5)
+    watcher = _watch(Numbered(steps, workers), max_steps=5, accumulate_grad_batches=parts)
+    assert _joined(watcher) == _whole(steps, range(5))
+    assert all(len(batches) == parts for batches in watcher.seen.values())
+
+
+@pytest.mark.parametrize(
+    ("steps", "settings"),
+    [
+        ({"epochs": None, "steps": 9}, {"max_steps": 9}),
+        ({"epochs": 1}, {"max_epochs": 5}),
+        ({"epochs": 1}, {"max_steps": 9}),
+        ({"epochs": 2}, {"max_steps": 9, "limit_train_batches": 3}),
+    ],
+)
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("stopped", [2, 5])
+def test_a_resumed_run_goes_on_at_the_step_that_comes_next(
+    tmp_path: Path, steps: dict[str, Any], settings: dict[str, Any], parts: int, stopped: int
+) -> None:
+    data, settings = Numbered(_steps(**steps)), settings | {"accumulate_grad_batches": parts}
+    whole = _joined(_watch(data, **settings))
+    assert whole == _whole(data.steps, range(len(whole))) and len(whole) > stopped
+    saved = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=stopped, save_top_k=-1)
+    first = _watch(data, **settings, enable_checkpointing=True, callbacks=[saved])
+    assert _joined(first) == whole
+    rest = _watch(data, start=tmp_path / f"step={stopped}.ckpt", **settings)
+    assert _joined(rest) == {step: images for step, images in whole.items() if step >= stopped}
+
+
+def test_lightning_is_told_that_training_resumes(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    data = Numbered(_steps(epochs=None, steps=6))
+    _watch(data, max_steps=3, save=tmp_path / "saved.ckpt")
+    silent = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+    trainer = pl.Trainer(max_steps=6, enable_checkpointing=False, **silent)
+    trainer.fit(Watcher(), datamodule=data, ckpt_path=tmp_path / "saved.ckpt")
+    assert not [warning for warning in recwarn if "resumable" in str(warning.message)]
+
+
+def test_another_number_of_accumulated_batches_while_training_is_refused() -> None:
+    callbacks = [GradientAccumulationScheduler({0: 1, 1: 2})]
+    with pytest.raises(InputError, match="accumulate_grad_batches changed while training"):
+        _watch(Numbered(_steps(epochs=1)), max_epochs=3, callbacks=callbacks)
+
+
+def test_after_training_the_loader_can_be_looked_through() -> None:
+    data = Numbered(_steps(epochs=None, steps=4))
+    _watch(data, max_steps=4)
+    assert _seen(data.train_dataloader()) == [_ids(data.steps, step) for step in range(4)]
+
+
+def _process(rank: int, world: int, *, parts: int = 1) -> Any:
+    """As much of a trainer of several processes as the loaders look at."""
+    return SimpleNamespace(global_rank=rank, world_size=world, accumulate_grad_batches=parts, training=False)
+
+
+@pytest.mark.parametrize(("world", "parts"), [(2, 1), (3, 1), (2, 2)])
+def test_processes_and_accumulated_batches_together_see_the_whole_step(world: int, parts: int) -> None:
+    steps = _steps(20, batch_size=9)
+    loaders = [StepLoader.of(steps, trainer=_process(rank, world, parts=parts), workers=0) for rank in range(world)]
+    seen = [_seen(loader) for loader in loaders]
+    for step in range(len(steps)):
+        batches = [own[step * parts + part] for own in seen for part in range(parts)]
+        assert sorted(chain.from_iterable(batches)) == sorted(_ids(steps, step))
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 4])
+@pytest.mark.parametrize("count", [1, 2, 7, 8])
+def test_every_image_is_in_one_process(count: int, world: int) -> None:
+    shares = [OwnShare(range(count), trainer=_process(rank, world)) for rank in range(world)]  # type: ignore[arg-type]
+    assert sorted(index for own in shares for index in own) == list(range(count))
+    assert [len(own) for own in shares] == [len(list(own)) for own in shares]
+    assert list(OwnShare(range(count), trainer=None)) == list(range(count))  # type: ignore[arg-type]
 
 
 def test_processes_share_a_batch_without_overlap() -> None:

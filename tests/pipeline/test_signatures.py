@@ -14,7 +14,7 @@ from wsss_lightning.pipeline.signatures import signature_of
 
 SOURCE = """
 from __future__ import annotations
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import overload
 from .other import Base, renamed as known
 from .stars import *
@@ -35,6 +35,8 @@ assigned = twice
 
 class Inherits(Base): ...
 class Bare: ...
+class Catches:
+    def __init__(self, *arguments, **named): ...
 class Foreign(dict): ...
 
 @dataclass
@@ -45,6 +47,16 @@ class Fields:
 @dataclass
 class MoreFields(Fields):
     c: int = 1
+
+@dataclass(kw_only=True)
+class ThirdFields(MoreFields):
+    a: int = 2
+    c: int = field(init=False)
+
+@dataclass(kw_only=True, eq=False)
+class Over(Catches):
+    d: int
+    e: int = 1
 
 class Methods:
     @classmethod
@@ -77,6 +89,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "module.Bare",
         "module.Fields",
         "module.MoreFields",
+        "module.ThirdFields",
+        "module.Over",
         "other.Base",
     ],
 )

@@ -1,61 +1,67 @@
-"""What every data set shares: two lists of records, contiguous labels, loaders.
+"""What every data set shares: lists of records, contiguous labels, loaders; a `data.reader.Reader` says the rest.
 
-A data set is one subclass that turns a list into records (`read_records`). Weak supervision is kept by construction:
-a mask file is opened only by a dataset made with `with_masks=True` and by `read_target`.
+Weak supervision is kept by construction: ground truth is opened only by `test_dataloader`, by a dataset made with
+`with_masks=True` and by `read_target`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader
+from pytorch_lightning import LightningDataModule
+from torch.utils.data import DataLoader, Dataset
 
-from wsss_lightning.data.labels import LabelMap, Mask
+from wsss_lightning.data.labels import Mask
+from wsss_lightning.data.pseudo_masks import Missing, with_pseudo_masks
+from wsss_lightning.data.reader import Reader, Split
 from wsss_lightning.data.samples import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Record,
     Sample,
     SegmentationDataset,
+    WithTargets,
     collate,
     read_target,
     require_image,
 )
-from wsss_lightning.data.steps import EachEpoch, ImageSteps, StepLoader
-from wsss_lightning.data.tags import TagSource
+from wsss_lightning.data.steps import ImageSteps, OwnShare, StepLoader, accumulated
 from wsss_lightning.errors import InputError
 
 if TYPE_CHECKING:
     import albumentations as A
+    import pytorch_lightning as pl
 
 __all__ = ["Record", "SegmentationDataModule", "SegmentationDataset", "Split"]
 
-Split = Literal["train", "val", "test"]
 
-
-class SegmentationDataModule(pl.LightningDataModule):
-    """A data set with a train and a val list; a subclass says how a list becomes records.
+@dataclass(kw_only=True, eq=False, repr=False)
+class SegmentationDataModule(LightningDataModule):
+    """Loaders over the lists of a data set.
 
     Args:
-        root: the data set's folder.
-        names: all its foreground classes, in the order of their mask indices 1, 2, ...
+        reader: of the data set.
         classes: the ones to keep, in this order; tags and labels follow it, other classes are ignored (255), images
             that show none stay in the lists. None keeps all.
-        train_list: name of the list to train on.
-        val_list: name of the list to evaluate on.
+        train_list: name of the list to train on; None takes the reader's own.
+        val_list: name of the list to evaluate on; None takes the reader's own.
         test_list: name of a list whose masks nobody has; None where there is none.
-        tags: where image tags come from; which sources there are is the subclass's matter.
-        size: (H, W) that images are resized to; None keeps each image's own, and then `batch_size` is 1.
+        size: (H, W) that images are resized to; None keeps each image's own, and then batches have one image unless
+            an augmentation gives them a size.
         mean: of RGB in 0..1, the backbone's.
         std: of RGB in 0..1, the backbone's.
-        batch_size: images per batch.
+        batch_size: images per batch; one of `train_dataloader` is shared among all devices.
         augmentation: of the batches of `train_dataloader` and of their size, from a factory of `data.transforms`; None
             resizes them like all others.
+        pseudo_masks: folder of `<image_id>.png` in the data set's own indices, the `mask` of training batches; None
+            leaves them without. Ground truth is not looked at.
+        missing: what to do about a training image without a pseudo-mask: "raise", or "drop" it and log how many.
+        steps: optimiser steps that `train_dataloader` is long; None makes it an epoch.
+        predict_split: of `predict_dataloader`.
         workers: loading processes; no result depends on it.
         seed: of the order and the augmentation of `train_dataloader`.
 
@@ -63,59 +69,40 @@ class SegmentationDataModule(pl.LightningDataModule):
         InputError: `classes` names an unknown class.
     """
 
-    has_background_images: bool = False  # whether images without a tag are meant to be there
+    reader: Reader
+    classes: Sequence[str] | None = None
+    train_list: str | None = None
+    val_list: str | None = None
+    test_list: str | None = None
+    size: tuple[int, int] | None = None
+    mean: Sequence[float] = IMAGENET_MEAN
+    std: Sequence[float] = IMAGENET_STD
+    batch_size: int = 1
+    augmentation: A.Compose | None = None
+    pseudo_masks: Path | str | None = None
+    missing: Missing = "raise"
+    steps: int | None = None
+    predict_split: Split = "val"
+    workers: int = 0
+    seed: int = 0
+    root: Path | str = field(init=False)
 
-    def __init__(
-        self,
-        *,
-        root: Path | str,
-        names: Sequence[str],
-        classes: Sequence[str] | None = None,
-        train_list: str = "train_aug",
-        val_list: str = "val",
-        test_list: str | None = None,
-        tags: str = "auto",
-        size: tuple[int, int] | None = None,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
-        batch_size: int = 1,
-        augmentation: A.Compose | None = None,
-        workers: int = 0,
-        seed: int = 0,
-    ) -> None:
+    def __post_init__(self) -> None:
         super().__init__()
-        self.root = Path(root)
-        self.labels = LabelMap(tuple(names), tuple(names if classes is None else classes))
-        self.lists: dict[Split, str] = {"train": train_list, "val": val_list}
-        if test_list is not None:
-            self.lists["test"] = test_list
-        self.tags = tags
-        self.size = size
-        self.mean, self.std = mean, std
-        self.batch_size, self.workers, self.seed = batch_size, workers, seed
-        self.augmentation = augmentation
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # more devices than images to predict
+        self.root = self.reader.root
+        given: dict[Split, str | None] = {"train": self.train_list, "val": self.val_list}
+        self.lists = {split: name or self.reader.default_list(split) for split, name in given.items()}
+        if self.test_list is not None:
+            self.lists["test"] = self.test_list
+        kept = self.reader.names if self.classes is None else self.classes
+        self.labels = self.reader.label_map(kept, tuple(self.lists.values()))
         self._records: dict[Split, list[Record]] = {}
-
-    def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
-        """Records of a list, with tags over all `names`: the one thing that a data set defines.
-
-        Not `tagged`: no annotation is looked at, tags are all False (a test list, whose annotations nobody has).
-        """
-        raise NotImplementedError
-
-    def tag_source(self) -> TagSource | None:
-        """Tags over all `names` by image id where they lie apart from the lists; None where a list has its own."""
-        return None
-
-    @property
-    def known_counts(self) -> Mapping[str, int]:
-        """How many images the published lists have, by list name; a list that is not in it may have any number."""
-        return {}
 
     @property
     def tags_source(self) -> str:
-        """Which source the tags come from; results name it, because XML and masks give different tags."""
-        return self.tags
+        """See `Reader.tags_source`."""
+        return self.reader.tags_source
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -145,14 +132,28 @@ class SegmentationDataModule(pl.LightningDataModule):
             raise InputError(f"{self.root} is opened without a {split} list: name one with {split}_list.")
         if split not in self._records:
             kept = self.labels.indices - 1
-            found = self.read_records(self.lists[split], tagged=split != "test")
-            self._records[split] = [replace(require_image(record), tags=record.tags[kept]) for record in found]
+            read = self.reader.read_records(self.lists[split], tagged=split != "test")
+            self._records[split] = [replace(require_image(record), tags=record.tags[kept]) for record in read]
         return self._records[split]
 
     def dataset(self, split: Split, *, with_masks: bool = False) -> SegmentationDataset:
-        """The split as a dataset; see `SegmentationDataset`."""
+        """The split as a dataset, with the ground truth if `with_masks`; see `SegmentationDataset`."""
+        return self._dataset(self.records(split), with_masks=with_masks)
+
+    def train_dataset(self) -> SegmentationDataset:
+        """The training images, with their pseudo-masks if there are any.
+
+        Raises:
+            InputError: an image has no pseudo-mask, and `missing` is "raise".
+        """
+        if self.pseudo_masks is None:
+            return self.dataset("train")
+        records = with_pseudo_masks(self.records("train"), Path(self.pseudo_masks), missing=self.missing)
+        return self._dataset(records, with_masks=True)
+
+    def _dataset(self, records: Sequence[Record], *, with_masks: bool) -> SegmentationDataset:
         return SegmentationDataset(
-            self.records(split),
+            records,
             encode=self.labels.encode,
             size=self.size,
             mean=self.mean,
@@ -166,27 +167,43 @@ class SegmentationDataModule(pl.LightningDataModule):
         """See the function `read_target`."""
         return read_target(record, self.labels.encode)
 
-    def train_dataloader(self) -> DataLoader[Sample]:
-        """Full batches without masks; every time through, the order and the augmentation are new (see `ImageSteps`).
+    def train_dataloader(self) -> StepLoader:
+        """Full batches; what optimiser step t learns from is a function of (seed, t) and the files (see `StepLoader`).
 
-        Each is a function of (seed, step, image): neither `workers` nor what else draws random numbers changes it.
+        With `accumulate_grad_batches=k` a step learns from k batches, the same images as one batch k times as large.
         """
-        steps = ImageSteps(self.dataset("train"), batch_size=self.batch_size, epochs=1, seed=self.seed, packed=True)
-        return StepLoader(
-            steps,
-            batch_size=None,
-            sampler=EachEpoch(steps.per_epoch),
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
-            generator=torch.Generator(),  # torch's global one stays as it is
+        steps = ImageSteps(
+            self.train_dataset(),
+            batch_size=self.batch_size * accumulated(self.trainer),
+            steps=self.steps,
+            epochs=1 if self.steps is None else None,
+            seed=self.seed,
+            packed=True,
         )
+        return StepLoader.of(steps, trainer=self.trainer, workers=self.workers)
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """Batches in list order, without masks: what scores them reads targets at their own size."""
+        """Batches in list order without masks, on every device all of them."""
+        return self._in_order(self.dataset("val"), trainer=None)
+
+    def test_dataloader(self) -> DataLoader[Sample]:
+        """The val images with `target`, a list of ground truths (H, W) uint8 at their own size, shared among devices.
+
+        Raises:
+            InputError: an image has no mask.
+        """
+        return self._in_order(WithTargets(self.dataset("val")), trainer=self.trainer)
+
+    def predict_dataloader(self) -> DataLoader[Sample]:
+        """The images of `predict_split` without masks, shared among devices: each is in one batch of one device."""
+        return self._in_order(self.dataset(self.predict_split), trainer=self.trainer)
+
+    def _in_order(self, images: Dataset[Sample], *, trainer: pl.Trainer | None) -> DataLoader[Sample]:
         return DataLoader(
-            self.dataset("val"),
-            batch_size=self.batch_size,
+            images,
+            batch_size=1 if self.size is None else self.batch_size,
+            sampler=OwnShare(images, trainer=trainer),
             num_workers=self.workers,
             collate_fn=collate,
-            generator=torch.Generator(),
+            generator=torch.Generator(),  # torch's global one stays as it is
         )

@@ -31,7 +31,7 @@ def check_data(
         strict: count it as an error where a list has another length than the published one or is missing.
         progress: show progress bars.
     """
-    splits = [SplitReport(split, name, data.known_counts.get(name)) for split, name in data.lists.items()]
+    splits = [SplitReport(split, name, data.reader.known_counts.get(name)) for split, name in data.lists.items()]
     for report in splits:
         _read_split(data, report, progress=progress)
         _check_list(report)
@@ -46,12 +46,12 @@ def check_data(
 def _read_split(data: SegmentationDataModule, report: SplitReport, *, progress: bool) -> None:
     tagged, source = report.split != "test", None
     try:
-        source = data.tag_source() if tagged else None
+        source = data.reader.tag_source() if tagged else None
     except InputError as error:  # images and masks can be looked at without tags
         report.find(Kind.TAGS, str(error))
         tagged = False
     try:
-        report.records = data.read_records(report.list_name, tagged=tagged and source is None)
+        report.records = data.reader.read_records(report.list_name, tagged=tagged and source is None)
     except InputError as error:
         report.find(Kind.NO_LIST if isinstance(error, MissingListError) else Kind.LIST, str(error))
         return
@@ -97,7 +97,7 @@ def _inspect(data: SegmentationDataModule, report: SplitReport, *, processes: in
 def _compare_tags(data: SegmentationDataModule, report: SplitReport) -> None:
     for record in report.records:
         tags, shown = report.tags.get(record.image_id), report.shown.get(record.image_id)
-        if tags is not None and not tags.any() and not data.has_background_images:
+        if tags is not None and not tags.any() and not data.reader.has_background_images:
             message = f"{record.image} has no tag: right if it shows none of the classes, else add its tags."
             report.find(Kind.UNTAGGED, message, record.image_id)
         if tags is not None and shown is not None:

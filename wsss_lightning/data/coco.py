@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss_lightning.data.base import Record, SegmentationDataModule
+from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.coco_annotations import (
     COCO_CLASSES,
     COCO_IDS,
@@ -27,84 +26,51 @@ from wsss_lightning.data.coco_annotations import (
 )
 from wsss_lightning.data.coco_conventions import Ids, read_convention
 from wsss_lightning.data.labels import IGNORE, LabelMap, Mask
-from wsss_lightning.data.samples import IMAGENET_MEAN, IMAGENET_STD
+from wsss_lightning.data.reader import Reader
+from wsss_lightning.data.samples import Record
 from wsss_lightning.errors import InputError
 
-if TYPE_CHECKING:
-    import albumentations as A
-
-__all__ = ["COCO_CLASSES", "COCO_IDS", "COCODataModule"]
+__all__ = ["COCO_CLASSES", "COCO_IDS", "COCODataModule", "COCOReader"]
 
 
-class COCODataModule(SegmentationDataModule):
+class COCOReader(Reader):
     """COCO's layout: `annotations/instances_<list>.json`, images in `<list>`; other repositories' are found too.
 
     Label maps, which COCO does not have, are painted by `wsss data prepare coco` and needed for evaluation alone. One
     is called as its image or by the image's number; `find_images` and `find_masks` say which folders are looked at.
+    A list is "train2014", "val2014" or the like, a test list is read from its image_info file. A crowd region tags its
+    image as any instance does.
 
     Args:
         root: the folder that holds `annotations` or `coco2014`.
         names: all foreground classes by COCO's own names, in the order of the mask indices.
-        train_list: such as "train2014".
-        val_list: such as "val2014".
-        test_list: such as "test2014", read from its image_info file.
         untagged: keep the images without any annotation (702 of train2014, 367 of val2014).
         ids: of the label maps: "contiguous" (1..80), "raw" (COCO's category ids, up to 90), or "auto": what is
             recorded beside them, contiguous where nothing is. Never mixed: an index that cannot be is refused.
 
-    A crowd region tags its image as any instance does. The other arguments are those of `SegmentationDataModule`.
-
     Raises:
-        InputError: `ids` or `classes` is unknown, or label maps are recorded to have other `ids`; later, the
-            annotations are missing or damaged.
+        InputError: `ids` is unknown, or label maps are recorded to have other `ids`; later, the annotations are missing
+            or damaged.
     """
 
     def __init__(
-        self,
-        *,
-        root: Path | str,
-        names: Sequence[str] = COCO_CLASSES,
-        classes: Sequence[str] | None = None,
-        train_list: str = "train2014",
-        val_list: str = "val2014",
-        test_list: str | None = None,
-        untagged: bool = True,
-        ids: str = "auto",
-        size: tuple[int, int] | None = None,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
-        batch_size: int = 1,
-        augmentation: A.Compose | None = None,
-        workers: int = 0,
-        seed: int = 0,
+        self, root: Path | str, *, names: Sequence[str] = COCO_CLASSES, untagged: bool = True, ids: str = "auto"
     ) -> None:
         if ids not in (choices := ("auto", *Ids)):
             raise InputError(f"ids={ids!r} is unknown: choose from {', '.join(choices)}.")
-        super().__init__(
-            root=root,
-            names=names,
-            classes=classes,
-            train_list=train_list,
-            val_list=val_list,
-            test_list=test_list,
-            tags="instances",
-            size=size,
-            mean=mean,
-            std=std,
-            batch_size=batch_size,
-            augmentation=augmentation,
-            workers=workers,
-            seed=seed,
-        )
-        self.untagged = untagged
-        folders = [find_masks(self.root, list_name) for list_name in self.lists.values()]
-        self.labels = COCOLabels(self.labels.names, self.labels.kept, ids=_ids(ids, folders))
+        super().__init__(root, names=names, tags="instances")
+        self.untagged, self.ids = untagged, ids
+
+    def label_map(self, kept: Sequence[str], lists: Sequence[str]) -> LabelMap:
+        """See the base class."""
+        folders = [find_masks(self.root, list_name) for list_name in lists]
+        return COCOLabels(self.names, tuple(kept), ids=_ids(self.ids, folders))
 
     def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
         """See the base class; in the order of the file names. Not `tagged`, a list is read from its image_info file."""
         path = find_annotations(self.root, list_name, kind="instances" if tagged else "image_info")
         content = read_annotations(path, outlines=False) if tagged else read_image_info(path)
-        numbers = class_numbers(content, names=self.labels.names, path=path)
+        numbers = class_numbers(content, names=self.names, path=path)
         shown = {
             image: {numbers[annotation["category_id"]] for annotation in annotations}
             for image, annotations in by_image(content).items()
@@ -117,14 +83,31 @@ class COCODataModule(SegmentationDataModule):
     def _record(self, image: ImageEntry, shown: set[int], *, images: Path, masks: Path) -> Record:
         path = images / image["file_name"]
         own, numbered = masks / f"{path.stem}.png", masks / f"{image['id']}.png"
-        tags = np.isin(np.arange(len(self.labels.names)), list(shown))
+        tags = np.isin(np.arange(len(self.names)), list(shown))
         return Record(image_id=path.stem, image=path, mask=numbered if numbered.is_file() else own, tags=tags)
 
     @property
     def known_counts(self) -> Mapping[str, int]:
         """See the base class; of files with other classes nothing is known."""
         known = KNOWN_IMAGES if self.untagged else KNOWN_IMAGES | KNOWN_ANNOTATED
-        return known if self.labels.names == COCO_CLASSES else {}
+        return known if self.names == COCO_CLASSES else {}
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class COCODataModule(SegmentationDataModule):
+    """`SegmentationDataModule` of a `COCOReader`, whose arguments it takes in place of the reader."""
+
+    root: Path | str
+    names: Sequence[str] = COCO_CLASSES
+    train_list: str | None = "train2014"
+    val_list: str | None = "val2014"
+    untagged: bool = True
+    ids: str = "auto"
+    reader: Reader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reader = COCOReader(self.root, names=self.names, untagged=self.untagged, ids=self.ids)
+        super().__post_init__()
 
 
 @dataclass(frozen=True)

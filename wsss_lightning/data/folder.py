@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss_lightning.data.base import Record, SegmentationDataModule
+from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.lists import MissingListError, read_list
-from wsss_lightning.data.samples import IMAGENET_MEAN, IMAGENET_STD
+from wsss_lightning.data.reader import Reader, Split
+from wsss_lightning.data.samples import Record
 from wsss_lightning.data.tag_table import IMAGE_SUFFIXES, TagRow, read_tags
-
-if TYPE_CHECKING:
-    import albumentations as A
 
 ALL = "all"  # the list of every image
 
 
-class FolderDataModule(SegmentationDataModule):
+class FolderReader(Reader):
     """A folder of images, a CSV of their tags and, for evaluation alone, a folder of index PNGs.
 
     `data.tag_table.read_tags` describes the CSV. Its column `split`, or else lists `train.txt` and `val.txt` in the
-    root, divide the images; where neither is there, all images are for training and all are predicted.
+    root, divide the images; where neither is there, all images are for training and all are predicted. A list is a
+    value of `split`, such a file's name or "all"; the tags of a test list are not looked at.
 
     Args:
         root: the folder that holds all this.
@@ -31,11 +30,6 @@ class FolderDataModule(SegmentationDataModule):
         images: the folder of the images.
         tags: the CSV file.
         masks: the folder of the masks, `<image id>.png`; None, or one that does not exist, where there are no masks.
-        train_list: a value of `split`, a list's name or "all"; None: "train" if the images are divided, else "all".
-        val_list: the same, with "val".
-        test_list: the same; its tags are not looked at.
-
-    The other arguments are those of `SegmentationDataModule`.
 
     Raises:
         InputError: the CSV is missing or at fault, or names a class that is not in `names`.
@@ -43,44 +37,22 @@ class FolderDataModule(SegmentationDataModule):
 
     def __init__(
         self,
-        *,
         root: Path | str,
+        *,
         names: Sequence[str] | None = None,
-        classes: Sequence[str] | None = None,
         images: str = "images",
         tags: str = "tags.csv",
         masks: str | None = "masks",
-        train_list: str | None = None,
-        val_list: str | None = None,
-        test_list: str | None = None,
-        size: tuple[int, int] | None = None,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
-        batch_size: int = 1,
-        augmentation: A.Compose | None = None,
-        workers: int = 0,
-        seed: int = 0,
     ) -> None:
         self.table = read_tags(Path(root) / tags, names=names)
-        divided = self.table.divided or any((Path(root) / f"{name}.txt").is_file() for name in ("train", "val"))
-        super().__init__(
-            root=root,
-            names=self.table.names,
-            classes=classes,
-            train_list=train_list or ("train" if divided else ALL),
-            val_list=val_list or ("val" if divided else ALL),
-            test_list=test_list,
-            tags=tags,
-            size=size,
-            mean=mean,
-            std=std,
-            batch_size=batch_size,
-            augmentation=augmentation,
-            workers=workers,
-            seed=seed,
-        )
+        super().__init__(root, names=self.table.names, tags=tags)
         self.images = self.root / images
         self.masks = self.root / masks if masks and (self.root / masks).is_dir() else None
+
+    def default_list(self, split: Split) -> str:
+        """`split` where the images are divided, else all of them."""
+        divided = self.table.divided or any((self.root / f"{name}.txt").is_file() for name in ("train", "val"))
+        return split if divided else ALL
 
     def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
         """See the base class; in the order of the CSV or of the list."""
@@ -99,7 +71,7 @@ class FolderDataModule(SegmentationDataModule):
         return rows
 
     def _record(self, row: TagRow, *, tagged: bool) -> Record:
-        tags = np.array([tagged and name in row.tags for name in self.labels.names])
+        tags = np.array([tagged and name in row.tags for name in self.names])
         mask = self.masks / f"{row.image_id}.png" if self.masks else None
         return Record(image_id=row.image_id, image=self._image(row), mask=mask, tags=tags)
 
@@ -107,3 +79,19 @@ class FolderDataModule(SegmentationDataModule):
         path = self.images / row.image
         tried = (path, *(path.with_name(path.name + suffix) for suffix in IMAGE_SUFFIXES))
         return next((candidate for candidate in tried if candidate.is_file()), path)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class FolderDataModule(SegmentationDataModule):
+    """`SegmentationDataModule` of a `FolderReader`, whose arguments it takes in place of the reader."""
+
+    root: Path | str
+    names: Sequence[str] | None = None
+    images: str = "images"
+    tags: str = "tags.csv"
+    masks: str | None = "masks"
+    reader: Reader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reader = FolderReader(self.root, names=self.names, images=self.images, tags=self.tags, masks=self.masks)
+        super().__post_init__()

@@ -5,71 +5,34 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss_lightning.data.base import Record, SegmentationDataModule
+from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.lists import MissingListError
-from wsss_lightning.data.samples import IMAGENET_MEAN, IMAGENET_STD
+from wsss_lightning.data.reader import Reader
+from wsss_lightning.data.samples import Record
 from wsss_lightning.errors import InputError
-
-if TYPE_CHECKING:
-    import albumentations as A
 
 CAT_DOG_CLASSES = ("cat", "dog")
 
 
-class CatDogDataModule(SegmentationDataModule):
+class CatDogReader(Reader):
     """Lists `<list>.csv` in the root, as `wsss data prepare imagenet` writes them; an image without tags is background.
 
     ImageNet has no masks: the method that is trained here is evaluated on another data set, VOC's val.
 
     Args:
         root: the folder that holds the lists; the images in them are relative to it.
-        train_list: such as "train".
-        val_list: "held_out", whose images no network learns from.
-        test_list: a list whose columns `cat` and `dog` are not looked at.
-
-    The other arguments are those of `SegmentationDataModule`.
     """
 
     has_background_images = True
 
-    def __init__(
-        self,
-        *,
-        root: Path | str,
-        classes: Sequence[str] | None = None,
-        train_list: str = "train",
-        val_list: str = "held_out",
-        test_list: str | None = None,
-        size: tuple[int, int] | None = None,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
-        batch_size: int = 1,
-        augmentation: A.Compose | None = None,
-        workers: int = 0,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(
-            root=root,
-            names=CAT_DOG_CLASSES,
-            classes=classes,
-            train_list=train_list,
-            val_list=val_list,
-            test_list=test_list,
-            tags="synsets",
-            size=size,
-            mean=mean,
-            std=std,
-            batch_size=batch_size,
-            augmentation=augmentation,
-            workers=workers,
-            seed=seed,
-        )
+    def __init__(self, root: Path | str) -> None:
+        super().__init__(root, names=CAT_DOG_CLASSES, tags="synsets")
 
     def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
         """See the base class; in the order of the list.
@@ -87,6 +50,20 @@ class CatDogDataModule(SegmentationDataModule):
         ]
         _require_distinct(records, path)
         return records
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class CatDogDataModule(SegmentationDataModule):
+    """`SegmentationDataModule` of a `CatDogReader`; `held_out` has images that no network learns from."""
+
+    root: Path | str
+    train_list: str | None = "train"
+    val_list: str | None = "held_out"
+    reader: Reader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reader = CatDogReader(self.root)
+        super().__post_init__()
 
 
 def _read_rows(path: Path) -> Iterator[list[str]]:

@@ -173,6 +173,26 @@ class SegmentationDataset(Dataset[Sample]):
         return augment(self.augmentation, arrays, seed=self.seed, step=step, image_id=image_id)
 
 
+class WithTargets(Dataset[Sample]):
+    """The samples of `images` with `target` beside them: ground truth (H, W) uint8 at the image's own size.
+
+    Raises:
+        InputError: an image has no mask; while reading, a mask is at fault (see `read_target`).
+    """
+
+    def __init__(self, images: SegmentationDataset) -> None:
+        self.images = images
+        for record in images.records:
+            require_mask(record)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Sample:
+        target = read_target(self.images.records[index], self.images.encode)
+        return self.images[index] | {"target": torch.from_numpy(target)}
+
+
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """An image (H, W, 3) at another (height, width): bilinear, without aliasing, in whole grey levels."""
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None]
@@ -180,7 +200,7 @@ def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
 
 
 def collate(samples: Sequence[Sample]) -> Sample:
-    """Stack samples to a batch; `image_id` becomes a list.
+    """Stack samples to a batch; `image_id` and `target` become lists.
 
     Raises:
         InputError: the images differ in size.
@@ -190,7 +210,9 @@ def collate(samples: Sequence[Sample]) -> Sample:
     packed = [sample["image"] for sample in samples if isinstance(sample["image"], Pixels)]
     if packed:
         samples = [sample | {"image": pixels.values} for sample, pixels in zip(samples, packed, strict=True)]
-    batch: Sample = default_collate(list(samples))
+    targets = [sample["target"] for sample in samples if "target" in sample]
+    batch: Sample = default_collate([{k: v for k, v in sample.items() if k != "target"} for sample in samples])
+    batch |= {"target": targets} if targets else {}
     return batch | ({"image": Pixels(batch["image"], packed[0].normalise)} if packed else {})
 
 

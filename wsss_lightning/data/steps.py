@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from wsss_lightning.data.samples import Pixels, Sample, collate
 from wsss_lightning.errors import InputError
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+
+class Steps(Protocol):
+    """All batches of a training run: a function of the step, never of a generator's history."""
+
+    def __len__(self) -> int:
+        """Number of optimiser steps."""
+
+    def batch(self, step: int, *, rank: int, world: int) -> Sample:
+        """Part `rank` of `world` of what optimiser step `step` learns from; together the parts are the whole batch."""
 
 
 class Images(Protocol):
@@ -83,33 +97,97 @@ class ImageSteps(Dataset[Sample]):
 class StepLoader(DataLoader[Sample]):
     """Batches that loading processes prepare and this one finishes: what was left as `Pixels` is normalised here."""
 
+    @classmethod
+    def of(cls, steps: Steps, *, trainer: pl.Trainer | None, workers: int) -> StepLoader:
+        """What this process of a `trainer` learns from; without one, that of a single process.
+
+        Optimiser step t sees `steps.batch(t)`, shared among the processes and among the batches that the trainer
+        accumulates. That holds whatever Lightning calls an epoch, and goes on in a run that was resumed after a step.
+        One time through has `len(steps)` optimiser steps; the next one goes on behind them.
+        """
+        batches = _Batches(steps, trainer)
+        return cls(
+            batches,
+            batch_size=None,
+            sampler=_FromStep(batches, trainer=trainer),
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            generator=torch.Generator(),  # torch's global one stays as it is
+        )
+
     def __iter__(self) -> Any:
         """Batches in the order of the steps."""
         for batch in super().__iter__():
             yield {name: value.finished() if isinstance(value, Pixels) else value for name, value in batch.items()}
 
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the trainer's step tells what comes next. That it is there tells Lightning that this resumes."""
+        return {}
 
-class EachEpoch(Sampler[int]):
-    """The steps of epoch 0, then, gone through again, those of epoch 1, and so on.
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `state_dict`."""
 
-    `set_epoch` is what Lightning calls before an epoch, so that a resumed run does not start from the first again.
-    """
 
-    def __init__(self, per_epoch: int) -> None:
-        self.per_epoch, self.epoch = per_epoch, 0
+def accumulated(trainer: pl.Trainer | None) -> int:
+    """How many batches an optimiser step of `trainer` learns from."""
+    return 1 if trainer is None else trainer.accumulate_grad_batches
+
+
+class _Batches(Dataset[Sample]):
+    """Batch i is part i % k of optimiser step i // k, k batches being accumulated; this process sees its share."""
+
+    def __init__(self, steps: Steps, trainer: pl.Trainer | None) -> None:
+        self.steps, self.parts = steps, accumulated(trainer)
+        self.rank, self.world = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
 
     def __len__(self) -> int:
-        return self.per_epoch
+        return len(self.steps) * self.parts
+
+    def __getitem__(self, index: int) -> Sample:
+        step, part = divmod(index, self.parts)
+        return self.steps.batch(step, rank=part * self.world + self.rank, world=self.parts * self.world)
+
+
+# A DistributedSampler, like the other sampler below, so that Lightning does not put its own in the place of it.
+class _FromStep(DistributedSampler[Any]):
+    """The batches from the optimiser step on at which the trainer is; outside of training, time through by time."""
+
+    def __init__(self, batches: _Batches, *, trainer: pl.Trainer | None) -> None:
+        super().__init__(batches, num_replicas=1, rank=0, shuffle=False)
+        self.batches, self.trainer = batches, trainer
+
+    def __len__(self) -> int:
+        return len(self.batches)
 
     def __iter__(self) -> Iterator[int]:
-        # Counted at the first step: a loader with workers makes two iterators and takes steps from one of them.
-        first = self.epoch * self.per_epoch
-        self.epoch += 1
-        yield from range(first, first + self.per_epoch)
+        # Looked up at the first batch: only then has a trainer restored its counts, and a loader with workers makes
+        # two iterators and takes batches from one of them.
+        start, done = self._place()
+        yield from range(start, start + len(self) - done)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Go through this epoch next."""
-        self.epoch = epoch
+    def _place(self) -> tuple[int, int]:
+        """The batch to start from, and how many Lightning counts as done before it in this time through."""
+        if self.trainer is None or not self.trainer.training:
+            self.epoch += 1
+            return (self.epoch - 1) * len(self), 0
+        if accumulated(self.trainer) != self.batches.parts:
+            raise InputError("accumulate_grad_batches changed while training: give the trainer one number.")
+        return self.trainer.global_step * self.batches.parts, self.trainer.fit_loop.batch_idx + 1
+
+
+class OwnShare(DistributedSampler[Any]):
+    """Indices rank, rank + world, ...: each in one process alone, also where they cannot be shared evenly."""
+
+    def __init__(self, images: Dataset[Sample], *, trainer: pl.Trainer | None) -> None:
+        rank, world = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+        super().__init__(images, num_replicas=world, rank=rank, shuffle=False)
+        self.own = range(rank, len(images), world)  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(self.own)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.own)
 
 
 def share(indices: Any, *, rank: int, world: int) -> Any:
@@ -119,7 +197,10 @@ def share(indices: Any, *, rank: int, world: int) -> Any:
         InputError: there are fewer indices than processes.
     """
     if len(indices) < world:
-        raise InputError(f"A batch of {len(indices)} cannot be shared by {world} devices: set trainer.devices=1.")
+        raise InputError(
+            f"A batch of {len(indices)} cannot be shared by {world} devices (times accumulated batches): "
+            "set trainer.devices=1, or enlarge the batch."
+        )
     return indices[rank::world]
 
 

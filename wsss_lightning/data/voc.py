@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from wsss_lightning.data.base import Record, SegmentationDataModule
+from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.lists import AUGMENTED, find_list, read_list
-from wsss_lightning.data.samples import IMAGENET_MEAN, IMAGENET_STD
+from wsss_lightning.data.reader import Reader
+from wsss_lightning.data.samples import Record
 from wsss_lightning.data.tags import TagSource, no_tags, tags_from_masks, tags_from_npy, tags_from_xml
 from wsss_lightning.errors import InputError
-
-if TYPE_CHECKING:
-    import albumentations as A
 
 VOC_CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -26,7 +24,7 @@ VOC_COUNTS = {"train": 1464, "val": 1449, "trainval": 2913, "test": 1456, **dict
 _SOURCES = ("auto", "xml", "npy", "masks")
 
 
-class VOCDataModule(SegmentationDataModule):
+class VOCReader(Reader):
     """VOC's layout: `JPEGImages`, `ImageSets`, `SegmentationClass`, `SegmentationClassAug`, `Annotations`.
 
     Args:
@@ -35,48 +33,14 @@ class VOCDataModule(SegmentationDataModule):
         tags: "xml" (`Annotations`), "npy" (`cls_labels.npy` or `cls_labels_onehot.npy` in the root), "masks", or
             "auto": the first of xml and npy that is there. Masks are strong supervision and are never chosen silently.
 
-    The other arguments are those of `SegmentationDataModule`.
-
     Raises:
-        InputError: there is no such data set at `root`, or `tags` or `classes` is unknown.
+        InputError: there is no such data set at `root`, or `tags` is unknown.
     """
 
-    def __init__(
-        self,
-        *,
-        root: Path | str,
-        names: Sequence[str] = VOC_CLASSES,
-        classes: Sequence[str] | None = None,
-        train_list: str = "train_aug",
-        val_list: str = "val",
-        test_list: str | None = None,
-        tags: str = "auto",
-        size: tuple[int, int] | None = None,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
-        batch_size: int = 1,
-        augmentation: A.Compose | None = None,
-        workers: int = 0,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, root: Path | str, *, names: Sequence[str] = VOC_CLASSES, tags: str = "auto") -> None:
         if tags not in _SOURCES:
             raise InputError(f"tags={tags!r} is unknown: choose from {', '.join(_SOURCES)}.")
-        super().__init__(
-            root=_find_root(Path(root)),
-            names=names,
-            classes=classes,
-            train_list=train_list,
-            val_list=val_list,
-            test_list=test_list,
-            tags=tags,
-            size=size,
-            mean=mean,
-            std=std,
-            batch_size=batch_size,
-            augmentation=augmentation,
-            workers=workers,
-            seed=seed,
-        )
+        super().__init__(_find_root(Path(root)), names=names, tags=tags)
 
     @cached_property
     def tags_source(self) -> str:
@@ -99,11 +63,11 @@ class VOCDataModule(SegmentationDataModule):
     @property
     def known_counts(self) -> Mapping[str, int]:
         """See the base class; of data with other classes in VOC's layout nothing is known."""
-        return VOC_COUNTS if self.labels.names == VOC_CLASSES else {}
+        return VOC_COUNTS if self.names == VOC_CLASSES else {}
 
     def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
         """See the base class."""
-        tags = self.tag_source() if tagged else no_tags(len(self.labels.names))
+        tags = self.tag_source() if tagged else no_tags(len(self.names))
         return [self._record(image_id, tags) for image_id in read_list(find_list(self.root, list_name))]
 
     def _record(self, image_id: str, tags: TagSource) -> Record:
@@ -117,13 +81,29 @@ class VOCDataModule(SegmentationDataModule):
 
     def tag_source(self) -> TagSource:
         """See the base class."""
-        names = self.labels.names
+        names = self.names
         if self.tags_source == "xml":
             return tags_from_xml(self.root / "Annotations", names=names)
         if self.tags_source == "masks":
             return tags_from_masks(self._mask, names=names)
         found = [self.root / name for name in _TAG_FILES if (self.root / name).is_file()]
         return tags_from_npy(found[0] if found else self.root / _TAG_FILES[0], names=names)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class VOCDataModule(SegmentationDataModule):
+    """`SegmentationDataModule` of a `VOCReader`, whose arguments it takes in place of the reader."""
+
+    root: Path | str
+    names: Sequence[str] = VOC_CLASSES
+    tags: str = "auto"
+    train_list: str | None = "train_aug"
+    val_list: str | None = "val"
+    reader: Reader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reader = VOCReader(self.root, names=self.names, tags=self.tags)
+        super().__post_init__()
 
 
 def _find_root(root: Path) -> Path:

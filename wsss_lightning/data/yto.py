@@ -6,17 +6,15 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss_lightning.data.base import Record, SegmentationDataModule
-from wsss_lightning.data.samples import IMAGENET_MEAN, IMAGENET_STD
+from wsss_lightning.data.base import SegmentationDataModule
+from wsss_lightning.data.reader import Reader
+from wsss_lightning.data.samples import Record
 from wsss_lightning.errors import InputError
-
-if TYPE_CHECKING:
-    import albumentations as A
 
 # Ten of VOC's classes in its order; mask index i + 1 is YTO_CLASSES[i].
 YTO_CLASSES = ("aeroplane", "bird", "boat", "car", "cat", "cow", "dog", "horse", "motorbike", "train")
@@ -25,7 +23,7 @@ COLUMNS = ("class", "video", "shot", "frame", "image", "mask", "split")
 Row = dict[str, str]
 
 
-class YTODataModule(SegmentationDataModule):
+class YTOReader(Reader):
     """The frames of `manifest.csv`, which `wsss data prepare yto` writes; list names are its splits.
 
     The manifest has the columns `class,video,shot,frame,image,mask,split`, paths relative to the root; further columns
@@ -35,61 +33,41 @@ class YTODataModule(SegmentationDataModule):
     Args:
         root: the folder that holds `manifest.csv`.
         names: all foreground classes, in the order of the mask indices.
-        train_list: the split to train on.
-        val_list: the split to evaluate on.
-
-    The other arguments are those of `SegmentationDataModule`.
 
     Raises:
         InputError: (when the records are read) the manifest is missing or at fault, or has no frame of a split.
     """
 
-    def __init__(
-        self,
-        *,
-        root: Path | str,
-        names: Sequence[str] = YTO_CLASSES,
-        classes: Sequence[str] | None = None,
-        train_list: str = "train",
-        val_list: str = "val",
-        test_list: str | None = None,
-        size: tuple[int, int] | None = None,
-        mean: Sequence[float] = IMAGENET_MEAN,
-        std: Sequence[float] = IMAGENET_STD,
-        batch_size: int = 1,
-        augmentation: A.Compose | None = None,
-        workers: int = 0,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(
-            root=root,
-            names=names,
-            classes=classes,
-            train_list=train_list,
-            val_list=val_list,
-            test_list=test_list,
-            tags="folders",
-            size=size,
-            mean=mean,
-            std=std,
-            batch_size=batch_size,
-            augmentation=augmentation,
-            workers=workers,
-            seed=seed,
-        )
+    def __init__(self, root: Path | str, *, names: Sequence[str] = YTO_CLASSES) -> None:
+        super().__init__(root, names=names, tags="folders")
 
     def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
         """See the base class; in the order of the manifest."""
         path = self.root / MANIFEST
-        rows = [row for row in read_manifest(path, names=self.labels.names) if row["split"] == list_name]
+        rows = [row for row in read_manifest(path, names=self.names) if row["split"] == list_name]
         if not rows:
             raise InputError(f"{path} has no frame of the split {list_name!r}: choose another one, or prepare it anew.")
         return [self._record(row, tagged=tagged) for row in rows]
 
     def _record(self, row: Row, *, tagged: bool) -> Record:
-        tags = np.array([tagged and name == row["class"] for name in self.labels.names])
+        tags = np.array([tagged and name == row["class"] for name in self.names])
         mask = self.root / row["mask"] if row["mask"] else None
         return Record(image_id=frame_id(row), image=self.root / row["image"], mask=mask, tags=tags)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class YTODataModule(SegmentationDataModule):
+    """`SegmentationDataModule` of a `YTOReader`, whose arguments it takes in place of the reader."""
+
+    root: Path | str
+    names: Sequence[str] = YTO_CLASSES
+    train_list: str | None = "train"
+    val_list: str | None = "val"
+    reader: Reader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reader = YTOReader(self.root, names=self.names)
+        super().__post_init__()
 
 
 def read_manifest(path: Path, *, names: Sequence[str]) -> list[Row]:

@@ -63,6 +63,7 @@ def signature_of(target: str) -> Signature | None:
 
 
 _Definition = ast.FunctionDef | ast.ClassDef
+_NOTHING = Signature(names=frozenset(), required=frozenset())
 
 
 def _find(module: str, name: str) -> tuple[str, _Definition] | None:
@@ -113,17 +114,23 @@ def _signature(module: str, definition: _Definition) -> Signature | None:
         if isinstance(statement, ast.FunctionDef) and statement.name in {"__init__", "__new__"}:
             return _of_arguments(statement.args, skip=1)
     inherited = _inherited(module, definition)
-    if inherited is not None and any("dataclass" in ast.unparse(d) for d in definition.decorator_list):
+    if inherited is not None and _is_dataclass(definition):
         return _with_fields(inherited, definition)
     return inherited
 
 
 def _inherited(module: str, definition: ast.ClassDef) -> Signature | None:
     if not definition.bases and not definition.keywords:
-        return Signature(names=frozenset(), required=frozenset())
+        return _NOTHING
     first = definition.bases[0] if definition.bases else None
     found = _find(module, first.id) if isinstance(first, ast.Name) else None
+    if found and _is_dataclass(definition) and not _is_dataclass(found[1]):
+        return _NOTHING  # the parameters of a dataclass are its fields and those of dataclasses above it
     return _signature(*found) if found else None
+
+
+def _is_dataclass(definition: _Definition) -> bool:
+    return any("dataclass" in ast.unparse(decorator) for decorator in definition.decorator_list)
 
 
 def _of_arguments(arguments: ast.arguments, *, skip: int) -> Signature | None:
@@ -140,6 +147,9 @@ def _of_arguments(arguments: ast.arguments, *, skip: int) -> Signature | None:
 
 def _with_fields(inherited: Signature, definition: ast.ClassDef) -> Signature:
     fields = [item for item in definition.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
-    names = {item.target.id: item.value is None for item in fields if isinstance(item.target, ast.Name)}
-    required = {name for name, is_required in names.items() if is_required}
-    return Signature(names=inherited.names | names.keys(), required=inherited.required | required)
+    values = {item.target.id: item.value for item in fields if isinstance(item.target, ast.Name)}
+    required = {name for name, value in values.items() if value is None}
+    inner = {name for name, value in values.items() if value is not None and "init=False" in ast.unparse(value)}
+    return Signature(
+        names=(inherited.names | values.keys()) - inner, required=(inherited.required - values.keys()) | required
+    )

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -15,7 +15,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 from torch.utils.data import DataLoader, Dataset
 
-from wsss_lightning.data.steps import StepLoader
+from wsss_lightning.data.steps import StepLoader, Steps
 from wsss_lightning.errors import InputError
 from wsss_lightning.stages.loggers import finished, log_stage
 from wsss_lightning.stages.training_progress import TrainingProgress
@@ -25,16 +25,6 @@ torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr
 
 _CHECKPOINT = "last.ckpt"
 MakeTrainer = Callable[..., pl.Trainer]
-
-
-class Steps(Protocol):
-    """All batches of a training run: a function of the step, never of a generator's history."""
-
-    def __len__(self) -> int:
-        """Number of optimiser steps."""
-
-    def batch(self, step: int, *, rank: int, world: int) -> dict[str, Any]:
-        """What process `rank` of `world` learns from at `step`; together the processes see the whole batch."""
 
 
 class _Batches(Dataset[dict[str, Any]]):

@@ -1,7 +1,6 @@
 """Stage: a segmenter from rough masks, the mask generator or the final network (coseg secs. 3.2, 3.3 and 4.2)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from pytorch_lightning.loggers import Logger
 from torch.utils.data import DataLoader
 
 from wsss_lightning.data.base import SegmentationDataModule, SegmentationDataset
+from wsss_lightning.data.pseudo_masks import with_pseudo_masks
 from wsss_lightning.data.steps import ImageSteps
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.coseg.segmenter import CosegModule, MaskLoss
@@ -89,9 +89,8 @@ def masked_dataset(
     data: SegmentationDataModule, masks: Path, augmentation: "A.Compose", *, seed: int
 ) -> SegmentationDataset:
     """The training images that have a mask in a folder, with it in place of the ground truth."""
-    placed = [replace(record, mask=masks / f"{record.image_id}.png") for record in data.records("train")]
     return SegmentationDataset(
-        [record for record in placed if record.mask is not None and record.mask.is_file()],
+        with_pseudo_masks(data.records("train"), masks, missing="drop"),
         encode=data.encode,
         mean=data.mean,
         std=data.std,

@@ -1,7 +1,6 @@
 """Stage: a segmentation network from tags and the masks made from them (priors sec. 3.2 and 4.2.1)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,6 +8,7 @@ from pytorch_lightning.loggers import Logger
 from torch.utils.data import DataLoader
 
 from wsss_lightning.data.base import SegmentationDataModule, SegmentationDataset
+from wsss_lightning.data.pseudo_masks import with_pseudo_masks
 from wsss_lightning.data.steps import ImageSteps
 from wsss_lightning.methods.priors.segmenter import SegmenterModule, WeakLoss
 from wsss_lightning.nn.backbones import Backbone, check_statistics, load_weights
@@ -45,7 +45,7 @@ def fit_segmenter(
     """
     segmenter = new_segmenter(backbone, network, data, seed=seed)
     module = SegmenterModule(segmenter=segmenter, loss=loss, rates=rates, steps=steps)
-    shown = data.dataset("train") if masks is None else weak_dataset(data, Path(masks))
+    shown = data.train_dataset() if masks is None else weak_dataset(data, Path(masks))
     metrics = fit(
         out_dir=Path(out_dir),
         module=module,
@@ -65,7 +65,7 @@ def fit_segmenter(
 
 def weak_dataset(data: SegmentationDataModule, masks: Path) -> SegmentationDataset:
     """The training images with the masks of a folder in place of the ground truth."""
-    records = [replace(record, mask=masks / f"{record.image_id}.png") for record in data.records("train")]
+    records = with_pseudo_masks(data.records("train"), masks, missing="raise")
     return SegmentationDataset(
         records, encode=data.encode, size=data.size, mean=data.mean, std=data.std, with_masks=True
     )

@@ -33,7 +33,7 @@ def judge(
     for record in track(records, description="judging points", total=len(records), enabled=progress):
         stored = read_tensors(Path(points) / f"{record.image_id}.safetensors")
         truth = resize_labels(data.read_target(record), grid)
-        places = _places(data.root / "Parts" / f"{record.image_id}.png", grid)
+        places = _places(data.reader.root / "Parts" / f"{record.image_id}.png", grid)
         seen = [torch.from_numpy(m.astype(np.int64)).flatten()[stored["locations"]] for m in (truth, places)]
         found.append(torch.stack([stored["labels"], *seen]))
     return _shares(torch.cat(found, dim=1), data.class_names)
