@@ -10,6 +10,7 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.calls import Outcome, arguments, call, call_group, processes
 from wsss_lightning.pipeline.configuration import OUT_DIR, bind
 from wsss_lightning.pipeline.fingerprints import FINGERPRINTS
+from wsss_lightning.pipeline.identity import with_current_targets
 from wsss_lightning.pipeline.planning import Plan, PlannedStage
 from wsss_lightning.pipeline.signatures import check_node
 from wsss_lightning.pipeline.store import (
@@ -92,12 +93,13 @@ def rerun(path: Path, *, out_dir: Path | None = None) -> Metrics:
     target = (out_dir or folder.with_name(f"{folder.name}-rerun")).resolve()
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
         raise InputError(f"{target} is in use: delete it, or give another --out-dir.")
-    check_node(arguments(record["node"]), where=record["stage"])
+    node = with_current_targets(record["node"])
+    check_node(arguments(node), where=record["stage"])
     bindings = _found(record, store=folder.parent) | {OUT_DIR: str(target)}
     if changed := changed_sources(record):
         log.warning("the code has changed since: %s", ", ".join(changed))
     target.mkdir(parents=True, exist_ok=True)
-    return dict(_execute(record["node"], bindings, folder=target, lock=None)["metrics"])
+    return dict(_execute(node, bindings, folder=target, lock=None)["metrics"])
 
 
 def _found(record: dict[str, Any], *, store: Path) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Which stages a result needs, in which order, and the key of each."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +23,7 @@ from wsss_lightning.pipeline.configuration import (
 )
 from wsss_lightning.pipeline.expansion import expand
 from wsss_lightning.pipeline.fingerprints import FINGERPRINTS
+from wsss_lightning.pipeline.identity import key_of, with_current_targets
 from wsss_lightning.pipeline.signatures import check_node
 from wsss_lightning.pipeline.store import changed_sources, in_progress, read_record
 from wsss_lightning.pipeline.unread import Origin, check_read
@@ -128,12 +127,12 @@ class Planner:
 
     def _plan(self, name: str) -> PlannedStage:
         references: dict[str, tuple[str, str]] = {}
-        node = self.tokens.node(name, partial(_note, references))
+        node = with_current_targets(self.tokens.node(name, partial(_note, references)))
         places = {token: self._place(kind, argument) for token, (kind, argument) in references.items()}
         node = bind(node, {token: keyed for token, (keyed, _) in places.items()})
         check_node(arguments(node), where=f"stages.{name}")
         processes(node)
-        key = hashlib.sha256(json.dumps(node, sort_keys=True).encode()).hexdigest()
+        key = key_of(node)
         folder = self.store / f"{name}-{key[:16]}"
         bindings = self.tokens.bindings | {keyed: str(path) for keyed, path in places.values()}
         bindings |= {OUT_DIR: str(folder), LOGGER: self.tokens.logger(name)}

@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.identity import with_current_targets
 from wsss_lightning.pipeline.modules import module_path, sources, targets
 
 RECORD = "stage.json"
@@ -114,7 +115,7 @@ def _is_watched(top: Path) -> bool:
 
 def changed_sources(record: dict[str, Any]) -> list[str]:
     """Files that a finished stage was computed with and that read differently today."""
-    now = source_hashes(record["node"])
+    now = source_hashes(with_current_targets(record["node"]))
     before: dict[str, str] = record["sources"]
     return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
 
