@@ -77,15 +77,17 @@ def run_job(config: "DictConfig") -> float:
     """One job of a run or a sweep; returns the first metric of its result, for sweepers."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
-    from omegaconf import open_dict
+    from omegaconf import OmegaConf, open_dict
 
     _prepare_process()
     settings = HydraConfig.get()
     sweep = settings.mode == RunMode.MULTIRUN
+    # As typed: what `${artifact:...}` in an override stands for is known inside of a stage alone.
+    overrides = str(OmegaConf.to_container(settings.job)["override_dirname"])
     with open_dict(config):
         config.run.group = Path(settings.sweep.dir).name if sweep else None
-        config.run.name = settings.job.override_dirname or config.result
-    typer.echo(settings.job.override_dirname or "defaults", err=True)
+        config.run.name = overrides.replace("${", "\\${") or config.result
+    typer.echo(overrides or "defaults", err=True)
     try:
         return _run_into(Path(settings.runtime.output_dir), config, settings)
     except Exception as error:

@@ -17,7 +17,7 @@ import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -118,8 +118,20 @@ def one_sentence() -> Iterator[None]:
     """Turn Hydra's and OmegaConf's errors into an `InputError`, ours inside them into themselves."""
     try:
         yield
+    except OverrideParseException as error:
+        name, _, value = str(error.override).strip("\"'").partition("=")
+        quoted = f"""'{name}="{value}"'"""
+        raise InputError(
+            f"{name}={value} cannot be read: quote a value with =, commas or brackets, {quoted}."
+        ) from error
     except (HydraException, OmegaConfBaseException) as error:
         raise _root_cause(error) from error
+
+
+def _quoted(override: str) -> str:
+    name, _, value = override.strip("\"'").partition("=")
+    example = f"""'{name}="{value}"'"""
+    return f"{name}={value} cannot be read: quote a value with =, commas or brackets, {example}."
 
 
 def _root_cause(error: BaseException) -> InputError:
