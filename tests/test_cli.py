@@ -130,6 +130,29 @@ def test_references_may_stand_in_a_sweep(wsss: Wsss) -> None:
     assert len(list((wsss.root / "store").glob("last-*/stage.json"))) == 4
 
 
+@pytest.mark.parametrize("fresh", [["--fresh", "common"], ["--fresh=common"], ["--fresh", "last,common"]])
+def test_a_fresh_stage_is_computed_again_with_all_that_read_it(wsss: Wsss, fresh: list[str]) -> None:
+    wsss.fake("run")
+    for path in (wsss.root / "store").glob("*-*/calls"):
+        path.write_text("before\n")
+    done = wsss.fake("run", *fresh)
+    assert done.status == 0 and done.err.count("running") == 2
+    assert {path.read_text() for path in (wsss.root / "store").glob("*-*/calls")} == {"called\n"}
+    assert wsss.fake("run", "--fresh", "last").err.count("running") == 1
+
+
+def test_a_sweep_computes_a_fresh_stage_once(wsss: Wsss) -> None:
+    wsss.fake("run", "-m", "value=2,4")
+    done = wsss.fake("run", "--fresh", "common", "-m", "value=2,4")
+    assert done.status == 0 and done.err.count("running") == 3
+
+
+def test_a_fresh_stage_that_is_not_planned_is_refused(wsss: Wsss) -> None:
+    done = wsss.fake("run", "--fresh", "typo")
+    assert done.status == 1
+    assert done.err.splitlines()[-1] == "wsss: There is no stage typo in this plan; its stages are common, last."
+
+
 def test_rerun_from_the_record(wsss: Wsss) -> None:
     wsss.fake("run")
     (record,) = (wsss.root / "store").glob("last-*/stage.json")

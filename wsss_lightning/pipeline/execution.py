@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from wsss_lightning.pipeline.calls import Outcome, arguments, call, call_group, 
 from wsss_lightning.pipeline.configuration import OUT_DIR, bind
 from wsss_lightning.pipeline.fingerprints import FINGERPRINTS
 from wsss_lightning.pipeline.identity import with_current_targets
-from wsss_lightning.pipeline.planning import Plan, PlannedStage
+from wsss_lightning.pipeline.planning import Plan, PlannedStage, cached
 from wsss_lightning.pipeline.signatures import check_node
 from wsss_lightning.pipeline.store import (
     RECORD,
@@ -19,6 +20,7 @@ from wsss_lightning.pipeline.store import (
     locked,
     provenance,
     read_record,
+    replacing,
     source_hashes,
     write_json,
 )
@@ -27,27 +29,55 @@ log = logging.getLogger(__name__)
 Metrics = dict[str, float]
 
 
-def run(plan: Plan) -> Metrics:
-    """Run what is missing of `plan` and return the metrics of its last stage."""
+def run(plan: Plan, *, fresh: Collection[str] = (), since: float | None = None) -> Metrics:
+    """Run what is missing of `plan` and return the metrics of its last stage.
+
+    Args:
+        plan: the stages, upstream first.
+        fresh: names of finished stages to compute again, and with them every stage that reads them, directly or not.
+        since: what was finished after this time, in seconds since the epoch, is fresh enough, so that the jobs of a
+            sweep compute a stage once; None is now.
+
+    Raises:
+        InputError: the plan has no stage of a name in `fresh`, or a stage refuses what it is given.
+    """
+    again, start = _with_downstream(plan, fresh), time.time() if since is None else since
     metrics: Metrics = {}
     for number, stage in enumerate(plan.stages.values(), start=1):
         head = f"[{number}/{len(plan.stages)}] {stage.name} {stage.key[:8]}"
-        metrics = _run_stage(stage, card=plan.card, head=head)
+        after = start if stage.name in again else None
+        metrics = _run_stage(stage, card=plan.card, head=head, after=after)
     return metrics
 
 
-def _run_stage(stage: PlannedStage, *, card: dict[str, Any], head: str) -> Metrics:
-    if (record := stage.record()) is not None:
-        log.info("%s: cached", head)
+def _with_downstream(plan: Plan, names: Collection[str]) -> set[str]:
+    if unknown := sorted(set(names) - plan.stages.keys()):
+        raise InputError(f"There is no stage {unknown[0]} in this plan; its stages are {', '.join(plan.stages)}.")
+    again = set(names)
+    for stage in plan.stages.values():
+        again |= {stage.name} if again & stage.upstream.keys() else set()
+    return again
+
+
+def _run_stage(stage: PlannedStage, *, card: dict[str, Any], head: str, after: float | None) -> Metrics:
+    if (record := _finished(stage, after)) is not None:
+        log.info("%s: %s", head, cached(record))
         return dict(record["metrics"])
     with locked(stage.folder) as lock:
-        if (record := stage.record()) is not None:  # another job has computed it while this one waited
+        if (record := _finished(stage, after)) is not None:  # another job has computed it while this one waited
             log.info("%s: computed by another job", head)
             return dict(record["metrics"])
         log.info("%s: running", head)
-        record = _compute(stage, card=card, lock=lock)
+        with replacing(stage.folder, anew=after is not None):
+            record = _compute(stage, card=card, lock=lock)
         log.info("%s: done in %.1f s", head, record["wall_seconds"])
     return dict(record["metrics"])
+
+
+def _finished(stage: PlannedStage, after: float | None) -> dict[str, Any] | None:
+    path = stage.folder / RECORD
+    old = after is not None and (not path.is_file() or path.stat().st_mtime < after)
+    return None if old else stage.record()
 
 
 def _compute(stage: PlannedStage, *, card: dict[str, Any], lock: int | None) -> dict[str, Any]:

@@ -51,8 +51,13 @@ class PlannedStage:
             return "running"
         if record is None:
             return "half done" if self.folder.is_dir() else "to run"
-        changed = changed_sources(record)
-        return f"cached, code changed: {', '.join(changed)}" if changed else "cached"
+        return cached(record)
+
+
+def cached(record: dict[str, Any]) -> str:
+    """`cached`, or `cached, code changed: FILES` where code of today is not what computed this record."""
+    changed = changed_sources(record)
+    return f"cached, code changed: {', '.join(changed)}" if changed else "cached"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import platform
+import shutil
 import subprocess
 import sysconfig
 from collections.abc import Iterator
@@ -95,6 +96,29 @@ def in_progress(folder: Path) -> bool:
 
 def _lock_path(folder: Path) -> Path:
     return folder.parent / ".locks" / f"{folder.name}.lock"
+
+
+@contextmanager
+def replacing(folder: Path, *, anew: bool) -> Iterator[None]:
+    """Keep what `folder` holds until the stage that is computed in it, `anew` or going on, has ended.
+
+    It lies out of every reader's sight meanwhile, is put back when the stage fails, and outlives a killed process
+    until a later one has ended the stage.
+    """
+    old = folder.parent / ".replaced" / folder.name
+    if anew and not old.exists() and folder.exists():
+        old.parent.mkdir(exist_ok=True)
+        folder.rename(old)
+    elif anew:
+        shutil.rmtree(folder, ignore_errors=True)  # half done, by whatever code there was
+    try:
+        yield
+    except BaseException:
+        if anew and old.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def source_hashes(node: object) -> dict[str, str]:
