@@ -6,7 +6,7 @@ import sys
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -103,7 +103,7 @@ def run_job(config: "DictConfig", *, fresh: "Collection[str]" = (), since: float
     settings = HydraConfig.get()
     sweep = settings.mode == RunMode.MULTIRUN
     # As typed: what `${artifact:...}` in an override stands for is known inside of a stage alone.
-    overrides = str(plain(settings.job, resolve=False)["override_dirname"])
+    overrides = str(plain(cast("DictConfig", settings.job), resolve=False)["override_dirname"])
     with open_dict(config):
         config.run.group = Path(settings.sweep.dir).name if sweep else None
         config.run.name = overrides.replace("${", "\\${") or config.result
