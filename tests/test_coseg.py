@@ -121,6 +121,8 @@ def test_choosing_the_step_on_val_masks_is_said_on_the_card(plans: dict[str, pip
     pipeline.run(planned)
     chosen = (planned.stages["generator_snapshot"].record() or {})["metrics"]
     assert chosen["step"] in (2, 4) and "val/miou" in chosen
+    masks_of = (planned.final.record() or {})["card"]["masks_opened_by"]
+    assert masks_of.startswith("generator_snapshot (") and masks_of.endswith(" of val)")
     for row, other in plans.items():
         opened = "generator_snapshot" in other.stages
         assert opened == ("val masks" in other.card["chosen_on"]) == (row == "epoch_on_val")

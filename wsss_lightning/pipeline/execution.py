@@ -9,6 +9,7 @@ from typing import Any
 
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.calls import Outcome, arguments, call, call_group, processes
+from wsss_lightning.pipeline.cards import derived
 from wsss_lightning.pipeline.configuration import OUT_DIR, bind
 from wsss_lightning.pipeline.fingerprints import FINGERPRINTS
 from wsss_lightning.pipeline.identity import with_current_targets
@@ -86,11 +87,10 @@ def _compute(stage: PlannedStage, *, card: dict[str, Any], lock: int | None) -> 
     software = {**provenance(), "sources": source_hashes(stage.node)}
     start = time.perf_counter()
     outcome = _execute(stage.node, stage.bindings, folder=stage.folder, lock=lock)
+    known = {**described, "bindings": _portable(stage.bindings), **outcome}
     record = {
-        **described,
-        "bindings": _portable(stage.bindings),
-        "card": card,
-        **outcome,
+        **known,
+        "card": derived(card, known, store=stage.folder.parent),
         "wall_seconds": round(time.perf_counter() - start, 3),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         **software,
