@@ -22,6 +22,7 @@ _TAG_FILES = ("cls_labels.npy", "cls_labels_onehot.npy")
 # VOC 2012's own lists; train_aug is (VOC train + SBD train + SBD val) without VOC val.
 VOC_COUNTS = {"train": 1464, "val": 1449, "trainval": 2913, "test": 1456, **dict.fromkeys(AUGMENTED, 10582)}
 _SOURCES = ("auto", "xml", "npy", "masks")
+FILES_READ = "wsss_lightning.data.fingerprint.voc"
 
 
 class VOCReader(Reader):

@@ -11,9 +11,10 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.calls import Outcome, arguments, call, call_group, processes
 from wsss_lightning.pipeline.cards import derived
 from wsss_lightning.pipeline.configuration import OUT_DIR, bind
-from wsss_lightning.pipeline.fingerprints import FINGERPRINTS
+from wsss_lightning.pipeline.fingerprints import FINGERPRINTS, reading_fingerprint
 from wsss_lightning.pipeline.identity import with_current_targets
 from wsss_lightning.pipeline.planning import Plan, PlannedStage, cached
+from wsss_lightning.pipeline.readings import readers, reading_of, words
 from wsss_lightning.pipeline.signatures import check_node
 from wsss_lightning.pipeline.store import (
     RECORD,
@@ -125,7 +126,7 @@ def rerun(path: Path, *, out_dir: Path | None = None) -> Metrics:
         raise InputError(f"{target} is in use: delete it, or give another --out-dir.")
     node = with_current_targets(record["node"])
     check_node(arguments(node), where=record["stage"])
-    bindings = _found(record, store=folder.parent) | {OUT_DIR: str(target)}
+    bindings = _found({**record, "node": node}, store=folder.parent) | {OUT_DIR: str(target)}
     if changed := changed_sources(record):
         log.warning("the code has changed since: %s", ", ".join(changed))
     target.mkdir(parents=True, exist_ok=True)
@@ -141,11 +142,18 @@ def _found(record: dict[str, Any], *, store: Path) -> dict[str, Any]:
             bindings[token] = str(store / place)
             there = read_record(store / place) is not None
         else:
-            there = kind not in FINGERPRINTS or _unchanged(kind, Path(place), fingerprint, store=store)
+            there = kind not in FINGERPRINTS or _fingerprint(token, Path(place), record["node"], store) == fingerprint
         if not there:
             raise InputError(f"{record['stage']} read {bindings[token]}, which is gone or has changed: put it back.")
     return bindings
 
 
-def _unchanged(kind: str, path: Path, fingerprint: str, *, store: Path) -> bool:
-    return path.exists() and FINGERPRINTS[kind](path, cache=store / ".fingerprints") == fingerprint
+def _fingerprint(token: str, path: Path, node: dict[str, Any], store: Path) -> str | None:
+    """What stands at `path` today, as `token` of the node named it; None where nothing does."""
+    cache = store / ".fingerprints"
+    if not path.exists():
+        return None
+    for reader in readers(node):
+        if reader["root"] == token and (reading := reading_of(reader, root=path, asked=words(node))):
+            return reading_fingerprint(reading, cache=cache)
+    return FINGERPRINTS[token.strip("<>").partition(":")[0]](path, cache=cache)

@@ -66,6 +66,17 @@ def signature_of(target: str) -> Signature | None:
     return _signature(*definition) if definition else None
 
 
+@cache
+def constant_beside(target: str, name: str) -> str | None:
+    """The string that the module which defines `target` assigns to `name`; None where there is none."""
+    module, _, own = target.rpartition(".")
+    definition = _find(module, own) if module_path(module) else None
+    for statement in tree(definition[0]).body if definition else ():
+        if isinstance(statement, ast.Assign) and [ast.unparse(place) for place in statement.targets] == [name]:
+            return str(ast.literal_eval(statement.value))
+    return None
+
+
 _Definition = ast.FunctionDef | ast.ClassDef
 _NOTHING = Signature(names=frozenset(), required=frozenset())
 
