@@ -48,7 +48,7 @@ def masks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def overrides(masks: Path, *more: str) -> list[str]:
-    given = [f"stages.{name}.masks={masks}" for name in ("generator", "generator_tuned")]
+    given = [f"stages.{name}.masks=${{folder:{masks}}}" for name in ("generator", "generator_tuned")]
     return [*SMALL, *given, *more]
 
 

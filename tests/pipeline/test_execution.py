@@ -26,10 +26,10 @@ def _calls(planned: pipeline.PlannedStage) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
-def _two(fuse: Path) -> dict[str, Any]:
+def _two() -> dict[str, Any]:
     return {
         "first": stage("write", value=3),
-        "second": stage("fail_without", fuse=str(fuse), previous="${artifact:first}"),
+        "second": stage("fail_without", fuse="${runtime.fuse}", previous="${artifact:first}"),
     }
 
 
@@ -43,12 +43,12 @@ def test_a_second_run_does_nothing(make_plan: MakePlan) -> None:
 
 def test_a_crash_keeps_what_was_done_and_the_next_run_goes_on(make_plan: MakePlan, tmp_path: Path) -> None:
     fuse = tmp_path / "fuse"
-    plan = make_plan(_two(fuse))
+    plan = make_plan(_two())
     with pytest.raises(RuntimeError, match="broke down"):
         pipeline.run(plan)
     assert [planned.status() for planned in plan.stages.values()] == ["cached", "half done"]
     fuse.touch()
-    assert pipeline.run(make_plan(_two(fuse))) == {"written": 3.0}, "two of five items were there already"
+    assert pipeline.run(make_plan(_two())) == {"written": 3.0}, "two of five items were there already"
     assert [_calls(planned) for planned in plan.stages.values()] == [1, 2]
 
 
@@ -166,7 +166,7 @@ def test_jobs_that_start_at_once_compute_a_stage_once(make_plan: MakePlan) -> No
 def test_a_fresh_stage_that_fails_leaves_the_old_one(make_plan: MakePlan, tmp_path: Path) -> None:
     fuse = tmp_path / "fuse"
     fuse.touch()
-    plan = make_plan(_two(fuse))
+    plan = make_plan(_two())
     pipeline.run(plan)
     before = {path.name: path.read_bytes() for path in plan.final.folder.iterdir()}
     fuse.unlink()
@@ -182,7 +182,7 @@ def test_a_fresh_stage_that_was_killed_goes_on_and_then_the_old_one_is_gone(
     make_plan: MakePlan, tmp_path: Path
 ) -> None:
     (tmp_path / "fuse").touch()
-    plan = make_plan(_two(tmp_path / "fuse"))
+    plan = make_plan(_two())
     pipeline.run(plan)
     kept = plan.final.folder.parent / ".replaced" / plan.final.folder.name
     kept.parent.mkdir()
@@ -197,7 +197,7 @@ def test_a_second_fresh_run_after_a_kill_starts_over_and_keeps_the_finished_one(
     make_plan: MakePlan, tmp_path: Path
 ) -> None:
     (tmp_path / "fuse").touch()
-    plan = make_plan(_two(tmp_path / "fuse"))
+    plan = make_plan(_two())
     pipeline.run(plan)
     kept = plan.final.folder.parent / ".replaced" / plan.final.folder.name
     kept.parent.mkdir()

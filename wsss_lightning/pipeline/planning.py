@@ -25,6 +25,7 @@ from wsss_lightning.pipeline.configuration import (
 from wsss_lightning.pipeline.expansion import expand
 from wsss_lightning.pipeline.fingerprints import FINGERPRINTS, reading_fingerprint
 from wsss_lightning.pipeline.identity import key_of, with_current_targets
+from wsss_lightning.pipeline.inputs import check_inputs
 from wsss_lightning.pipeline.readings import Reading, readers, reading_of, words
 from wsss_lightning.pipeline.signatures import check_node
 from wsss_lightning.pipeline.store import changed_sources, in_progress, read_record
@@ -140,6 +141,7 @@ class Planner:
         places = {token: self._place(kind, argument) for token, (kind, argument) in used(node, references).items()}
         node = bind(node, {token: keyed for token, (keyed, _) in places.items()})
         check_node(arguments(node), where=f"stages.{name}")
+        check_inputs(node, where=f"stages.{name}")
         processes(node)
         key = key_of(node)
         folder = self.store / f"{name}-{key[:16]}"
