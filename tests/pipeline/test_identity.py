@@ -108,3 +108,14 @@ def test_a_default_in_keys_of_old_stands_there_spelt_out_or_not(monkeypatch: pyt
 def test_a_list_is_the_tuple_that_python_writes() -> None:
     node = {"_target_": "wsss_lightning.data.transforms.picture_augmentation", "scale": [0.8, 1.2]}
     assert hashed(node) == {"_target_": node["_target_"]}
+
+
+@pytest.mark.parametrize(("devices", "same"), [([0], 1), ([1], 1), ([2, 5], 2), (2, [0, 1])])
+def test_which_devices_of_a_machine_a_stage_runs_on_changes_no_key(
+    make_plan: MakePlan, devices: list[int] | int, same: list[int] | int
+) -> None:
+    def plan(chosen: list[int] | int) -> pipeline.Plan:
+        return make_plan({"only": stage("ranks", trainer={"devices": chosen})})
+
+    assert plan(devices).final.key == plan(same).final.key != plan(3).final.key
+    assert plan(devices).final.node["trainer"] == {"devices": devices}, "the run uses the given ones"

@@ -23,7 +23,15 @@ _ALWAYS: dict[str, frozenset[str]] = {
 
 def key_of(node: dict[str, Any]) -> str:
     """The key of a stage: SHA-256 of its resolved node with tokens, as `hashed` writes it."""
-    return hashlib.sha256(json.dumps(hashed(node), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(hashed(_with_counted_devices(node)), sort_keys=True).encode()).hexdigest()
+
+
+def _with_counted_devices(node: dict[str, Any]) -> dict[str, Any]:
+    """A node whose trainer has a number of devices: which ones of a machine they are changes no bit."""
+    trainer = node.get("trainer")
+    if not isinstance(trainer, dict) or not isinstance(trainer.get("devices"), list):
+        return node
+    return {**node, "trainer": {**trainer, "devices": len(trainer["devices"])}}
 
 
 def hashed(node: Any) -> Any:
