@@ -100,10 +100,9 @@ def run_job(config: "DictConfig", *, fresh: "Collection[str]" = (), since: float
     from wsss_lightning.pipeline.configuration import plain
 
     _prepare_process()
-    settings = HydraConfig.get()
+    settings = cast("DictConfig", HydraConfig.get())
     sweep = settings.mode == RunMode.MULTIRUN
-    # As typed: what `${artifact:...}` in an override stands for is known inside of a stage alone.
-    overrides = str(plain(cast("DictConfig", settings.job), resolve=False)["override_dirname"])
+    overrides = str(plain(settings.job, resolve=False)["override_dirname"])
     with open_dict(config):
         config.run.group = Path(settings.sweep.dir).name if sweep else None
         config.run.name = overrides.replace("${", "\\${") or config.result

@@ -23,15 +23,19 @@ TAG_FILES = ("cls_labels.npy", "cls_labels_onehot.npy")  # of VOC's layout
 File = tuple[tuple[str, ...], bool]
 
 
+def voc_places(root: Path) -> list[Path]:
+    """Where VOC's folder may be, seen from `root`."""
+    return [root, root / "VOC2012", root / "VOCdevkit" / "VOC2012"]
+
+
 def voc_root(root: Path) -> Path | None:
-    """The folder of VOC's layout: `root`, or one that it holds; None where there is none."""
-    tried = (root, root / "VOC2012", root / "VOCdevkit" / "VOC2012")
-    return next((folder for folder in tried if (folder / "JPEGImages").is_dir()), None)
+    """VOC's folder: `root`, or one that it holds; None where there is none."""
+    return next((folder for folder in voc_places(root) if (folder / "JPEGImages").is_dir()), None)
 
 
 def _lists(train_list: str | None, val_list: str | None, test_list: str | None, asked: frozenset[str]) -> list[str]:
     """The lists in use; that of test only in a stage that says `test`, so that it may be added later."""
-    lists = [train_list, val_list, test_list if "test" in asked else None]
+    lists = [train_list or "train", val_list or "val", test_list if "test" in asked else None]
     return list(dict.fromkeys(name for name in lists if name is not None))
 
 
@@ -59,7 +63,7 @@ class VOCFiles:
 
 
 def voc(
-    *, root: Path, train_list: str, val_list: str, test_list: str | None, tags: str, asked: frozenset[str]
+    *, root: Path, train_list: str | None, val_list: str | None, test_list: str | None, tags: str, asked: frozenset[str]
 ) -> VOCFiles:
     """Of `data.voc`; for the arguments see there. `asked`: the words among a stage's own parameters."""
     root = voc_root(root) or root
@@ -96,7 +100,9 @@ class COCOFiles:
                 yield (f"{masks}/{image['id']}.png", f"{masks}/{stem}.png"), True
 
 
-def coco(*, root: Path, train_list: str, val_list: str, test_list: str | None, asked: frozenset[str]) -> COCOFiles:
+def coco(
+    *, root: Path, train_list: str | None, val_list: str | None, test_list: str | None, asked: frozenset[str]
+) -> COCOFiles:
     """Of `data.coco`; an image of test has neither annotations nor a label map."""
     lists = []
     for name in _lists(train_list, val_list, test_list, asked):
@@ -127,13 +133,15 @@ class ManifestFiles:
                     yield (row.get("mask") or "",), True
 
 
-def yto(*, root: Path, train_list: str, val_list: str, test_list: str | None, asked: frozenset[str]) -> ManifestFiles:
+def yto(
+    *, root: Path, train_list: str | None, val_list: str | None, test_list: str | None, asked: frozenset[str]
+) -> ManifestFiles:
     """Of `data.yto`."""
     return ManifestFiles(root, ("manifest.csv",), tuple(_lists(train_list, val_list, test_list, asked)))
 
 
 def imagenet(
-    *, root: Path, train_list: str, val_list: str, test_list: str | None, asked: frozenset[str]
+    *, root: Path, train_list: str | None, val_list: str | None, test_list: str | None, asked: frozenset[str]
 ) -> ManifestFiles:
     """Of `data.imagenet`."""
     return ManifestFiles(root, tuple(f"{name}.csv" for name in _lists(train_list, val_list, test_list, asked)), ())
@@ -194,5 +202,5 @@ def folder(
     asked: frozenset[str],
 ) -> FolderFiles:
     """Of `data.folder`, and of `data.web`, whose images lie in `JPEGImages`."""
-    lists = _lists(train_list or "train", val_list or "val", test_list, asked)
+    lists = _lists(train_list, val_list, test_list, asked)
     return FolderFiles(root, tags, images, masks, tuple(lists))

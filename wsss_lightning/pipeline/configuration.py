@@ -94,7 +94,9 @@ def origin_of(hydra: DictConfig) -> Origin:
     """What Hydra composed a config from."""
     chosen = {str(group): str(name) for group, name in hydra.runtime.choices.items()}
     folders = [project_folder("conf"), *(Path(str(folder)) for folder in hydra.searchpath)]
-    return Origin(chosen, [str(text) for text in hydra.overrides.task], folders)
+    # As typed: what `${artifact:...}` in an override stands for is known inside of a stage alone.
+    overrides = plain(hydra.overrides, resolve=False)["task"]
+    return Origin(chosen, [str(text) for text in overrides], folders)
 
 
 def register_resolvers() -> None:

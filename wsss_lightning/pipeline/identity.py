@@ -61,10 +61,14 @@ def _repeats(value: Any, name: str, defaults: dict[str, Any]) -> bool:
 
 def with_current_targets(node: Any) -> Any:
     """A node with today's names of functions that have moved since it was written."""
-    names = {old: new for new, old in aliases.MOVED.items()}
     if isinstance(node, list):
         return [with_current_targets(item) for item in node]
     if not isinstance(node, dict):
         return node
     values = {name: with_current_targets(value) for name, value in node.items()}
-    return values | ({"_target_": aliases.renamed(str(node["_target_"]), names)} if "_target_" in node else {})
+    return values | ({"_target_": current_target(str(node["_target_"]))} if "_target_" in node else {})
+
+
+def current_target(target: str) -> str:
+    """Today's name of a function that `target` named once; every other name as it is."""
+    return aliases.renamed(target, {old: new for new, old in aliases.MOVED.items()})

@@ -39,7 +39,10 @@ def reading_of(reader: dict[str, Any], *, root: Path, asked: frozenset[str]) -> 
     rule = getattr(importlib.import_module(module), function)
     signature = signature_of(target)
     values = {**(signature.defaults if signature else {}), **reader, "root": root, "asked": asked}
-    reading: Reading = rule(**{name: values[name] for name in inspect.signature(rule).parameters if name in values})
+    parameters = inspect.signature(rule).parameters
+    if any(name not in values and parameter.default is parameter.empty for name, parameter in parameters.items()):
+        return None  # such as a bare reader, whose lists stand elsewhere
+    reading: Reading = rule(**{name: values[name] for name in parameters if name in values})
     return reading
 
 
