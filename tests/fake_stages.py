@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsss_lightning.errors import InputError
 from wsss_lightning.lifetime import end_with_parent
+from wsss_lightning.opened import note_masks, note_truth
 
 if TYPE_CHECKING:
     from wsss_lightning.pipeline import Plan
@@ -84,6 +85,16 @@ class Part:
 
 class BigPart(Part):
     """A nested object that inherits its parameters."""
+
+
+def open_truth(*, out_dir: str, trainer: Any = None, previous: Any = None, train: int = 0, val: int = 0) -> None:
+    """Open as many masks of either split; they lie in the store."""
+    for split, count in (("train", train), ("val", val)):
+        paths = [Path(out_dir) / f"{split}{number}.png" for number in range(5)]
+        for path in paths:
+            path.touch()
+        note_truth(split, paths)
+        note_masks(paths[:count])
 
 
 def ranks(*, out_dir: str, trainer: Mapping[str, Any], refused_by: int | None = None) -> dict[str, float]:

@@ -105,6 +105,54 @@ def test_plan_sees_what_run_sees(wsss: Wsss) -> None:
     assert planned.out.count("cached") == 2 and "to run" not in planned.out
 
 
+@pytest.fixture
+def reference(tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """An override that makes stage `last` read an artifact, or a folder from outside the store."""
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    (folder / "one.png").write_bytes(b"a mask")
+    return f"stages.last.previous=${{{request.param.format(folder=folder)}}}/sub"
+
+
+@pytest.mark.parametrize("reference", ["artifact:common", "folder:{folder}"], indirect=True)
+@pytest.mark.parametrize("logger", ["csv", "wandb"])
+def test_references_may_stand_on_the_command_line(wsss: Wsss, reference: str, logger: str) -> None:
+    assert wsss.fake("plan", reference).out.count("to run") == (2 if "artifact" in reference else 1)
+    done = wsss.fake("run", reference, "value=4", f"logger={logger}")
+    assert done.status == 0, done.err
+    assert reference in done.err
+    assert "to run" not in wsss.fake("plan", reference, "value=4").out
+
+
+def test_references_may_stand_in_a_sweep(wsss: Wsss) -> None:
+    done = wsss.fake("run", "-m", "stages.last.previous=${artifact:common},${artifact:common}/sub", "value=2,4")
+    assert done.status == 0, done.err
+    assert len(list((wsss.root / "store").glob("last-*/stage.json"))) == 4
+
+
+@pytest.mark.parametrize("fresh", [["--fresh", "common"], ["--fresh=common"], ["--fresh", "last,common"]])
+def test_a_fresh_stage_is_computed_again_with_all_that_read_it(wsss: Wsss, fresh: list[str]) -> None:
+    wsss.fake("run")
+    for path in (wsss.root / "store").glob("*-*/calls"):
+        path.write_text("before\n")
+    done = wsss.fake("run", *fresh)
+    assert done.status == 0 and done.err.count("running") == 2
+    assert {path.read_text() for path in (wsss.root / "store").glob("*-*/calls")} == {"called\n"}
+    assert wsss.fake("run", "--fresh", "last").err.count("running") == 1
+
+
+def test_a_sweep_computes_a_fresh_stage_once(wsss: Wsss) -> None:
+    wsss.fake("run", "-m", "value=2,4")
+    done = wsss.fake("run", "--fresh", "common", "-m", "value=2,4")
+    assert done.status == 0 and done.err.count("running") == 3
+
+
+def test_a_fresh_stage_that_is_not_planned_is_refused(wsss: Wsss) -> None:
+    done = wsss.fake("run", "--fresh", "typo")
+    assert done.status == 1
+    assert done.err.splitlines()[-1] == "wsss: There is no stage typo in this plan; its stages are common, last."
+
+
 def test_rerun_from_the_record(wsss: Wsss) -> None:
     wsss.fake("run")
     (record,) = (wsss.root / "store").glob("last-*/stage.json")
@@ -133,6 +181,15 @@ def test_bad_input_is_one_sentence(wsss: Wsss, arguments: list[str], word: str) 
     assert len(lines) == 1 and word in lines[0] and lines[0].endswith(".")
     assert ended.err.splitlines()[-1] == lines[0]
     assert "Traceback" not in ended.err and "Error executing job" not in ended.err
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_path_that_hydra_cannot_read_is_quoted(wsss: Wsss, tmp_path: Path, command: str) -> None:
+    root = tmp_path / "run=1#x, (a)"
+    assert wsss.fake(command, f"value={root}").err.splitlines()[-1] == (
+        f"wsss: value={root} cannot be read: quote a value with =, commas or brackets, 'value=\"{root}\"'."
+    )
+    assert wsss.fake(command, f'stages.last.previous="{root.name}"').status == 0
 
 
 def test_bad_input_inside_a_stage_is_one_sentence(wsss: Wsss) -> None:

@@ -48,7 +48,7 @@ def masks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def overrides(masks: Path, *more: str) -> list[str]:
-    given = [f"stages.{name}.masks={masks}" for name in ("generator", "generator_tuned")]
+    given = [f"stages.{name}.masks=${{folder:{masks}}}" for name in ("generator", "generator_tuned")]
     return [*SMALL, *given, *more]
 
 
@@ -82,6 +82,7 @@ def test_the_command_line_runs_the_whole_method(
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code in (0, None)
+    assert not list(root.rglob("*.ckpt")), "a finished stage keeps no optimiser state"
     written = Path(capsys.readouterr().out.split("written to")[1].strip().replace("\n", ""))
     assert 0 <= json.loads(written.read_text())["val/miou"] <= 1
     stages = plans["full"].stages
@@ -120,6 +121,8 @@ def test_choosing_the_step_on_val_masks_is_said_on_the_card(plans: dict[str, pip
     pipeline.run(planned)
     chosen = (planned.stages["generator_snapshot"].record() or {})["metrics"]
     assert chosen["step"] in (2, 4) and "val/miou" in chosen
+    masks_of = (planned.final.record() or {})["card"]["masks_opened_by"]
+    assert masks_of.startswith("generator_snapshot (") and masks_of.endswith(" of val)")
     for row, other in plans.items():
         opened = "generator_snapshot" in other.stages
         assert opened == ("val masks" in other.card["chosen_on"]) == (row == "epoch_on_val")

@@ -10,8 +10,12 @@ from fake_sbd import write_voc_and_sbd
 from PIL import Image
 from typer.testing import CliRunner
 
+from wsss_lightning import pipeline
 from wsss_lightning.cli import app
+from wsss_lightning.data.base import SegmentationDataModule
+from wsss_lightning.pipeline.configuration import plain
 from wsss_lightning.pipeline.objects import open_data
+from wsss_lightning.pipeline.readings import reading_of
 
 WRITE: dict[str, Callable[[Path], None]] = {
     "voc": write_voc_and_sbd,
@@ -47,6 +51,19 @@ def test_what_is_delivered_becomes_batches(name: str, tmp_path: Path) -> None:
     assert batch["image"].shape == (2, 3, 32, 40) and batch["image"].dtype == torch.float32
     assert batch["tags"].shape == (2, data.num_classes) and batch["tags"].dtype == torch.bool
     assert batch["size"].dtype == torch.int64 and len(batch["image_id"]) == 2
+    _assert_keys_hold_what_is_read(name, data, overrides)
+
+
+def _assert_keys_hold_what_is_read(name: str, data: SegmentationDataModule, overrides: list[str]) -> None:
+    """Every image and mask of train and val, no other file but the lists and tags."""
+    node = plain(pipeline.compose([f"data={name}", *overrides]).data, resolve=True)
+    reading = reading_of(node, root=data.root, asked=frozenset())
+    assert reading is not None and reading.root == data.root
+    named = [next((p for name in names if (p := data.root / name).is_file()), None) for names, _ in reading.files()]
+    records = [record for split in ("train", "val") for record in data.records(split)]
+    opened = {path for record in records for path in (record.image, record.mask) if path and path.is_file()}
+    assert {path for path in named if path and path.suffix != ".xml"} == opened
+    assert any((data.root / name).is_file() for name in reading.index)
 
 
 def test_images_without_a_tag_are_named_only_where_all_should_have_one(tmp_path: Path) -> None:

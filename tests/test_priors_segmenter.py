@@ -43,6 +43,7 @@ def test_the_command_line_runs_the_baseline(
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code in (0, None)
+    assert not list(root.rglob("*.ckpt")), "a finished stage keeps no optimiser state"
     written = Path(capsys.readouterr().out.split("written to")[1].strip().replace("\n", ""))
     assert 0 <= json.loads(written.read_text())["val/miou"] <= 1
     stages = plan(root, "experiment=priors/tag_only").stages

@@ -16,7 +16,7 @@ METHODS = {
     "points/diverse_crf": ["tuning.localizer.hidden=16", "tuning.classifier.steps=30"],
     # true masks, since co-segmentation has its own tests
     "coseg/full": [
-        *("source=single_tag", "stages.generator.masks={voc}/SegmentationClass"),
+        *("source=single_tag", "stages.generator.masks=${{folder:{voc}/SegmentationClass}}"),
         *("tuning.generator.steps=[2,1]", "tuning.final.steps=[2,1]"),
     ],
     "priors/fusion_regions": ["tuning.segmenter.steps=[2,1]", "tuning.localization.steps=[2,1]"],

@@ -3,9 +3,10 @@
 import logging
 import os
 import sys
+import time
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -17,6 +18,8 @@ from wsss_lightning.commands.submit import submit
 from wsss_lightning.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from omegaconf import DictConfig
 
     from wsss_lightning.pipeline import Plan
@@ -56,9 +59,16 @@ def _prepare_process() -> None:
 
 
 @app.command(context_settings=_HYDRA)
-def run(context: typer.Context) -> None:
-    """Plan and run a pipeline; everything after `run` is Hydra's (`wsss run --help`, `-m` for sweeps)."""
+def run(
+    context: typer.Context,
+    fresh: Annotated[list[str] | None, typer.Option(help="Stages to compute again, and all that read them.")] = None,
+) -> None:
+    """Plan and run a pipeline; everything after `run` is Hydra's (`wsss run --help`, `-m` for sweeps) but `--fresh`.
+
+    `--fresh STAGE[,STAGE...]` computes finished stages again, and with them every stage that reads them.
+    """
     import hydra
+    from omegaconf import DictConfig
 
     from wsss_lightning.pipeline.configuration import check_ablations, may_add, one_sentence, project_folder
 
@@ -68,26 +78,37 @@ def run(context: typer.Context) -> None:
     # Between overrides `-m` makes argparse refuse those behind it.
     given = [may_add(argument) for argument in context.args]
     sys.argv = ["wsss run", *sorted(given, key=lambda argument: argument not in {"-m", "--multirun"})]
-    job = hydra.main(version_base="1.3", config_path=str(project_folder("conf")), config_name="config")(run_job)
+    names, start = [name for names in fresh or [] for name in names.split(",")], time.time()
+
+    @hydra.main(version_base="1.3", config_path=str(project_folder("conf")), config_name="config")
+    def job(config: DictConfig) -> float:
+        return run_job(config, fresh=names, since=start)
+
     with one_sentence():
         job()
 
 
-def run_job(config: "DictConfig") -> float:
-    """One job of a run or a sweep; returns the first metric of its result, for sweepers."""
+def run_job(config: "DictConfig", *, fresh: "Collection[str]" = (), since: float | None = None) -> float:
+    """One job of a run or a sweep; returns the first metric of its result, for sweepers.
+
+    `fresh`, `since`: see `pipeline.run`.
+    """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
     from omegaconf import open_dict
 
+    from wsss_lightning.pipeline.configuration import plain
+
     _prepare_process()
-    settings = HydraConfig.get()
+    settings = cast("DictConfig", HydraConfig.get())
     sweep = settings.mode == RunMode.MULTIRUN
+    overrides = str(plain(settings.job, resolve=False)["override_dirname"])
     with open_dict(config):
         config.run.group = Path(settings.sweep.dir).name if sweep else None
-        config.run.name = settings.job.override_dirname or config.result
-    typer.echo(settings.job.override_dirname or "defaults", err=True)
+        config.run.name = overrides.replace("${", "\\${") or config.result
+    typer.echo(overrides or "defaults", err=True)
     try:
-        return _run_into(Path(settings.runtime.output_dir), config, settings)
+        return _run_into(Path(settings.runtime.output_dir), config, settings, fresh=fresh, since=since)
     except Exception as error:
         if sweep:  # at the end Hydra shows what the first of the failed jobs raised, and nothing of the others
             typer.echo(f"job {settings.job.num} failed: {error or type(error).__name__}", err=True)
@@ -96,14 +117,16 @@ def run_job(config: "DictConfig") -> float:
         raise
 
 
-def _run_into(folder: Path, config: "DictConfig", settings: "DictConfig") -> float:
+def _run_into(
+    folder: Path, config: "DictConfig", settings: "DictConfig", *, fresh: "Collection[str]", since: float | None
+) -> float:
     from wsss_lightning import pipeline
     from wsss_lightning.pipeline.configuration import origin_of
     from wsss_lightning.pipeline.planning import plan_config
     from wsss_lightning.pipeline.store import write_json
 
     plan = plan_config(config, origin_of(settings))
-    metrics = pipeline.run(plan)
+    metrics = pipeline.run(plan, fresh=fresh, since=since)
     write_json(folder / "metrics.json", metrics)
     write_json(folder / "stages.json", {stage.name: str(stage.folder) for stage in plan.stages.values()})
     if metrics:

@@ -6,6 +6,7 @@ from typing import TypeVar
 from joblib import Parallel, cpu_count, delayed
 
 from wsss_lightning.lifetime import end_with_parent
+from wsss_lightning.opened import Opened, note, recorded
 from wsss_lightning.progress import track
 
 Item = TypeVar("Item")
@@ -30,9 +31,12 @@ def in_parallel(
     job = delayed(_call)  # type: ignore[no-untyped-call]
     parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")  # type: ignore[no-untyped-call]
     results = parallel(job(function, item) for item in items)
-    yield from track(results, description=description, total=len(items), enabled=progress)
+    for result, opened in track(results, description=description, total=len(items), enabled=progress):
+        note(opened)
+        yield result
 
 
-def _call(function: Callable[[Item], Result], item: Item) -> Result:
+def _call(function: Callable[[Item], Result], item: Item) -> tuple[Result, Opened]:
     end_with_parent()
-    return function(item)
+    with recorded() as opened:
+        return function(item), opened

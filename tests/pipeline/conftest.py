@@ -18,7 +18,7 @@ def make_plan(tmp_path: Path) -> MakePlan:
     def make(stages: dict[str, Any], **groups: Any) -> Plan:
         defaults = {
             "paths": {"store": str(tmp_path / "store")},
-            "runtime": {"workers": 0},
+            "runtime": {"workers": 0, "fuse": str(tmp_path / "fuse")},
             "logger": {"csv": {"save_dir": "${out_dir:}", "stage": "${stage_name:}"}},
             "result": list(stages)[-1],
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import multiprocessing
 import os
 import subprocess
@@ -25,10 +26,10 @@ def _calls(planned: pipeline.PlannedStage) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
-def _two(fuse: Path) -> dict[str, Any]:
+def _two() -> dict[str, Any]:
     return {
         "first": stage("write", value=3),
-        "second": stage("fail_without", fuse=str(fuse), previous="${artifact:first}"),
+        "second": stage("fail_without", fuse="${runtime.fuse}", previous="${artifact:first}"),
     }
 
 
@@ -42,12 +43,12 @@ def test_a_second_run_does_nothing(make_plan: MakePlan) -> None:
 
 def test_a_crash_keeps_what_was_done_and_the_next_run_goes_on(make_plan: MakePlan, tmp_path: Path) -> None:
     fuse = tmp_path / "fuse"
-    plan = make_plan(_two(fuse))
+    plan = make_plan(_two())
     with pytest.raises(RuntimeError, match="broke down"):
         pipeline.run(plan)
     assert [planned.status() for planned in plan.stages.values()] == ["cached", "half done"]
     fuse.touch()
-    assert pipeline.run(make_plan(_two(fuse))) == {"written": 3.0}, "two of five items were there already"
+    assert pipeline.run(make_plan(_two())) == {"written": 3.0}, "two of five items were there already"
     assert [_calls(planned) for planned in plan.stages.values()] == [1, 2]
 
 
@@ -162,6 +163,53 @@ def test_jobs_that_start_at_once_compute_a_stage_once(make_plan: MakePlan) -> No
     assert _calls(make_plan(stages).final) == 1
 
 
+def test_a_fresh_stage_that_fails_leaves_the_old_one(make_plan: MakePlan, tmp_path: Path) -> None:
+    fuse = tmp_path / "fuse"
+    fuse.touch()
+    plan = make_plan(_two())
+    pipeline.run(plan)
+    before = {path.name: path.read_bytes() for path in plan.final.folder.iterdir()}
+    fuse.unlink()
+    with pytest.raises(RuntimeError, match="broke down"):
+        pipeline.run(plan, fresh=["second"])
+    assert before == {path.name: path.read_bytes() for path in plan.final.folder.iterdir()}
+    fuse.touch()
+    assert pipeline.run(plan, fresh=["second"]) == {"written": 5.0}
+    assert not any((plan.final.folder.parent / ".replaced").iterdir())
+
+
+def test_a_fresh_stage_that_was_killed_goes_on_and_then_the_old_one_is_gone(
+    make_plan: MakePlan, tmp_path: Path
+) -> None:
+    (tmp_path / "fuse").touch()
+    plan = make_plan(_two())
+    pipeline.run(plan)
+    kept = plan.final.folder.parent / ".replaced" / plan.final.folder.name
+    kept.parent.mkdir()
+    plan.final.folder.rename(kept)
+    plan.final.folder.mkdir()
+    (plan.final.folder / "item0").touch()
+    assert pipeline.run(plan) == {"written": 4.0}
+    assert not kept.exists()
+
+
+def test_a_second_fresh_run_after_a_kill_starts_over_and_keeps_the_finished_one(
+    make_plan: MakePlan, tmp_path: Path
+) -> None:
+    (tmp_path / "fuse").touch()
+    plan = make_plan(_two())
+    pipeline.run(plan)
+    kept = plan.final.folder.parent / ".replaced" / plan.final.folder.name
+    kept.parent.mkdir()
+    plan.final.folder.rename(kept)
+    plan.final.folder.mkdir()
+    (plan.final.folder / "item0").touch()
+    (tmp_path / "fuse").unlink()
+    with pytest.raises(RuntimeError, match="broke down"):
+        pipeline.run(plan, fresh=["second"])
+    assert plan.final.status() == "cached"
+
+
 HELPER = "def number():\n    return 1\n"
 SOURCE = """
 from pathlib import Path
@@ -190,7 +238,7 @@ def _compute(package: Path, text: str) -> dict[str, Any]:
     return {"_target_": f"{package.name}.module.compute", "out_dir": "${out_dir:}", "text": text}
 
 
-def test_a_change_of_code_is_seen(make_plan: MakePlan, package: Path) -> None:
+def test_a_change_of_code_is_seen(make_plan: MakePlan, package: Path, caplog: pytest.LogCaptureFixture) -> None:
     plan = make_plan({"only": _compute(package, HELPER)})
     pipeline.run(plan)
     _forget_sources()
@@ -199,6 +247,9 @@ def test_a_change_of_code_is_seen(make_plan: MakePlan, package: Path) -> None:
     (package / "helper.py").write_text(HELPER.replace("1", "2"))
     (package / "unrelated.py").write_text("x = 1\n")
     assert plan.final.status() == "cached, code changed: package_that_changes/helper.py"
+    with caplog.at_level(logging.INFO):
+        pipeline.run(plan)
+    assert "cached, code changed: package_that_changes/helper.py" in caplog.text
 
 
 def test_a_change_while_a_stage_runs_is_seen(make_plan: MakePlan, package: Path) -> None:

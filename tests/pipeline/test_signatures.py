@@ -58,6 +58,13 @@ class Over(Catches):
     d: int
     e: int = 1
 
+@dataclass
+class Computed:
+    a: int = len("abc")
+    b: bytes = b"no JSON"
+    c: int = -1
+    d: object = (0.5, [None])
+
 class Methods:
     @classmethod
     def make(cls, size): ...
@@ -100,6 +107,13 @@ def test_the_source_says_what_python_says(package: str, name: str) -> None:
     assert found is not None
     assert found.names == parameters.keys()
     assert found.required == {name for name, p in parameters.items() if p.default is inspect.Parameter.empty}
+    assert found.defaults == {name: parameters[name].default for name in found.names - found.required}
+
+
+def test_a_default_that_is_no_literal_is_optional_and_unknown(package: str) -> None:
+    found = signature_of(f"{package}.module.Computed")
+    assert found is not None and found.required == set()
+    assert found.defaults == {"c": -1, "d": (0.5, [None])}
 
 
 @pytest.mark.parametrize("name", ["catches_all", "assigned", "Foreign", "Methods.make"])

@@ -9,7 +9,7 @@ from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor, nn
 
 from wsss_lightning.errors import InputError
-from wsss_lightning.stages.fit import fit, seeded
+from wsss_lightning.stages.fit import drop_checkpoint, fit, seeded
 
 STEPS = 25
 
@@ -48,7 +48,7 @@ class Batches:
         return {"x": x, "y": x.sum(dim=1, keepdim=True), "step": torch.tensor(step)}
 
 
-def train(folder: Path, module: Regression, *, workers: int = 0, seed: int = 0) -> dict[str, float]:
+def train(folder: Path, module: Regression, *, workers: int = 0, seed: int = 0, every: int = 4) -> dict[str, float]:
     return fit(
         out_dir=folder,
         module=module,
@@ -58,7 +58,7 @@ def train(folder: Path, module: Regression, *, workers: int = 0, seed: int = 0) 
         held_out=None,
         seed=seed,
         workers=workers,
-        checkpoint_every=4,
+        checkpoint_every=every,
         progress=False,
         description="test",
     )
@@ -79,6 +79,19 @@ def test_killed_and_resumed_gives_the_same_tensors(tmp_path: Path, dies_at: int)
     assert resumed.seen == list(range(dies_at // 4 * 4, STEPS))  # from the last checkpoint on, no step twice
     for one, other in zip(weights(whole), weights(resumed), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("every", [1, 4, STEPS])
+def test_a_stage_killed_after_its_last_step_ends_with_the_same_tensors(tmp_path: Path, every: int) -> None:
+    whole, again, anew = Regression(), Regression(), Regression()
+    metrics = [train(tmp_path, module, every=every) for module in (whole, again)]
+    drop_checkpoint(tmp_path)
+    assert not list(tmp_path.rglob("*.ckpt"))
+    metrics.append(train(tmp_path, anew, every=every))
+    assert metrics[0].keys() == {"train/loss"} and metrics[0] == metrics[1] == metrics[2]
+    for other in (again, anew):
+        for one, same in zip(weights(whole), weights(other), strict=True):
+            torch.testing.assert_close(one, same, rtol=0, atol=0)
 
 
 def test_loading_processes_change_nothing(tmp_path: Path) -> None:

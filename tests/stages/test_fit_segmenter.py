@@ -15,6 +15,7 @@ from torch import Tensor
 from wsss_lightning.data.masks import read_mask, write_mask
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.priors.segmenter import class_masks, foreground_masks, tags_alone
+from wsss_lightning.opened import recorded
 from wsss_lightning.stages.fit_segmenter import read_segmenter, weak_dataset
 from wsss_lightning.stages.io import read_tensors
 
@@ -45,6 +46,17 @@ def test_killed_and_resumed_gives_the_same_weights(tmp_path: Path, dies_at: int)
     resumed = train(tmp_path / "parts", data, masks)
     assert resumed == whole
     assert (tmp_path / "parts" / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
+
+
+def test_masks_of_the_data_set_count_as_ground_truth_whatever_they_are_given_as(tmp_path: Path) -> None:
+    data = open_voc(tmp_path / "voc")
+    masks = write_weak_masks(tmp_path / "masks", data)
+    with recorded() as weak:
+        train(tmp_path / "weak", open_voc(tmp_path / "voc"), masks)
+    with recorded() as strong:
+        train(tmp_path / "strong", open_voc(tmp_path / "voc"), str(tmp_path / "voc" / "SegmentationClass"), workers=1)
+    assert weak.ground_truth() == {}
+    assert strong.ground_truth() == {"train": len(data.records("train"))}
 
 
 def test_the_loss_goes_down(tmp_path: Path) -> None:

@@ -65,6 +65,15 @@ def test_settings_of_the_rows_method_can_be_overridden(spec: Spec, root: Path) -
     assert "patches.bounded=false" in json.loads(output)["rows"][0]["results"][0]["overrides"]
 
 
+def test_an_override_may_name_another_stage(spec: Spec, root: Path) -> None:
+    spec.path.write_text(ONE_ROW)
+    masks = "stages.evaluation.masks=${artifact:refined}/masks"
+    assert "refined" in _wsss(str(spec.path), masks, "--plan", root=root)[1]
+    code, output = _wsss(str(spec.path), masks, "--format", "json", root=root)
+    assert code == 0
+    assert json.loads(output)["rows"][0]["results"][0]["overrides"][1] == masks
+
+
 def test_what_cannot_be_planned_names_the_row(spec: Spec, root: Path) -> None:
     spec.path.write_text(ONE_ROW.replace("points/top", "points/tpo"))
     result = CliRunner().invoke(app, ["table", str(spec.path), f"paths.root={root}"])

@@ -31,6 +31,7 @@ from wsss_lightning.data.samples import (
 )
 from wsss_lightning.data.steps import ImageSteps, OwnShare, StepLoader, accumulated
 from wsss_lightning.errors import InputError
+from wsss_lightning.opened import note_truth
 
 if TYPE_CHECKING:
     import albumentations as A
@@ -133,6 +134,7 @@ class SegmentationDataModule(LightningDataModule):
         if split not in self._records:
             kept = self.labels.indices - 1
             read = self.reader.read_records(self.lists[split], tagged=split != "test")
+            note_truth(split, (record.mask for record in read if record.mask is not None))
             self._records[split] = [replace(require_image(record), tags=record.tags[kept]) for record in read]
         return self._records[split]
 

@@ -31,6 +31,7 @@ from wsss_lightning.data.samples import Record
 from wsss_lightning.errors import InputError
 
 __all__ = ["COCO_CLASSES", "COCO_IDS", "COCODataModule", "COCOReader"]
+FILES_READ = "wsss_lightning.data.fingerprint.coco"
 
 
 class COCOReader(Reader):

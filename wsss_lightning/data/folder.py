@@ -15,6 +15,7 @@ from wsss_lightning.data.samples import Record
 from wsss_lightning.data.tag_table import IMAGE_SUFFIXES, TagRow, read_tags
 
 ALL = "all"  # the list of every image
+FILES_READ = "wsss_lightning.data.fingerprint.folder"
 
 
 class FolderReader(Reader):

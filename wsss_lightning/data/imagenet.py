@@ -18,6 +18,7 @@ from wsss_lightning.data.samples import Record
 from wsss_lightning.errors import InputError
 
 CAT_DOG_CLASSES = ("cat", "dog")
+FILES_READ = "wsss_lightning.data.fingerprint.imagenet"
 
 
 class CatDogReader(Reader):

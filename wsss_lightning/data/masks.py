@@ -11,6 +11,7 @@ from PIL import Image
 from wsss_lightning.atomic import replace_file
 from wsss_lightning.data.images import decode
 from wsss_lightning.errors import InputError
+from wsss_lightning.opened import note_masks
 
 _GREYSCALE, _PALETTE = 0, 3  # PNG specification, table 11.1: colour types
 _COLOURS = {2: "RGB", 4: "greyscale with alpha", 6: "RGBA"}
@@ -25,6 +26,7 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     Raises:
         InputError: the file is missing, damaged, not a PNG, or holds colours instead of indices.
     """
+    note_masks([path])
     picture = decode(path)
     _check_indices(path)
     return np.array(picture)

@@ -20,6 +20,7 @@ from wsss_lightning.data.labels import Mask
 from wsss_lightning.data.masks import read_mask
 from wsss_lightning.data.transforms import augment
 from wsss_lightning.errors import InputError
+from wsss_lightning.opened import note_masks
 from wsss_lightning.ops.resize import resize_labels
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ class SegmentationDataset(Dataset[Sample]):
             require_image(record)
             if with_masks:
                 require_mask(record)
+        if with_masks:
+            note_masks(record.mask for record in self.records)  # its loading processes tell nobody
 
     def __len__(self) -> int:
         return len(self.records)

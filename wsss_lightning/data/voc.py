@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from wsss_lightning.data.base import SegmentationDataModule
+from wsss_lightning.data.fingerprint import TAG_FILES, voc_places, voc_root
 from wsss_lightning.data.lists import AUGMENTED, find_list, read_list
 from wsss_lightning.data.reader import Reader
 from wsss_lightning.data.samples import Record
@@ -18,10 +19,10 @@ VOC_CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
-_TAG_FILES = ("cls_labels.npy", "cls_labels_onehot.npy")
 # VOC 2012's own lists; train_aug is (VOC train + SBD train + SBD val) without VOC val.
 VOC_COUNTS = {"train": 1464, "val": 1449, "trainval": 2913, "test": 1456, **dict.fromkeys(AUGMENTED, 10582)}
 _SOURCES = ("auto", "xml", "npy", "masks")
+FILES_READ = "wsss_lightning.data.fingerprint.voc"
 
 
 class VOCReader(Reader):
@@ -53,10 +54,10 @@ class VOCReader(Reader):
             return self.tags
         if any((self.root / "Annotations").glob("*.xml")):
             return "xml"
-        if any((self.root / name).is_file() for name in _TAG_FILES):
+        if any((self.root / name).is_file() for name in TAG_FILES):
             return "npy"
         raise InputError(
-            f"{self.root} has no image tags: add Annotations/*.xml or one of {', '.join(_TAG_FILES)}, "
+            f"{self.root} has no image tags: add Annotations/*.xml or one of {', '.join(TAG_FILES)}, "
             'or set tags="masks" to derive them from the masks.'
         )
 
@@ -86,8 +87,8 @@ class VOCReader(Reader):
             return tags_from_xml(self.root / "Annotations", names=names)
         if self.tags_source == "masks":
             return tags_from_masks(self._mask, names=names)
-        found = [self.root / name for name in _TAG_FILES if (self.root / name).is_file()]
-        return tags_from_npy(found[0] if found else self.root / _TAG_FILES[0], names=names)
+        found = [self.root / name for name in TAG_FILES if (self.root / name).is_file()]
+        return tags_from_npy(found[0] if found else self.root / TAG_FILES[0], names=names)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -107,8 +108,8 @@ class VOCDataModule(SegmentationDataModule):
 
 
 def _find_root(root: Path) -> Path:
-    tried = [root, root / "VOC2012", root / "VOCdevkit" / "VOC2012"]
-    for folder in tried:
-        if (folder / "JPEGImages").is_dir():
-            return folder
-    raise InputError(f"no VOC data set: none of {', '.join(map(str, tried))} has a folder JPEGImages; set root.")
+    folder = voc_root(root)
+    if folder is None:
+        tried = ", ".join(map(str, voc_places(root)))
+        raise InputError(f"no VOC data set: none of {tried} has a folder JPEGImages; set root.")
+    return folder

@@ -13,6 +13,8 @@ from wsss_lightning.data.reader import Reader
 from wsss_lightning.data.voc import VOC_CLASSES
 from wsss_lightning.errors import InputError
 
+FILES_READ = "wsss_lightning.data.fingerprint.folder"
+
 
 class WebReader(FolderReader):
     """`JPEGImages` and `tags.csv` as `wsss data prepare web` writes them (coseg sec. 4.1).

@@ -21,6 +21,7 @@ YTO_CLASSES = ("aeroplane", "bird", "boat", "car", "cat", "cow", "dog", "horse",
 MANIFEST = "manifest.csv"
 COLUMNS = ("class", "video", "shot", "frame", "image", "mask", "split")
 Row = dict[str, str]
+FILES_READ = "wsss_lightning.data.fingerprint.yto"
 
 
 class YTOReader(Reader):

@@ -12,10 +12,11 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from wsss_lightning.errors import InputError
+from wsss_lightning.opened import recorded
 from wsss_lightning.pipeline.memory import peak_memory, reset_peak_memory
 from wsss_lightning.pipeline.store import write_json
 
-Outcome = dict[str, Any]  # metrics, peak_memory_bytes, device
+Outcome = dict[str, Any]  # metrics, opened, peak_memory_bytes, device
 
 
 def arguments(node: dict[str, Any]) -> dict[str, Any]:
@@ -37,12 +38,14 @@ def call(node: dict[str, Any]) -> Outcome:
     """Call a stage in this process."""
     reset_peak_memory()
     try:
-        metrics = instantiate(node, _convert_="all") or {}
+        with recorded() as opened:
+            metrics = instantiate(node, _convert_="all") or {}
     except InstantiationException as error:
         # Hydra wraps what a constructor or a stage raises; the wrapped error says more.
         raise error.__cause__ or error from None
     numbers = {name: float(value) for name, value in metrics.items()}
-    return {"metrics": numbers, "peak_memory_bytes": peak_memory(), "device": _device()}
+    masks = {"ground_truth_masks": opened.ground_truth()}
+    return {"metrics": numbers, "opened": masks, "peak_memory_bytes": peak_memory(), "device": _device()}
 
 
 def call_group(node: dict[str, Any], *, count: int, folder: Path, lock: int | None) -> Outcome:

@@ -17,7 +17,7 @@ import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -94,7 +94,9 @@ def origin_of(hydra: DictConfig) -> Origin:
     """What Hydra composed a config from."""
     chosen = {str(group): str(name) for group, name in hydra.runtime.choices.items()}
     folders = [project_folder("conf"), *(Path(str(folder)) for folder in hydra.searchpath)]
-    return Origin(chosen, [str(text) for text in hydra.overrides.task], folders)
+    # As typed: what `${artifact:...}` in an override stands for is known inside of a stage alone.
+    overrides = plain(hydra.overrides, resolve=False)["task"]
+    return Origin(chosen, [str(text) for text in overrides], folders)
 
 
 def register_resolvers() -> None:
@@ -118,8 +120,20 @@ def one_sentence() -> Iterator[None]:
     """Turn Hydra's and OmegaConf's errors into an `InputError`, ours inside them into themselves."""
     try:
         yield
+    except OverrideParseException as error:
+        name, _, value = str(error.override).strip("\"'").partition("=")
+        quoted = f"""'{name}="{value}"'"""
+        raise InputError(
+            f"{name}={value} cannot be read: quote a value with =, commas or brackets, {quoted}."
+        ) from error
     except (HydraException, OmegaConfBaseException) as error:
         raise _root_cause(error) from error
+
+
+def _quoted(override: str) -> str:
+    name, _, value = override.strip("\"'").partition("=")
+    example = f"""'{name}="{value}"'"""
+    return f"{name}={value} cannot be read: quote a value with =, commas or brackets, {example}."
 
 
 def _root_cause(error: BaseException) -> InputError:

@@ -2,15 +2,19 @@
 
 import logging
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.calls import Outcome, arguments, call, call_group, processes
+from wsss_lightning.pipeline.cards import derived
 from wsss_lightning.pipeline.configuration import OUT_DIR, bind
-from wsss_lightning.pipeline.fingerprints import FINGERPRINTS
-from wsss_lightning.pipeline.planning import Plan, PlannedStage
+from wsss_lightning.pipeline.fingerprints import FINGERPRINTS, reading_fingerprint
+from wsss_lightning.pipeline.identity import with_current_targets
+from wsss_lightning.pipeline.planning import Plan, PlannedStage, cached
+from wsss_lightning.pipeline.readings import readers, reading_of, words
 from wsss_lightning.pipeline.signatures import check_node
 from wsss_lightning.pipeline.store import (
     RECORD,
@@ -18,6 +22,7 @@ from wsss_lightning.pipeline.store import (
     locked,
     provenance,
     read_record,
+    replacing,
     source_hashes,
     write_json,
 )
@@ -26,27 +31,55 @@ log = logging.getLogger(__name__)
 Metrics = dict[str, float]
 
 
-def run(plan: Plan) -> Metrics:
-    """Run what is missing of `plan` and return the metrics of its last stage."""
+def run(plan: Plan, *, fresh: Collection[str] = (), since: float | None = None) -> Metrics:
+    """Run what is missing of `plan` and return the metrics of its last stage.
+
+    Args:
+        plan: the stages, upstream first.
+        fresh: names of finished stages to compute again, and with them every stage that reads them, directly or not.
+        since: what was finished after this time, in seconds since the epoch, is fresh enough, so that the jobs of a
+            sweep compute a stage once; None is now.
+
+    Raises:
+        InputError: the plan has no stage of a name in `fresh`, or a stage refuses what it is given.
+    """
+    again, start = _with_downstream(plan, fresh), time.time() if since is None else since
     metrics: Metrics = {}
     for number, stage in enumerate(plan.stages.values(), start=1):
         head = f"[{number}/{len(plan.stages)}] {stage.name} {stage.key[:8]}"
-        metrics = _run_stage(stage, card=plan.card, head=head)
+        after = start if stage.name in again else None
+        metrics = _run_stage(stage, card=plan.card, head=head, after=after)
     return metrics
 
 
-def _run_stage(stage: PlannedStage, *, card: dict[str, Any], head: str) -> Metrics:
-    if (record := stage.record()) is not None:
-        log.info("%s: cached", head)
+def _with_downstream(plan: Plan, names: Collection[str]) -> set[str]:
+    if unknown := sorted(set(names) - plan.stages.keys()):
+        raise InputError(f"There is no stage {unknown[0]} in this plan; its stages are {', '.join(plan.stages)}.")
+    again = set(names)
+    for stage in plan.stages.values():
+        again |= {stage.name} if again & stage.upstream.keys() else set()
+    return again
+
+
+def _run_stage(stage: PlannedStage, *, card: dict[str, Any], head: str, after: float | None) -> Metrics:
+    if (record := _finished(stage, after)) is not None:
+        log.info("%s: %s", head, cached(record))
         return dict(record["metrics"])
     with locked(stage.folder) as lock:
-        if (record := stage.record()) is not None:  # another job has computed it while this one waited
+        if (record := _finished(stage, after)) is not None:  # another job has computed it while this one waited
             log.info("%s: computed by another job", head)
             return dict(record["metrics"])
         log.info("%s: running", head)
-        record = _compute(stage, card=card, lock=lock)
+        with replacing(stage.folder, anew=after is not None):
+            record = _compute(stage, card=card, lock=lock)
         log.info("%s: done in %.1f s", head, record["wall_seconds"])
     return dict(record["metrics"])
+
+
+def _finished(stage: PlannedStage, after: float | None) -> dict[str, Any] | None:
+    path = stage.folder / RECORD
+    old = after is not None and (not path.is_file() or path.stat().st_mtime < after)
+    return None if old else stage.record()
 
 
 def _compute(stage: PlannedStage, *, card: dict[str, Any], lock: int | None) -> dict[str, Any]:
@@ -55,11 +88,10 @@ def _compute(stage: PlannedStage, *, card: dict[str, Any], lock: int | None) -> 
     software = {**provenance(), "sources": source_hashes(stage.node)}
     start = time.perf_counter()
     outcome = _execute(stage.node, stage.bindings, folder=stage.folder, lock=lock)
+    known = {**described, "bindings": _portable(stage.bindings), **outcome}
     record = {
-        **described,
-        "bindings": _portable(stage.bindings),
-        "card": card,
-        **outcome,
+        **known,
+        "card": derived(card, known, store=stage.folder.parent),
         "wall_seconds": round(time.perf_counter() - start, 3),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         **software,
@@ -92,12 +124,13 @@ def rerun(path: Path, *, out_dir: Path | None = None) -> Metrics:
     target = (out_dir or folder.with_name(f"{folder.name}-rerun")).resolve()
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
         raise InputError(f"{target} is in use: delete it, or give another --out-dir.")
-    check_node(arguments(record["node"]), where=record["stage"])
-    bindings = _found(record, store=folder.parent) | {OUT_DIR: str(target)}
+    node = with_current_targets(record["node"])
+    check_node(arguments(node), where=record["stage"])
+    bindings = _found({**record, "node": node}, store=folder.parent) | {OUT_DIR: str(target)}
     if changed := changed_sources(record):
         log.warning("the code has changed since: %s", ", ".join(changed))
     target.mkdir(parents=True, exist_ok=True)
-    return dict(_execute(record["node"], bindings, folder=target, lock=None)["metrics"])
+    return dict(_execute(node, bindings, folder=target, lock=None)["metrics"])
 
 
 def _found(record: dict[str, Any], *, store: Path) -> dict[str, Any]:
@@ -109,11 +142,18 @@ def _found(record: dict[str, Any], *, store: Path) -> dict[str, Any]:
             bindings[token] = str(store / place)
             there = read_record(store / place) is not None
         else:
-            there = kind not in FINGERPRINTS or _unchanged(kind, Path(place), fingerprint, store=store)
+            there = kind not in FINGERPRINTS or _fingerprint(token, Path(place), record["node"], store) == fingerprint
         if not there:
             raise InputError(f"{record['stage']} read {bindings[token]}, which is gone or has changed: put it back.")
     return bindings
 
 
-def _unchanged(kind: str, path: Path, fingerprint: str, *, store: Path) -> bool:
-    return path.exists() and FINGERPRINTS[kind](path, cache=store / ".fingerprints") == fingerprint
+def _fingerprint(token: str, path: Path, node: dict[str, Any], store: Path) -> str | None:
+    """What stands at `path` today, as `token` of the node named it; None where nothing does."""
+    cache = store / ".fingerprints"
+    if not path.exists():
+        return None
+    for reader in readers(node):
+        if reader["root"] == token and (reading := reading_of(reader, root=path, asked=words(node))):
+            return reading_fingerprint(reading, cache=cache)
+    return FINGERPRINTS[token.strip("<>").partition(":")[0]](path, cache=cache)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.identity import current_target
 from wsss_lightning.pipeline.signatures import signature_of
 from wsss_lightning.pipeline.unread import select
 
@@ -38,7 +39,7 @@ def _inherited(name: str, stages: dict[str, Node], *, below: tuple[str, ...]) ->
 
 def _filled(name: str, node: Node, given: Node, config: Node) -> Node:
     try:
-        signature = signature_of(str(node["_target_"]))
+        signature = signature_of(current_target(str(node["_target_"])))
     except InputError as error:
         raise InputError(f"stages.{name}._target_: {error}") from None
     names = signature.names if signature else frozenset()

@@ -1,7 +1,6 @@
 """Which stages a result needs, in which order, and the key of each."""
 
-import hashlib
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,10 @@ from wsss_lightning.pipeline.configuration import (
     used,
 )
 from wsss_lightning.pipeline.expansion import expand
-from wsss_lightning.pipeline.fingerprints import FINGERPRINTS
+from wsss_lightning.pipeline.fingerprints import FINGERPRINTS, reading_fingerprint
+from wsss_lightning.pipeline.identity import key_of, with_current_targets
+from wsss_lightning.pipeline.inputs import check_inputs
+from wsss_lightning.pipeline.readings import Reading, readers, reading_of, words
 from wsss_lightning.pipeline.signatures import check_node
 from wsss_lightning.pipeline.store import changed_sources, in_progress, read_record
 from wsss_lightning.pipeline.unread import Origin, check_read
@@ -52,8 +54,13 @@ class PlannedStage:
             return "running"
         if record is None:
             return "half done" if self.folder.is_dir() else "to run"
-        changed = changed_sources(record)
-        return f"cached, code changed: {', '.join(changed)}" if changed else "cached"
+        return cached(record)
+
+
+def cached(record: dict[str, Any]) -> str:
+    """`cached`, or `cached, code changed: FILES` where code of today is not what computed this record."""
+    changed = changed_sources(record)
+    return f"cached, code changed: {', '.join(changed)}" if changed else "cached"
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,7 @@ class Planner:
         self.stages: dict[str, PlannedStage] = {}
         self.open: list[str] = []
         self.fingerprints: dict[Path, str] = {}
+        self.readings: dict[Reading, str] = {}
 
     def key(self, name: str) -> str:
         if name in self.open:
@@ -128,17 +136,33 @@ class Planner:
 
     def _plan(self, name: str) -> PlannedStage:
         references: dict[str, tuple[str, str]] = {}
-        node = self.tokens.node(name, partial(_note, references))
-        places = {token: self._place(kind, argument) for token, (kind, argument) in references.items()}
+        node = with_current_targets(self.tokens.node(name, partial(_note, references)))
+        roots = self._key_roots(node, references)
+        places = {token: self._place(kind, argument) for token, (kind, argument) in used(node, references).items()}
         node = bind(node, {token: keyed for token, (keyed, _) in places.items()})
         check_node(arguments(node), where=f"stages.{name}")
+        check_inputs(node, where=f"stages.{name}")
         processes(node)
-        key = hashlib.sha256(json.dumps(node, sort_keys=True).encode()).hexdigest()
+        key = key_of(node)
         folder = self.store / f"{name}-{key[:16]}"
-        bindings = self.tokens.bindings | {keyed: str(path) for keyed, path in places.values()}
+        bindings = self.tokens.bindings | roots | {keyed: str(path) for keyed, path in places.values()}
         bindings |= {OUT_DIR: str(folder), LOGGER: self.tokens.logger(name)}
         upstream = {argument: self.key(argument) for kind, argument in references.values() if kind == "artifact"}
         return PlannedStage(name, key, folder, node, used(node, bindings), upstream)
+
+    def _key_roots(self, node: dict[str, Any], references: dict[str, tuple[str, str]]) -> dict[str, str]:
+        """Name the roots of known readers in `node` by what is read there; returns the paths that they stand for."""
+        paths: dict[str, str] = {}
+        for reader in readers(node):
+            path = Path(references[reader["root"]][1]).resolve() if reader["root"] in references else None
+            reading = reading_of(reader, root=path, asked=words(node)) if path and path.is_dir() else None
+            if path is None or reading is None:
+                continue
+            if reading not in self.readings:
+                self.readings[reading] = self._guarded(path, partial(reading_fingerprint, reading))
+            reader["root"] = f"<folder:{self.readings[reading]}>"
+            paths[reader["root"]] = str(path)
+        return paths
 
     def _place(self, kind: str, argument: str) -> tuple[str, Path]:
         """The token that enters the key, and the path that it stands for."""
@@ -146,14 +170,14 @@ class Planner:
             return f"<artifact:{self.key(argument)}>", self.stages[argument].folder
         path = Path(argument).resolve()
         if path not in self.fingerprints:
-            self.fingerprints[path] = self._fingerprint(kind, path)
+            self.fingerprints[path] = self._guarded(path, partial(FINGERPRINTS[kind], path))
         return f"<{kind}:{self.fingerprints[path]}>", path
 
-    def _fingerprint(self, kind: str, path: Path) -> str:
+    def _guarded(self, path: Path, fingerprint: Callable[..., str]) -> str:
         if self.store.is_relative_to(path):
             raise InputError(f"The store {self.store} lies inside the data {path}: set paths.root to another folder.")
         try:
-            return FINGERPRINTS[kind](path, cache=self.store / ".fingerprints")
+            return fingerprint(cache=self.store / ".fingerprints")
         except OSError as error:
             raise InputError(f"{path} cannot be read ({error}): give this account the right to read it.") from error
 

@@ -1,9 +1,12 @@
 """What a `_target_` accepts, read from source text: importing torch costs seconds, and a plan should not."""
 
 import ast
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.modules import absolute, module_path, tree
@@ -11,10 +14,11 @@ from wsss_lightning.pipeline.modules import absolute, module_path, tree
 
 @dataclass(frozen=True)
 class Signature:
-    """Parameter names of a callable: all of them, and those without a default."""
+    """Parameter names of a callable: all of them, and those without a default; the defaults that are literals."""
 
     names: frozenset[str]
     required: frozenset[str]
+    defaults: dict[str, Any] = field(default_factory=dict)
 
 
 def check_node(node: object, *, where: str) -> None:
@@ -60,6 +64,17 @@ def signature_of(target: str) -> Signature | None:
     if definition is None and not _bound(module) & {name, "*", "__getattr__"}:
         raise InputError(f"{module} defines no {name}; check the spelling of {target}.")
     return _signature(*definition) if definition else None
+
+
+@cache
+def constant_beside(target: str, name: str) -> str | None:
+    """The string that the module which defines `target` assigns to `name`; None where there is none."""
+    module, _, own = target.rpartition(".")
+    definition = _find(module, own) if module_path(module) else None
+    for statement in tree(definition[0]).body if definition else ():
+        if isinstance(statement, ast.Assign) and [ast.unparse(place) for place in statement.targets] == [name]:
+            return str(ast.literal_eval(statement.value))
+    return None
 
 
 _Definition = ast.FunctionDef | ast.ClassDef
@@ -137,19 +152,32 @@ def _of_arguments(arguments: ast.arguments, *, skip: int) -> Signature | None:
     if arguments.kwarg or arguments.vararg:
         return None
     positional = [argument.arg for argument in arguments.posonlyargs + arguments.args]
-    optional = set(positional[len(positional) - len(arguments.defaults) :] if arguments.defaults else [])
-    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        positional.append(argument.arg)
-        optional |= {argument.arg} if default is not None else set()
-    names = frozenset(positional[skip:])
-    return Signature(names=names, required=names - optional)
+    named = [argument.arg for argument in arguments.kwonlyargs]
+    names = frozenset(positional[skip:] + named)
+    given = dict(zip(reversed(positional), reversed(arguments.defaults), strict=False))
+    given |= {name: value for name, value in zip(named, arguments.kw_defaults, strict=True) if value is not None}
+    return Signature(names=names, required=names - given.keys(), defaults=_literals(given))
+
+
+def _literals(values: Mapping[str, ast.expr]) -> dict[str, Any]:
+    """Those values that source text alone tells and that JSON can hold, as a config's can."""
+    literals: dict[str, Any] = {}
+    for name, value in values.items():
+        with suppress(ValueError, TypeError):
+            literal = ast.literal_eval(value)
+            json.dumps(literal)
+            literals[name] = literal
+    return literals
 
 
 def _with_fields(inherited: Signature, definition: ast.ClassDef) -> Signature:
     fields = [item for item in definition.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
     values = {item.target.id: item.value for item in fields if isinstance(item.target, ast.Name)}
-    required = {name for name, value in values.items() if value is None}
-    inner = {name for name, value in values.items() if value is not None and "init=False" in ast.unparse(value)}
+    given = {name: value for name, value in values.items() if value is not None}
+    inner = {name for name, value in given.items() if "init=False" in ast.unparse(value)}
+    known = {name: value for name, value in inherited.defaults.items() if name not in values}
     return Signature(
-        names=(inherited.names | values.keys()) - inner, required=(inherited.required - values.keys()) | required
+        names=(inherited.names | values.keys()) - inner,
+        required=(inherited.required - given.keys()) | (values.keys() - given.keys()),
+        defaults=known | _literals(given),
     )

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import platform
+import shutil
 import subprocess
 import sysconfig
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.identity import with_current_targets
 from wsss_lightning.pipeline.modules import module_path, sources, targets
 
 RECORD = "stage.json"
@@ -96,6 +98,29 @@ def _lock_path(folder: Path) -> Path:
     return folder.parent / ".locks" / f"{folder.name}.lock"
 
 
+@contextmanager
+def replacing(folder: Path, *, anew: bool) -> Iterator[None]:
+    """Keep what `folder` holds until the stage that is computed in it, `anew` or going on, has ended.
+
+    It lies out of every reader's sight meanwhile, is put back when the stage fails, and outlives a killed process
+    until a later one has ended the stage.
+    """
+    old = folder.parent / ".replaced" / folder.name
+    if anew and not old.exists() and folder.exists():
+        old.parent.mkdir(exist_ok=True)
+        folder.rename(old)
+    elif anew:
+        shutil.rmtree(folder, ignore_errors=True)  # half done, by whatever code there was
+    try:
+        yield
+    except BaseException:
+        if anew and old.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def source_hashes(node: object) -> dict[str, str]:
     """Hash of every file of ours, or of the user's, that the targets of a node import, by path in its package."""
     found: dict[str, str] = {}
@@ -114,7 +139,7 @@ def _is_watched(top: Path) -> bool:
 
 def changed_sources(record: dict[str, Any]) -> list[str]:
     """Files that a finished stage was computed with and that read differently today."""
-    now = source_hashes(record["node"])
+    now = source_hashes(with_current_targets(record["node"]))
     before: dict[str, str] = record["sources"]
     return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
 

@@ -13,7 +13,7 @@ from wsss_lightning.data.steps import share
 from wsss_lightning.methods.points.fine_tuning import FineTuningModule
 from wsss_lightning.nn.backbones import Backbone, check_statistics, freeze, load_weights
 from wsss_lightning.stages.features import FeatureStore
-from wsss_lightning.stages.fit import MakeTrainer, fit
+from wsss_lightning.stages.fit import MakeTrainer, drop_checkpoint, fit
 from wsss_lightning.stages.fit_classifier import read_classifier
 from wsss_lightning.stages.io import read_tensors, write_tensors
 
@@ -60,6 +60,7 @@ def fine_tune(
     )
     write_tensors(Path(out_dir) / _BACKBONE, backbone.state_dict())
     write_tensors(Path(out_dir) / "classifier.safetensors", network.state_dict())  # what `read_classifier` reads
+    drop_checkpoint(Path(out_dir))
     return metrics
 
 

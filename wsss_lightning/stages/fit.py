@@ -80,6 +80,7 @@ def fit(
 ) -> dict[str, float]:
     """Train `module` on `steps`, from `out_dir/last.ckpt` where a killed run left one; returns what it logged last.
 
+    The checkpoint stays until the caller has written the weights and calls `drop_checkpoint`.
     `held_out`: batches for `validation_step`, looked at once, after the last step; `callbacks`: further ones.
     """
     last = out_dir / _CHECKPOINT
@@ -88,7 +89,7 @@ def fit(
         runner = trainer(
             max_steps=len(steps),
             callbacks=[
-                _saved(out_dir, checkpoint_every),
+                _Saved(out_dir, every=checkpoint_every, steps=len(steps)),
                 _SeedEachStep(seed),
                 TrainingProgress(description=description, enabled=progress),
                 *callbacks,
@@ -105,15 +106,30 @@ def fit(
     return {name: float(value) for name, value in runner.callback_metrics.items()}
 
 
-def _saved(out_dir: Path, every: int) -> ModelCheckpoint:
-    """Overwrite one checkpoint every so many steps; the finished stage keeps weights, not optimiser states."""
-    return ModelCheckpoint(
-        dirpath=out_dir,
-        filename=Path(_CHECKPOINT).stem,
-        every_n_train_steps=every,
-        save_top_k=-1,
-        enable_version_counter=False,
-    )
+def drop_checkpoint(out_dir: Path) -> None:
+    """Delete the optimiser's states once the weights are written.
+
+    A stage killed before this trains its last steps again, one killed before its record all of them: to the same bits.
+    """
+    (out_dir / _CHECKPOINT).unlink(missing_ok=True)
+
+
+class _Saved(ModelCheckpoint):
+    """Overwrite one checkpoint every so many steps, but not after the last: resumed there, nothing would be logged."""
+
+    def __init__(self, folder: Path, *, every: int, steps: int) -> None:
+        super().__init__(
+            dirpath=folder,
+            filename=Path(_CHECKPOINT).stem,
+            every_n_train_steps=every,
+            save_top_k=-1,
+            enable_version_counter=False,
+        )
+        self.steps = steps
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:
+        if trainer.global_step < self.steps:
+            super().on_train_batch_end(trainer, *arguments)
 
 
 @contextmanager

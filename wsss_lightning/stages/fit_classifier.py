@@ -13,7 +13,7 @@ from wsss_lightning.data.steps import share
 from wsss_lightning.methods.points.classifier import PointClassifier, PointClassifierModule
 from wsss_lightning.nn.hypercolumns import Standardisation
 from wsss_lightning.stages.features import FeatureStore
-from wsss_lightning.stages.fit import MakeTrainer, fit, seeded
+from wsss_lightning.stages.fit import MakeTrainer, drop_checkpoint, fit, seeded
 from wsss_lightning.stages.io import read_tensors, write_tensors
 
 _WEIGHTS = "classifier.safetensors"
@@ -68,6 +68,7 @@ def fit_classifier(
         description="point classifier",
     )
     write_tensors(Path(out_dir) / _WEIGHTS, classifier.state_dict())
+    drop_checkpoint(Path(out_dir))
     return metrics
 
 

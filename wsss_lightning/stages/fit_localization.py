@@ -13,7 +13,7 @@ from wsss_lightning.data.steps import ImageSteps
 from wsss_lightning.methods.priors.localization import LocalizationModule, Loss
 from wsss_lightning.nn.backbones import Backbone, check_statistics, freeze, load_weights
 from wsss_lightning.nn.localization import LocalizationNetwork
-from wsss_lightning.stages.fit import MakeTrainer, fit
+from wsss_lightning.stages.fit import MakeTrainer, drop_checkpoint, fit
 from wsss_lightning.stages.io import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def fit_localization(
         description="localization network",
     )
     write_tensors(Path(out_dir) / _WEIGHTS, made.state_dict())
+    drop_checkpoint(Path(out_dir))
     return metrics
 
 

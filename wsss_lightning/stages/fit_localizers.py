@@ -17,7 +17,7 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.methods.points.localizers import LocalizerModule, Localizers, Pooling, inputs
 from wsss_lightning.nn.hypercolumns import Standardisation
 from wsss_lightning.stages.features import FeatureStore
-from wsss_lightning.stages.fit import MakeTrainer, fit, own_seed, seeded
+from wsss_lightning.stages.fit import MakeTrainer, drop_checkpoint, fit, own_seed, seeded
 from wsss_lightning.stages.io import read_tensors, write_tensors
 
 _WEIGHTS = "localizers.safetensors"
@@ -78,6 +78,7 @@ def fit_localizers(
         description="localizers",
     )
     write_localizers(Path(out_dir), localizers.state_dict(), with_global=global_features)
+    drop_checkpoint(Path(out_dir))
     return metrics
 
 

@@ -16,7 +16,7 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.methods.coseg.segmenter import CosegModule, MaskLoss
 from wsss_lightning.nn.backbones import Backbone, check_statistics, load_weights
 from wsss_lightning.nn.coseg import Branch, CosegNetwork
-from wsss_lightning.stages.fit import MakeTrainer, fit
+from wsss_lightning.stages.fit import MakeTrainer, drop_checkpoint, fit
 from wsss_lightning.stages.io import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def fit_on_masks(
         callbacks=[] if snapshot_every is None else [_Snapshots(folder / SNAPSHOTS, made, every=snapshot_every)],
     )
     write_tensors(folder / WEIGHTS, made.state_dict())
+    drop_checkpoint(folder)
     return metrics | {"train/images": float(len(shown))}
 
 

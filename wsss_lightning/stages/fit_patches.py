@@ -15,7 +15,7 @@ from wsss_lightning.data.transforms import central_augmentation
 from wsss_lightning.methods.patches.module import PatchModule, Pooling
 from wsss_lightning.nn.backbones import load_weights
 from wsss_lightning.nn.patches import PatchNetwork
-from wsss_lightning.stages.fit import MakeTrainer, fit
+from wsss_lightning.stages.fit import MakeTrainer, drop_checkpoint, fit
 from wsss_lightning.stages.io import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ def fit_patches(
         description=f"patch network, {target}",
     )
     write_tensors(folder / _WEIGHTS, made.state_dict())
+    drop_checkpoint(Path(out_dir))
     return metrics
 
 

@@ -13,7 +13,7 @@ from wsss_lightning.data.steps import ImageSteps
 from wsss_lightning.methods.priors.segmenter import SegmenterModule, WeakLoss
 from wsss_lightning.nn.backbones import Backbone, check_statistics, load_weights
 from wsss_lightning.nn.deeplab import DeepLab
-from wsss_lightning.stages.fit import MakeTrainer, fit
+from wsss_lightning.stages.fit import MakeTrainer, drop_checkpoint, fit
 from wsss_lightning.stages.io import read_tensors, write_tensors
 
 MakeNetwork = Callable[..., DeepLab]
@@ -60,6 +60,7 @@ def fit_segmenter(
         description="segmenter",
     )
     write_tensors(Path(out_dir) / _WEIGHTS, segmenter.state_dict())
+    drop_checkpoint(Path(out_dir))
     return metrics
 
 

@@ -16,7 +16,7 @@ from wsss_lightning.data.steps import ImageSteps
 from wsss_lightning.data.transforms import augment, picture_augmentation
 from wsss_lightning.methods.pretrain.classifier import PictureClassifier
 from wsss_lightning.nn.vgg import VGG, fold_batch_norm
-from wsss_lightning.stages.fit import MakeTrainer, fit, seeded
+from wsss_lightning.stages.fit import MakeTrainer, drop_checkpoint, fit, seeded
 from wsss_lightning.stages.io import to_float16, write_tensors
 
 
@@ -69,6 +69,7 @@ def pretrain(
     state = fold_batch_norm(network.eval()).state_dict()
     half = {name: to_float16(value, what=f"A weight of {name}") for name, value in state.items()}
     write_tensors(Path(out_dir) / "tiny.safetensors", half)
+    drop_checkpoint(Path(out_dir))
     return metrics
 
 

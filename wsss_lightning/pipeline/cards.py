@@ -1,0 +1,70 @@
+"""The supervision card as a result's own stages tell it: whose masks they opened, whatever a configuration says."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from wsss_lightning.pipeline.store import read_record
+
+Record = dict[str, Any]
+
+
+def derived(card: dict[str, Any], record: Record, *, store: Path) -> dict[str, Any]:
+    """`card` with what the stage of `record` and all before it opened of ground truth.
+
+    Masks of training images that went into a training, in the stage that trains or in one before it, are its
+    supervision, whatever was typed. Other stages before this one that opened masks are named: what they chose was
+    chosen by these. What the stage itself opens only to score is no supervision.
+    """
+    stages = _with_upstream(record, store)
+    trained_on = {key for stage in stages.values() if "trainer" in stage["node"] for key in _sources(stage, stages)}
+    learned = [stage for key, stage in stages.items() if key in trained_on and _masks(stage).get("train")]
+    shown = {record["key"], *(stage["key"] for stage in learned)}
+    others = [stage for key, stage in stages.items() if key not in shown and _masks(stage)]
+    entries: dict[str, Any] = {}
+    if learned:
+        count = max(_masks(stage)["train"] for stage in learned)
+        entries["supervision"] = f"ground-truth masks of {count} training images (opened by {_names(learned)})"
+    if others:
+        entries["masks_opened_by"] = ", ".join(f"{stage['stage']} ({_counts(stage)})" for stage in others)
+    return card | entries
+
+
+def _with_upstream(record: Record, store: Path) -> dict[str, Record]:
+    """The record and those of all stages before it, upstream first, by key."""
+    stages: dict[str, Record] = {}
+
+    def visit(current: Record) -> None:
+        for key in current["upstream"].values():
+            folder = current["bindings"].get(f"<artifact:{key}>")
+            before = read_record(store / folder) if folder and key not in stages else None
+            if before is not None:
+                visit(before)
+        stages[current["key"]] = current
+
+    visit(record)
+    return stages
+
+
+def _sources(stage: Record, stages: dict[str, Record]) -> set[str]:
+    """The keys of a stage and of those among `stages` that it depends on."""
+    keys, waiting = {stage["key"]}, [stage]
+    while waiting:
+        before = set(waiting.pop()["upstream"].values()) & stages.keys() - keys
+        keys |= before
+        waiting += [stages[key] for key in before]
+    return keys
+
+
+def _masks(record: Record) -> dict[str, int]:
+    """How many ground-truth masks a stage opened, by split; nothing is known of records without the entry."""
+    counts: dict[str, int] = record.get("opened", {}).get("ground_truth_masks", {})
+    return counts
+
+
+def _names(records: Iterable[Record]) -> str:
+    return ", ".join(record["stage"] for record in records)
+
+
+def _counts(record: Record) -> str:
+    return ", ".join(f"{count} of {split}" for split, count in _masks(record).items())
