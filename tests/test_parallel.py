@@ -15,8 +15,8 @@ def _run(count: int, processes: int) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("processes", [0, 1, 2])
 @pytest.mark.parametrize("count", [0, 1, 5])
-def test_every_item_is_worked_on_once(count: int, processes: int) -> None:
-    assert sorted(result for result, _ in _run(count, processes)) == [number * number for number in range(count)]
+def test_every_item_is_worked_on_once_and_results_keep_their_order(count: int, processes: int) -> None:
+    assert [result for result, _ in _run(count, processes)] == [number * number for number in range(count)]
 
 
 def test_one_process_is_this_one_and_so_is_what_one_item_needs() -> None:

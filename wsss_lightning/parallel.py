@@ -21,7 +21,7 @@ def in_parallel(
     description: str,
     progress: bool = True,
 ) -> Iterator[Result]:
-    """`function(item)` of every item as soon as it is there, in no order; a progress bar shows how many are done.
+    """`function(item)` of every item, in their order; a progress bar shows how many are done.
 
     `function` must be picklable: a module's function or a `functools.partial` of one. joblib's backend (`loky`, or
     `ray` and `dask` where they are registered) is the caller's choice by `joblib.parallel_config`. `processes`: how
@@ -29,7 +29,7 @@ def in_parallel(
     """
     jobs = max(1, min(processes or cpu_count(), len(items)))  # type: ignore[no-untyped-call]
     job = delayed(_call)  # type: ignore[no-untyped-call]
-    parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")  # type: ignore[no-untyped-call]
+    parallel = Parallel(n_jobs=jobs, return_as="generator")  # type: ignore[no-untyped-call]
     results = parallel(job(function, item) for item in items)
     for result, opened in track(results, description=description, total=len(items), enabled=progress):
         note(opened)

@@ -146,6 +146,36 @@ def test_predictions_on_ignored_pixels_are_free() -> None:
         assert confusion_matrix(torch.tensor([0, value, 1]), target, 2).tolist() == [[1, 0], [0, 1]]
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int64])
+def test_labels_of_all_types_and_numbers_agree_with_a_loop(dtype: torch.dtype) -> None:
+    """With 300 labels, or with a prediction of -1 or 300 where nothing counts, 8 bits do not hold all values."""
+    pred, target = random_masks(11)
+    expected = torch.zeros(6, 6, dtype=torch.int64)
+    for predicted, true in zip(pred.flatten().tolist(), target.flatten().tolist(), strict=True):
+        if true != 255:
+            expected[true, predicted] += 1
+    assert torch.equal(confusion_matrix(pred.to(dtype), target.to(torch.uint8), 6), expected)
+    assert torch.equal(confusion_matrix(pred.mT.to(dtype), target.mT.to(dtype), 6), expected)
+    many = confusion_matrix(pred.to(dtype), target.to(dtype), 300)
+    assert many.shape == (300, 300) and torch.equal(many[:6, :6], expected) and many.sum() == expected.sum()
+    for value in (-1, 300):
+        unseen = torch.where(target == 255, value, pred)
+        assert torch.equal(confusion_matrix(unseen, target.to(dtype), 6), expected)
+
+
+def test_more_pixels_than_float32_counts() -> None:
+    pred = torch.zeros(2**24 + 3, dtype=torch.uint8)
+    target = torch.zeros_like(pred)
+    target[-1] = 1
+    assert confusion_matrix(pred, target, 2).tolist() == [[2**24 + 2, 0], [1, 0]]
+
+
+def test_no_pixels_at_all() -> None:
+    empty = torch.zeros(0, 4, dtype=torch.uint8)
+    assert confusion_matrix(empty, empty, 2).tolist() == [[0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
 @pytest.mark.parametrize(
     "pred, target, message",
     [
@@ -157,13 +187,24 @@ def test_predictions_on_ignored_pixels_are_free() -> None:
         (torch.tensor([0, 1]), torch.tensor([[0, 1]]), "differ in shape"),
     ],
 )
-def test_bad_labels_are_refused(pred: Tensor, target: Tensor, message: str) -> None:
+def test_bad_labels_are_refused(pred: Tensor, target: Tensor, message: str, dtype: torch.dtype) -> None:
+    as_given = pred.is_floating_point() or bool((pred < 0).any())
     with pytest.raises(ValueError, match=message):
-        confusion_matrix(pred, target, 2)
+        confusion_matrix(pred if as_given else pred.to(dtype), target.to(dtype), 2)
 
 
-def test_another_ignored_label() -> None:
-    assert confusion_matrix(torch.tensor([0, 1]), torch.tensor([0, 1]), 2, ignore_index=0).tolist() == [[0, 0], [0, 1]]
+@pytest.mark.parametrize(
+    "ignored, expected", [(0, [[0, 0], [0, 1]]), (-100, [[1, 0], [0, 1]]), (300, [[1, 0], [0, 1]])]
+)
+def test_another_ignored_label(ignored: int, expected: list[list[int]]) -> None:
+    labels = torch.tensor([0, 1])
+    assert confusion_matrix(labels, labels, 2, ignore_index=ignored).tolist() == expected
+    assert confusion_matrix(labels.byte(), labels.byte(), 2, ignore_index=ignored).tolist() == expected
+
+
+def test_255_is_a_label_where_another_one_is_ignored() -> None:
+    with pytest.raises(ValueError, match="target holds the label 255"):
+        confusion_matrix(torch.tensor([0, 0]), torch.tensor([0, 255]), 2, ignore_index=-2)
 
 
 @pytest.mark.parametrize("sizes", [(4,), (1, 3), (3, 1), (1, 1, 1, 1)])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from wsss_lightning.data.labels import LabelMap
 from wsss_lightning.data.voc import VOC_CLASSES
 from wsss_lightning.errors import InputError
-from wsss_lightning.scoring.cams import read_cams
+from wsss_lightning.scoring.cams import read_cam_file
 
 SIZE = (6, 8)
 VOC = LabelMap(VOC_CLASSES, VOC_CLASSES)
@@ -45,7 +45,7 @@ def _forms(keys: list[int], maps: NDArray[np.float32]) -> dict[str, Any]:
 @pytest.mark.parametrize("form", _forms([1], _maps(count=1)))
 def test_every_form_gives_the_labels_of_irnets_evaluation(tmp_path: Path, form: str, keys: list[int]) -> None:
     maps = _maps(count=len(keys))
-    found = read_cams(_save(tmp_path, _forms(keys, maps)[form]), labels=VOC, size=SIZE)
+    found = read_cam_file(_save(tmp_path, _forms(keys, maps)[form]), labels=VOC, size=SIZE)
     background = np.full((1, *SIZE), THRESHOLD, np.float32)
     expected = np.array([0, *(key + 1 for key in keys)])[np.concatenate([background, maps]).argmax(axis=0)]
     labels = np.where(found.scores > THRESHOLD, found.winners, 0)
@@ -55,14 +55,14 @@ def test_every_form_gives_the_labels_of_irnets_evaluation(tmp_path: Path, form: 
 
 def test_a_small_cam_is_resized(tmp_path: Path) -> None:
     cam = torch.tensor([[[0.0, 1.0]], [[0.5, 0.5]]])
-    found = read_cams(_save(tmp_path, {"keys": np.array([0, 1]), "cam": cam}), labels=VOC, size=(2, 4))
+    found = read_cam_file(_save(tmp_path, {"keys": np.array([0, 1]), "cam": cam}), labels=VOC, size=(2, 4))
     assert found.winners.tolist() == [[2, 2, 1, 1]] * 2
     assert found.scores[0].tolist() == [0.5, 0.5, 0.75, 1.0]
 
 
 @pytest.mark.parametrize("content", [{}, {"keys": np.array([], np.int64), "high_res": np.zeros((0, *SIZE))}])
 def test_an_image_without_a_map_is_background(tmp_path: Path, content: Any) -> None:
-    found = read_cams(_save(tmp_path, content), labels=VOC, size=SIZE)
+    found = read_cam_file(_save(tmp_path, content), labels=VOC, size=SIZE)
     assert found.winners.shape == SIZE and not found.winners.any() and not found.scores.any()
     assert found.classes == frozenset()
 
@@ -71,10 +71,10 @@ def test_only_kept_classes_compete(tmp_path: Path) -> None:
     labels = LabelMap(VOC_CLASSES, ("cat", "dog"))  # keys 7 and 11
     maps = np.stack([np.full(SIZE, value, np.float32) for value in (0.9, 0.4, 0.2)])
     content: Any = {"keys": np.array([6, 7, 11]), "high_res": maps}
-    found = read_cams(_save(tmp_path, content), labels=labels, size=SIZE)
+    found = read_cam_file(_save(tmp_path, content), labels=labels, size=SIZE)
     assert (found.winners == 1).all() and (found.scores == np.float32(0.4)).all()
     assert (found.classes, found.left_out) == ({1, 2}, 1)
-    others = read_cams(_save(tmp_path, {6: maps[0]}), labels=labels, size=SIZE)
+    others = read_cam_file(_save(tmp_path, {6: maps[0]}), labels=labels, size=SIZE)
     assert not others.winners.any() and others.left_out == 1
 
 
@@ -100,4 +100,4 @@ FAULTS: dict[str, tuple[Any, str]] = {
 def test_a_file_at_fault_is_named(tmp_path: Path, fault: str) -> None:
     content, message = FAULTS[fault]
     with pytest.raises(InputError, match=rf"a\.npy .*{message}"):
-        read_cams(_save(tmp_path, content), labels=VOC, size=SIZE)
+        read_cam_file(_save(tmp_path, content), labels=VOC, size=SIZE)

@@ -12,7 +12,7 @@ from wsss_lightning.data.masks import write_mask
 from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.errors import InputError
 from wsss_lightning.metrics.segmentation import mean_iou
-from wsss_lightning.stages.judge_masks import any_class, draw, judge_masks
+from wsss_lightning.stages.judge_masks import judge_masks
 
 
 @pytest.fixture
@@ -42,7 +42,9 @@ def test_perfect_masks(tmp_path: Path, data: VOCDataModule, kind: Any) -> None:
     metrics = judge(tmp_path / "out", data, masks, kind=kind)
     assert metrics["train/miou"] == 1
     names = ["foreground"] if kind == "foreground" else data.class_names
-    assert list(metrics) == ["train/miou", *(f"train/iou/{name}" for name in ("background", *names))]
+    figures = ("miou", "pixel_accuracy", "mean_accuracy", *(f"iou/{name}" for name in ("background", *names)))
+    assert list(metrics) == [f"train/{name}" for name in figures]
+    assert json.loads((tmp_path / "out" / "classes.json").read_text())["names"] == ["background", *names]
     assert {value for value in metrics.values() if not math.isnan(value)} == {1}
     assert any(math.isnan(value) for value in metrics.values()) == (kind == "classes")  # three images, six classes
 
@@ -76,17 +78,3 @@ def test_matrices_of_all_images_are_kept(tmp_path: Path, data: VOCDataModule) ->
 def test_a_mask_that_is_not_there(tmp_path: Path, data: VOCDataModule) -> None:
     with pytest.raises(InputError, match="does not exist"):
         judge(tmp_path / "out", data, str(tmp_path / "nowhere"))
-
-
-def test_a_random_share_follows_the_seed() -> None:
-    numbers = list(range(1000))
-    first, again, other = (draw(numbers, share=0.1, seed=seed) for seed in (0, 0, 1))
-    assert len(first) == 100 and first == again != other
-    assert first == sorted(set(first))
-    assert draw(numbers, share=1.0, seed=0) == numbers
-    assert len(draw(numbers, share=0.0001, seed=0)) == 1
-
-
-def test_any_class_is_foreground() -> None:
-    target = np.array([[0, 1, 20, 255]], np.uint8)
-    assert any_class(target).tolist() == [[0, 1, 1, 255]]

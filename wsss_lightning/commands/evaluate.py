@@ -37,11 +37,11 @@ def evaluate(
     from rich.console import Console
 
     from wsss_lightning.pipeline.objects import open_data
-    from wsss_lightning.scoring.evaluate import evaluate as score
-    from wsss_lightning.scoring.evaluation import write_json
-    from wsss_lightning.scoring.text import show
+    from wsss_lightning.scoring.evaluation import write_evaluation
+    from wsss_lightning.scoring.folder import score_folder
+    from wsss_lightning.scoring.text import print_evaluation
 
-    found = score(
+    evaluation = score_folder(
         folder=predictions,
         data=open_data(name, root=root, overrides=overrides or []),
         split=split.value,
@@ -49,15 +49,15 @@ def evaluate(
         partial_ok=partial,
         processes=processes,
     )
-    show(found, Console())
+    print_evaluation(evaluation, Console())
     if json_file is not None:
-        typer.echo(f"written to {write_json(json_file, found)}")
+        typer.echo(f"written to {write_evaluation(json_file, evaluation)}")
     if plots is not None:
-        _plot(found, plots)
+        _plot(evaluation, plots)
 
 
-def _plot(found: "Evaluation", folder: Path) -> None:
+def _plot(evaluation: "Evaluation", folder: Path) -> None:
     from wsss_lightning.scoring.plots import write_plots
 
-    for path in write_plots(found, folder):
+    for path in write_plots(evaluation, folder):
         typer.echo(f"written to {path}")

@@ -9,8 +9,11 @@ import math
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
+
+_EXACT = 1 << 24  # OpenCV returns counts as float32, which holds every integer up to here
 
 
 def confusion_matrix(pred: Tensor, target: Tensor, num_labels: int, ignore_index: int = 255) -> Tensor:
@@ -26,9 +29,19 @@ def confusion_matrix(pred: Tensor, target: Tensor, num_labels: int, ignore_index
         ValueError: shapes differ, a floating-point tensor, or a counted pixel whose value is outside 0..L-1, which
             includes `ignore_index` as a prediction: a pixel that was left out is not a right answer.
     """
-    counted = target != ignore_index
-    pairs = _pairs(pred, target, counted, num_labels)
-    return _histogram(pairs, (num_labels, num_labels))
+    _check_shapes(pred, target)
+    true, predicted = _bytes(target), _bytes(pred)
+    if true is None or predicted is None or num_labels > 256:
+        pairs = _pairs(pred, target, target != ignore_index, num_labels)
+        return _histogram(pairs, (num_labels, num_labels))
+    counts = _byte_histogram(true, predicted)
+    if 0 <= ignore_index <= 255:
+        counts[ignore_index] = 0
+    confusion = counts[:num_labels, :num_labels]
+    if confusion.sum() < counts.sum():
+        for name, axis in (("target", 1), ("prediction", 0)):
+            _check_labels(name, torch.from_numpy(np.flatnonzero(counts.any(axis))), num_labels)
+    return torch.from_numpy(confusion.copy())
 
 
 def threshold_confusions(
@@ -114,8 +127,7 @@ def trimap_accuracy(pred: Tensor, target: Tensor, width: int, ignore_index: int 
     Raises:
         ValueError: shapes differ or are not (H, W), or `width` is less than 1.
     """
-    if pred.shape != target.shape:
-        raise ValueError(f"prediction {tuple(pred.shape)} and target {tuple(target.shape)} differ in shape")
+    _check_shapes(pred, target)
     counted = trimap(target, width) & (target != ignore_index)
     return float((pred == target)[counted].double().mean())
 
@@ -203,14 +215,38 @@ def _histogram(cells: Tensor, shape: tuple[int, ...]) -> Tensor:
     return torch.bincount(cells, minlength=math.prod(shape)).reshape(shape)
 
 
+def _bytes(labels: Tensor) -> NDArray[np.uint8] | None:
+    """Labels on the CPU that 8 bits hold, (1, P); None for others."""
+    if labels.device.type != "cpu" or labels.is_floating_point() or not labels.numel():
+        return None
+    if labels.dtype != torch.uint8:
+        lowest, highest = labels.aminmax()
+        if lowest < 0 or highest > 255:
+            return None
+    return labels.detach().to(torch.uint8).reshape(1, -1).numpy()
+
+
+def _byte_histogram(true: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How often each pair of bytes occurs, (1, P) x 2 -> (256, 256)."""
+    counts = np.zeros((256, 256), np.int64)
+    for start in range(0, true.shape[1], _EXACT):
+        part = [labels[:, start : start + _EXACT] for labels in (true, predicted)]
+        counts += cv2.calcHist(part, [0, 1], None, [256, 256], [0, 256, 0, 256]).astype(np.int64)
+    return counts
+
+
 def _pairs(pred: Tensor, target: Tensor, counted: Tensor, num_labels: int) -> Tensor:
     """The cell of the confusion matrix that each counted pixel falls into."""
-    if pred.shape != target.shape:
-        raise ValueError(f"prediction {tuple(pred.shape)} and target {tuple(target.shape)} differ in shape")
+    _check_shapes(pred, target)
     true, predicted = target[counted], pred[counted]
     _check_labels("target", true, num_labels)
     _check_labels("prediction", predicted, num_labels)
     return true.long() * num_labels + predicted.long()
+
+
+def _check_shapes(pred: Tensor, target: Tensor) -> None:
+    if pred.shape != target.shape:
+        raise ValueError(f"prediction {tuple(pred.shape)} and target {tuple(target.shape)} differ in shape")
 
 
 def _check_labels(name: str, labels: Tensor, num_labels: int) -> None:

@@ -21,7 +21,7 @@ Maps = NDArray[np.float32]
 _ROUNDING = 1e-3  # float16 has 11 bits
 
 
-def read_cams(path: Path, *, labels: LabelMap, size: tuple[int, int]) -> Prediction:
+def read_cam_file(path: Path, *, labels: LabelMap, size: tuple[int, int]) -> Prediction:
     """Read IRNet's `{keys, cam, high_res}` or SEAM's `{class: map}`; classes count from 0, background has no map.
 
     Keys with a padded background (0, then classes from 1) are known by it: they are one more than the maps, or the

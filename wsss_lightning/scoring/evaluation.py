@@ -89,7 +89,7 @@ class Evaluation:
         }
 
 
-def write_json(path: Path, evaluation: Evaluation) -> Path:
+def write_evaluation(path: Path, evaluation: Evaluation) -> Path:
     """Write `Evaluation.as_json`; returns `path`."""
     text = json.dumps(evaluation.as_json(), indent=2) + "\n"
     replace_file(path, lambda temporary: temporary.write_text(text))

@@ -25,7 +25,7 @@ def percent(fraction: float) -> str:
     return "-" if math.isnan(fraction) else f"{100 * fraction:.2f}"
 
 
-def show(evaluation: Evaluation, console: Console) -> None:
+def print_evaluation(evaluation: Evaluation, console: Console) -> None:
     """Print all figures, per cent, and the notes below them."""
     console.print(Text(f"{evaluation.title}: {evaluation.images:,} images, per cent"), soft_wrap=True)
     for table in (_summary(evaluation), _classes(evaluation), _trimap(evaluation)):

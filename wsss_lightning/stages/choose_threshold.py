@@ -2,18 +2,21 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from wsss_lightning.data.base import Record, SegmentationDataModule
+from wsss_lightning.data.base import SegmentationDataModule
+from wsss_lightning.data.labels import LabelMap
 from wsss_lightning.data.patches import target_index
+from wsss_lightning.data.samples import Record, read_target
 from wsss_lightning.errors import InputError
 from wsss_lightning.metrics.segmentation import threshold_confusions
 from wsss_lightning.metrics.single_class import accuracies, one_against_all
-from wsss_lightning.progress import track
+from wsss_lightning.scoring.comparison import measure_images
 from wsss_lightning.stages.io import write_json
 from wsss_lightning.stages.predict_patches import read_probability
 
@@ -28,17 +31,19 @@ def choose_threshold(
     target: str,
     thresholds: Sequence[float],
     progress: bool,
+    processes: int = 0,
 ) -> dict[str, float]:
     """Take the threshold of the best AP over the pixels of all training images; write it to `threshold.json`.
 
     `train/ap` is that AP, `train/ap/<theta>` the whole curve; pixels are each by themselves, without superpixels.
-    `probabilities`: folder of a `predict_patches` stage on train; `thresholds`: ascending.
+    `probabilities`: folder of a `predict_patches` stage on train; `thresholds`: ascending; `processes`: 0 for as many
+    as are worth starting.
     """
-    index, records = target_index(data, target), data.records("train")
-    grid = torch.tensor(thresholds)
-    seen = track(records, description=f"thresholds, {target}", total=len(records), enabled=progress)
-    confusions = sum(_count(record, data, Path(probabilities), index, grid) for record in seen)
-    assert isinstance(confusions, Tensor)
+    label, folder, records = target_index(data, target) + 1, Path(probabilities), data.records("train")
+    measure = partial(_count, labels=data.labels, folder=folder, label=label, thresholds=torch.tensor(thresholds))
+    about = f"thresholds, {target}"
+    each = measure_images(records, measure, processes=processes, description=about, progress=progress)
+    confusions = torch.stack(list(each)).sum(dim=0)
     curve = [accuracies(confusion)["ap"] for confusion in confusions]
     if np.isnan(curve).all():
         raise InputError(f"No training image of {data.root} shows {target}: give patches.threshold a number.")
@@ -53,8 +58,8 @@ def read_threshold(folder: Path) -> float:
     return float(json.loads((folder / _CHOICE).read_text())["threshold"])
 
 
-def _count(record: Record, data: SegmentationDataModule, folder: Path, index: int, thresholds: Tensor) -> Tensor:
+def _count(record: Record, *, labels: LabelMap, folder: Path, label: int, thresholds: Tensor) -> Tensor:
     """A confusion matrix for each threshold, (T, 2, 2)."""
-    target = one_against_all(torch.from_numpy(data.read_target(record)), label=index + 1)
+    target = one_against_all(torch.from_numpy(read_target(record, labels.encode)), label=label)
     probs = torch.from_numpy(read_probability(folder, record.image_id))
     return threshold_confusions(torch.ones_like(target), probs, target, thresholds, num_labels=2)

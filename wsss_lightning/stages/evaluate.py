@@ -1,7 +1,8 @@
-"""Stage: predictions against ground truth, one confusion matrix over the split."""
+"""Stage: masks against ground truth, one confusion matrix per image."""
 
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ from numpy.typing import NDArray
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
-from wsss_lightning.data.base import Record, SegmentationDataModule
+from wsss_lightning.data.base import Record, SegmentationDataModule, Split
 from wsss_lightning.data.images import read_image
+from wsss_lightning.data.labels import LabelMap
 from wsss_lightning.data.masks import colorize, read_mask
+from wsss_lightning.data.patches import target_index
 from wsss_lightning.errors import InputError
-from wsss_lightning.metrics.segmentation import confusion_matrix, iou, mean_accuracy, mean_iou, pixel_accuracy
-from wsss_lightning.progress import track
-from wsss_lightning.scoring.predictions import read_labels
+from wsss_lightning.metrics.segmentation import iou, mean_accuracy, mean_iou, pixel_accuracy
+from wsss_lightning.metrics.single_class import accuracies
+from wsss_lightning.scoring.comparison import FOREGROUND, image_confusion, measure_images
 from wsss_lightning.stages.io import write_array, write_json, write_picture
 from wsss_lightning.stages.loggers import finished, log_pictures, log_scalars, log_stage, log_table
 
@@ -33,64 +36,84 @@ def evaluate(
     panels: int,
     loggers: Mapping[str, Logger],
     progress: bool,
+    split: Split = "val",
+    target: str | None = None,
+    foreground: bool = False,
+    share: float = 1.0,
+    share_seed: int = 0,
+    processes: int = 0,
 ) -> dict[str, float]:
-    """Score a folder of index PNGs on the val images; what is scored was made without val masks.
+    """Score a folder of index PNGs on the images of a split, whose masks it opens; fractions, not per cent.
 
     Writes `confusion.npy` (N, L, L) int64, one matrix per image in the order of `images.json`, `classes.json`, and
     `panels/<image_id>/{image,truth,prediction}.png` of `panels` images. Further pictures of the same images: those of
     `extra_masks`, folders of index PNGs by the name that their pictures get, and copies of those below `extra_panels`.
-    Fractions, not per cent. `groups`: names of classes whose mean IoU, background included, is reported by itself as
-    `val/miou/<group>`.
+
+    Args:
+        groups: names of classes whose mean IoU, background included, is reported by itself as `<split>/miou/<group>`.
+        target: a class that is scored against all else: `<split>/ap`, `<split>/foreground`, `<split>/background`.
+        foreground: the masks are 0 and 1, and all classes are foreground.
+        share: of the images, at least one, drawn with `share_seed`.
+        processes: how many compare masks; 0 for as many as are worth starting.
+
+    Raises:
+        InputError: a mask is missing or at fault, or more than one of `groups`, `target` and `foreground` is asked for.
     """
-    records, folder = data.records("val"), Path(out_dir)
-    seen = track(records, description="evaluation", total=len(records), enabled=progress)
-    matrices = torch.stack([_compare(record, data, Path(masks)) for record in seen])
+    if (target is not None) + foreground + bool(groups) > 1:
+        raise InputError("evaluate takes one of groups, target and foreground: add a stage for each of the others.")
+    records, folder = random_share(data.records(split), share=share, seed=share_seed), Path(out_dir)
+    label = None if target is None else target_index(data, target) + 1
+    measure = partial(image_confusion, folder=Path(masks), labels=data.labels, label=label, foreground=foreground)
+    each = measure_images(records, measure, processes=processes, description="evaluation", progress=progress)
+    matrices, labels = torch.stack(list(each)), FOREGROUND if foreground else data.labels
+    whole = matrices.sum(dim=0)
     write_array(folder / "confusion.npy", matrices.numpy())
     write_json(folder / "images.json", [record.image_id for record in records])
-    shown = panel_records(records, panels)
-    pictures = {record.image_id: draw_panel(record, data, {**extra_masks, "prediction": masks}) for record in shown}
+    write_json(folder / "classes.json", _classes(labels) | (_figures(whole) if target is None else {}))
+    shown = records if label is None else [record for record in records if record.tags[label - 1]]
+    folders = {**extra_masks, "prediction": masks}
+    pictures = {record.image_id: draw_panel(record, data, folders) for record in panel_records(shown, panels)}
     for image_id, columns in pictures.items():
         write_panel(folder / "panels" / image_id, columns, extra_panels)
-    metrics = summary(matrices.sum(dim=0), data.class_names)
-    metrics |= {f"val/miou/{name}": mean_over(metrics, classes) for name, classes in groups.items()}
-    write_json(folder / "classes.json", _classes(data, matrices.sum(dim=0)))
+    values = summary(whole, labels.kept) if target is None else accuracies(whole)
+    values |= {f"miou/{name}": mean_over(values, classes) for name, classes in groups.items()}
+    metrics = {f"{split}/{name}": value for name, value in values.items()}
     with finished(loggers):
         log_stage(loggers, folder)
         log_scalars(loggers, metrics)
-        log_table(loggers, "val/iou_per_class", ["class", "iou"], _rows(metrics))
-        log_pictures(loggers, "val/overlays", {k: np.hstack(list(v.values())) for k, v in pictures.items()})
+        if target is None:
+            log_table(loggers, f"{split}/iou_per_class", ["class", "iou"], _rows(values))
+        log_pictures(loggers, f"{split}/overlays", {k: np.hstack(list(v.values())) for k, v in pictures.items()})
     return metrics
+
+
+def random_share(records: list[Record], *, share: float, seed: int) -> list[Record]:
+    """A random share in 0..1 of the records, at least one, in their order."""
+    count = max(round(share * len(records)), 1)
+    chosen = np.random.default_rng(seed).permutation(len(records))[:count]
+    return [records[index] for index in sorted(chosen.tolist())]
 
 
 def summary(confusion: Tensor, class_names: tuple[str, ...]) -> dict[str, float]:
     """mIoU, accuracies and IoU per class, from one confusion matrix (L, L); fractions, nan for absent classes."""
     per_class = zip(("background", *class_names), iou(confusion).tolist(), strict=True)
     whole = {
-        "val/miou": mean_iou(confusion),
-        "val/pixel_accuracy": pixel_accuracy(confusion),
-        "val/mean_accuracy": mean_accuracy(confusion),
+        "miou": mean_iou(confusion),
+        "pixel_accuracy": pixel_accuracy(confusion),
+        "mean_accuracy": mean_accuracy(confusion),
     }
-    return whole | {f"val/iou/{name}": value for name, value in per_class}
+    return whole | {f"iou/{name}": value for name, value in per_class}
 
 
 def mean_over(metrics: Mapping[str, float], classes: Sequence[str]) -> float:
     """Mean IoU of background and some classes of a `summary`, absent ones (nan) left out."""
-    return float(np.nanmean([metrics[f"val/iou/{name}"] for name in ("background", *classes)]))
+    return float(np.nanmean([metrics[f"iou/{name}"] for name in ("background", *classes)]))
 
 
 def panel_records(records: list[Record], count: int) -> list[Record]:
     """`count` images with tags, spread evenly over a list: the ones that reports show."""
     records = [record for record in records if record.tags.any()]
     return records[:: max(len(records) // count, 1)][:count] if count else []
-
-
-def _compare(record: Record, data: SegmentationDataModule, masks: Path) -> Tensor:
-    path = masks / f"{record.image_id}.png"
-    if not path.is_file():
-        raise InputError(f"There is no prediction {path}: delete the folder above it to compute the stage again.")
-    target = data.read_target(record)
-    predicted = read_labels(path, labels=data.labels, target=target).winners
-    return confusion_matrix(torch.from_numpy(predicted), torch.from_numpy(target), data.num_classes + 1)
 
 
 def draw_panel(
@@ -110,15 +133,16 @@ def write_panel(folder: Path, columns: Mapping[str, NDArray[np.uint8]], extra_pa
         shutil.copytree(Path(extra_panels) / folder.name, folder, dirs_exist_ok=True)
 
 
-def _classes(data: SegmentationDataModule, confusion: Tensor) -> dict[str, list[Any]]:
-    """Per label its name, the data set's own index, its IoU (null where it is absent) and its pixels."""
-    return {
-        "names": ["background", *data.class_names],
-        "indices": [0, *data.labels.indices.tolist()],
-        "iou": [None if np.isnan(value) else value for value in iou(confusion).tolist()],
-        "pixels": confusion.sum(dim=1).tolist(),
-    }
+def _classes(labels: LabelMap) -> dict[str, list[Any]]:
+    """Per label its name and the data set's own index."""
+    return {"names": ["background", *labels.kept], "indices": [0, *labels.indices.tolist()]}
 
 
-def _rows(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
-    return [(name.rpartition("/")[2], value) for name, value in metrics.items() if name.startswith("val/iou/")]
+def _figures(confusion: Tensor) -> dict[str, list[Any]]:
+    """Per label its IoU (null where it is absent) and its pixels."""
+    ious = [None if np.isnan(value) else value for value in iou(confusion).tolist()]
+    return {"iou": ious, "pixels": confusion.sum(dim=1).tolist()}
+
+
+def _rows(values: Mapping[str, float]) -> list[tuple[str, float]]:
+    return [(name.removeprefix("iou/"), value) for name, value in values.items() if name.startswith("iou/")]

@@ -20,10 +20,10 @@ from wsss_lightning.data.masks import read_mask, write_mask
 from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.errors import InputError
 from wsss_lightning.metrics.segmentation import trimap_accuracy
-from wsss_lightning.scoring.evaluate import SWEEP, evaluate
-from wsss_lightning.scoring.evaluation import Evaluation, write_json
+from wsss_lightning.scoring.evaluation import Evaluation, write_evaluation
+from wsss_lightning.scoring.folder import SWEEP, score_folder
 from wsss_lightning.scoring.plots import write_plots
-from wsss_lightning.scoring.text import show
+from wsss_lightning.scoring.text import print_evaluation
 
 VAL = tuple(f"2007_0000{number}" for number in range(10, 14))
 CLASSES = ("bird", "aeroplane", "boat", "bottle", "cat")  # own indices 3, 1, 4, 5, 8
@@ -68,7 +68,7 @@ def _cams(data: VOCDataModule, folder: Path) -> dict[str, tuple[list[int], NDArr
 
 def _evaluate(data: VOCDataModule, folder: Path, **changed: Any) -> Evaluation:
     given = {"threshold": None, "partial_ok": False, "processes": 1, "progress": False, "split": "val"} | changed
-    return evaluate(folder=folder, data=data, **given)
+    return score_folder(folder=folder, data=data, **given)
 
 
 def _flat(truth: Masks, pred: Masks) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -78,8 +78,8 @@ def _flat(truth: Masks, pred: Masks) -> tuple[NDArray[np.uint8], NDArray[np.uint
 
 def _outputs(evaluation: Evaluation, folder: Path) -> tuple[str, Any]:
     text = StringIO()
-    show(evaluation, Console(file=text, width=200))
-    return text.getvalue(), json.loads(write_json(folder / "all.json", evaluation).read_text())
+    print_evaluation(evaluation, Console(file=text, width=200))
+    return text.getvalue(), json.loads(write_evaluation(folder / "all.json", evaluation).read_text())
 
 
 def test_figures_agree_with_sklearn_and_torchmetrics(data: VOCDataModule, tmp_path: Path) -> None:
@@ -237,6 +237,6 @@ def test_in_which_parts_and_order_images_are_scored_changes_nothing(
 ) -> None:
     _cams(data, tmp_path / "cams")
     expected = _evaluate(data, tmp_path / "cams").as_json()
-    monkeypatch.setattr("wsss_lightning.scoring.evaluate.in_parallel", _sent_away)
-    monkeypatch.setattr("wsss_lightning.scoring.evaluate._CHUNK", 3)
+    monkeypatch.setattr("wsss_lightning.scoring.comparison.in_parallel", _sent_away)
+    monkeypatch.setattr("wsss_lightning.scoring.comparison._PART", 3)
     assert _evaluate(data, tmp_path / "cams").as_json() == expected

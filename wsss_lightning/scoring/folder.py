@@ -1,8 +1,7 @@
-"""Predictions against the ground truth of a split: one pass over the files, in several processes."""
+"""A folder of predictions, whoever made them, against the ground truth of a split."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from operator import add
@@ -13,20 +12,18 @@ import torch
 from torch import Tensor
 
 from wsss_lightning.data.base import Record, SegmentationDataModule, Split
-from wsss_lightning.data.labels import LabelMap, Mask
+from wsss_lightning.data.labels import LabelMap
 from wsss_lightning.data.samples import read_target
 from wsss_lightning.errors import InputError
-from wsss_lightning.metrics.segmentation import iou, mean_iou, threshold_confusions, threshold_trimaps
-from wsss_lightning.parallel import in_parallel
+from wsss_lightning.metrics.segmentation import confusion_matrix, iou, mean_iou, threshold_confusions, threshold_trimaps
 from wsss_lightning.scoring import notes
-from wsss_lightning.scoring.cams import read_cams
+from wsss_lightning.scoring.cams import read_cam_file
+from wsss_lightning.scoring.comparison import measure_images
 from wsss_lightning.scoring.evaluation import Evaluation
-from wsss_lightning.scoring.predictions import Kind, Prediction, Predictions, find_predictions, read_labels
+from wsss_lightning.scoring.predictions import Kind, Predictions, find_predictions, read_labels
 
 SWEEP = tuple(step / 100 for step in range(60))  # SEAM's evaluation: 0.00 to 0.59
 WIDEST = 40  # px, of the trimap
-
-_CHUNK = 16  # images per call: a process sends its sums, megabytes with COCO's 81 labels, once for all of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +68,7 @@ class _Task:
         return len(self.thresholds) > 1
 
 
-def evaluate(
+def score_folder(
     *,
     folder: Path,
     data: SegmentationDataModule,
@@ -93,7 +90,7 @@ def evaluate(
         progress: show a bar.
 
     Raises:
-        InputError: predictions are missing, or a file is at fault; see `read_labels` and `read_cams`.
+        InputError: predictions are missing, or a file is at fault; see `read_labels` and `read_cam_file`.
     """
     records = data.records(split)
     predictions = find_predictions(folder, [record.image_id for record in records])
@@ -101,11 +98,13 @@ def evaluate(
     if not partial_ok:
         _require_all(task)
     found = set(predictions.found)
-    scored = [(record, predictions.path(record.image_id)) for record in records if record.image_id in found]
-    job = partial(_score, labels=data.labels, thresholds=torch.tensor(task.thresholds))
-    chunks = [scored[start : start + _CHUNK] for start in range(0, len(scored), _CHUNK)]
-    results = in_parallel(job, chunks, processes=processes, description="evaluation", progress=progress)
-    return _conclude(reduce(add, results), task)
+    scored = [record for record in records if record.image_id in found]
+    thresholds = torch.tensor(task.thresholds)
+    measure = partial(_score, folder=folder, kind=predictions.kind, labels=data.labels, thresholds=thresholds)
+    sums = measure_images(
+        scored, measure, processes=processes, description="evaluation", progress=progress, summed=True
+    )
+    return _conclude(reduce(add, sums), task)
 
 
 def _thresholds(predictions: Predictions, given: float | None) -> tuple[float, ...]:
@@ -125,24 +124,20 @@ def _require_all(task: _Task) -> None:
         )
 
 
-def _score(images: Sequence[tuple[Record, Path]], *, labels: LabelMap, thresholds: Tensor) -> Counts:
-    return reduce(add, (_score_image(record, path, labels, thresholds) for record, path in images))
-
-
-def _score_image(record: Record, path: Path, labels: LabelMap, thresholds: Tensor) -> Counts:
-    truth = read_target(record, labels.encode)
-    prediction = _read(path, labels, truth)
+def _score(record: Record, *, folder: Path, kind: Kind, labels: LabelMap, thresholds: Tensor) -> Counts:
+    truth, path = read_target(record, labels.encode), folder / f"{record.image_id}{kind}"
+    if kind is Kind.MASKS:
+        prediction = read_labels(path, labels=labels, target=truth)
+    else:
+        prediction = read_cam_file(path, labels=labels, size=truth.shape)
     winners, scores, target = map(torch.from_numpy, (prediction.winners, prediction.scores, truth))
-    confusions = threshold_confusions(winners, scores, target, thresholds, len(labels.kept) + 1)
+    if kind is Kind.MASKS:
+        confusions = confusion_matrix(winners, target, len(labels.kept) + 1)[None]
+    else:
+        confusions = threshold_confusions(winners, scores, target, thresholds, len(labels.kept) + 1)
     trimap_right, trimap_pixels = threshold_trimaps(winners, scores, target, thresholds, WIDEST)
     tags = frozenset((np.flatnonzero(record.tags) + 1).tolist())
     return Counts(confusions, trimap_right, trimap_pixels, 1, int(prediction.classes == tags), prediction.left_out)
-
-
-def _read(path: Path, labels: LabelMap, truth: Mask) -> Prediction:
-    if path.suffix == Kind.CAMS:
-        return read_cams(path, labels=labels, size=truth.shape)
-    return read_labels(path, labels=labels, target=truth)
 
 
 def _conclude(counts: Counts, task: _Task) -> Evaluation:
