@@ -11,9 +11,9 @@ from fake_segmenter import backbone
 
 from wsss_lightning.data.transforms import crop_augmentation
 from wsss_lightning.data.voc import VOCDataModule
+from wsss_lightning.methods.coseg.network import CosegNetwork
 from wsss_lightning.methods.coseg.segmenter import mask_loss
-from wsss_lightning.nn.coseg import CosegNetwork
-from wsss_lightning.stages.fit_on_masks import fit_on_masks
+from wsss_lightning.methods.coseg.stages.fit_on_masks import fit_on_masks
 
 NETWORK = partial(CosegNetwork, hidden=8, dilation=1, dropout=0.5, branch_hidden=8)
 

@@ -14,7 +14,7 @@ from PIL import Image
 from wsss_lightning.data.base import Split
 from wsss_lightning.data.images import image_size
 from wsss_lightning.data.voc import VOCDataModule
-from wsss_lightning.nn.patches import PatchNetwork
+from wsss_lightning.methods.patches.network import PatchNetwork
 from wsss_lightning.stages.io import write_tensors
 
 NETWORK = partial(PatchNetwork, filters=(4, 5, 6, 7), kernels=(4, 3, 5), pools=(3, 2), bounded=True)

@@ -14,9 +14,9 @@ from fake_data import write_voc
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.data.voc import VOC_CLASSES, VOCDataModule
 from wsss_lightning.methods.priors.segmenter import class_masks
+from wsss_lightning.methods.priors.stages.fit_segmenter import fit_segmenter
 from wsss_lightning.nn.deeplab import deeplab_vgg
 from wsss_lightning.nn.vgg import TINY_MEAN, TINY_STD, VGG, tiny
-from wsss_lightning.stages.fit_segmenter import fit_segmenter
 
 NETWORK = partial(deeplab_vgg, fc6_kernel=3, fc6_dilation=1, hidden=8, dropout=0.5)
 

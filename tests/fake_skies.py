@@ -14,9 +14,9 @@ from PIL import Image
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.data.transforms import jitter_augmentation
 from wsss_lightning.data.voc import VOCDataModule
-from wsss_lightning.nn.patches import PatchNetwork
+from wsss_lightning.methods.patches.network import PatchNetwork
+from wsss_lightning.methods.patches.stages.fit_patches import fit_patches
 from wsss_lightning.ops.pooling import pool_log_sum_exp
-from wsss_lightning.stages.fit_patches import fit_patches
 
 NAMES = ("sun", "moon")
 HALF = (0.5, 0.5, 0.5)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from wsss_lightning.pipeline.modules import sources
+
 PACKAGE = Path(__file__).resolve().parents[1] / "wsss_lightning"
 FILES = sorted(PACKAGE.rglob("*.py"))
 EVERYWHERE = {"atomic", "errors", "lifetime", "opened", "parallel", "progress"}
@@ -15,8 +17,11 @@ ALLOWED = {
     "metrics": {"ops"},
     "nn": {"ops"},
     "data": {"ops"},
+    # A method's maths and modules, the steps that they are trained on, and its own stages.
     "methods": {"nn", "ops", "metrics"},
-    "stages": {"methods", "nn", "data", "metrics", "scoring", "ops"},
+    "methods/steps": {"data", "nn", "ops", "metrics"},
+    "methods/stages": {"methods", "stages", "nn", "data", "metrics", "scoring", "ops"},
+    "stages": {"nn", "data", "metrics", "scoring", "ops"},
     "pipeline": set(),
     "tables": {"pipeline", "data"},
     "scoring": {"data", "metrics", "ops"},
@@ -43,6 +48,8 @@ LIBRARIES = {
     "wandb": set(),
     "typer": {"cli", "commands"},
 }
+METHODS = sorted(path.parent.name for path in PACKAGE.glob("methods/*/__init__.py"))
+MATHS = sorted([*PACKAGE.glob("ops/*.py"), *PACKAGE.glob("methods/*/*.py")])
 
 
 def _imports(source: str, *, module: tuple[str, ...]) -> set[str]:
@@ -66,21 +73,39 @@ def _package(path: Path) -> str:
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
+def _room(path: Path) -> str:
+    """The package, but for the files of a method that may import more than its maths does."""
+    package, *rest = path.relative_to(PACKAGE).with_suffix("").parts
+    return f"{package}/{rest[1]}" if package == "methods" and rest[1:2] in (["stages"], ["steps"]) else package
+
+
 def _ours(path: Path) -> set[tuple[str, ...]]:
     return {tuple(name.split(".")[1:]) for name in _of_file(path) if name.split(".")[0] == "wsss_lightning"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_file_imports_only_what_its_package_may(path: Path) -> None:
-    package = _package(path)
+    package, room = _package(path), _room(path)
     for imported in _ours(path):
         other = imported[0]
-        assert other in {package} | EVERYWHERE | ALLOWED[package], f"{package} must not import {'.'.join(imported)}"
+        assert other in {package} | EVERYWHERE | ALLOWED[room], f"{room} must not import {'.'.join(imported)}"
         if (package, other) in ONLY:
             assert imported[1] in ONLY[package, other], f"{package} must not import {'.'.join(imported)}"
         if package == other == "methods":
             method = path.relative_to(PACKAGE).parts[1]
             assert imported[1] == method, f"{method} must not import another method: {'.'.join(imported)}"
+            assert room == "methods/stages" or imported[2] != "stages", f"{room} must not import {'.'.join(imported)}"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_that_a_method_imports_leads_to_another_method(method: str) -> None:
+    for path in (PACKAGE / "methods" / method).rglob("*.py"):
+        module = ".".join((PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts))
+        reached = {source.relative_to(PACKAGE).parts for source in sources(module.removesuffix(".__init__"))}
+        others = {parts for parts in reached if parts[0] == "methods" and len(parts) > 2} - {
+            parts for parts in reached if parts[:2] == ("methods", method)
+        }
+        assert not others, f"{module} imports, directly or not, {sorted('/'.join(parts) for parts in others)}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -91,11 +116,11 @@ def test_a_file_imports_only_the_libraries_that_its_package_may(path: Path) -> N
 
 
 def test_every_package_has_its_rule() -> None:
-    assert {_package(path) for path in FILES} <= ALLOWED.keys()
+    assert {_room(path) for path in FILES} <= ALLOWED.keys()
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "ops").rglob("*.py")), ids=lambda path: path.name)
-def test_the_maths_neither_reads_files_nor_draws_from_global_generators(path: Path) -> None:
+@pytest.mark.parametrize("path", MATHS, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_maths_and_modules_neither_read_files_nor_draw_from_global_generators(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     banned = {"pathlib", "os", "random", "io", "json", "logging"} & {name.split(".")[0] for name in _of_file(path)}
     assert not banned

@@ -13,10 +13,10 @@ from wsss_lightning import pipeline
 from wsss_lightning.cli import main
 from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import colorize, read_mask
+from wsss_lightning.methods.points.stages.fine_tune import tuned_backbone
+from wsss_lightning.methods.points.stages.fit_classifier import PointBank
+from wsss_lightning.methods.points.stages.fit_localizers import read_state
 from wsss_lightning.nn.vgg import tiny
-from wsss_lightning.stages.fine_tune import tuned_backbone
-from wsss_lightning.stages.fit_classifier import PointBank
-from wsss_lightning.stages.fit_localizers import read_state
 from wsss_lightning.stages.io import read_tensors
 
 SMALL = [

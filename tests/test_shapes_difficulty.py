@@ -13,9 +13,9 @@ from wsss_lightning import pipeline
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.shapes import CLASSES
 from wsss_lightning.data.voc import VOCDataModule
+from wsss_lightning.methods.points.stages.features import FeatureStore
+from wsss_lightning.methods.points.stages.fit_localizers import read_localizers
 from wsss_lightning.metrics.segmentation import confusion_matrix, mean_iou
-from wsss_lightning.stages.features import FeatureStore
-from wsss_lightning.stages.fit_localizers import read_localizers
 
 # The scenes of `data=shapes`, whole: fewer would make the ceiling look lower than it is.
 SETTINGS = ["trainer.accelerator=cpu", "runtime.progress=false"]

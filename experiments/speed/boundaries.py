@@ -21,7 +21,7 @@ from skimage.filters import sobel_h, sobel_v
 from skimage.segmentation import felzenszwalb
 
 from wsss_lightning.data.images import read_image
-from wsss_lightning.metrics import boundaries as scores
+from wsss_lightning.metrics import bsds as scores
 from wsss_lightning.ops.boundaries import REGION_THRESHOLD, crisp_boundaries, cut, hierarchy, regions, thin
 from wsss_lightning.parallel import in_parallel
 from wsss_lightning.stages.io import write_json

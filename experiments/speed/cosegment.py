@@ -20,8 +20,14 @@ from hydra.utils import instantiate
 from measurement import Row, machine, on_one_core
 
 from wsss_lightning.data.voc import VOCDataModule
-from wsss_lightning.stages.cosegment import STEPS
-from wsss_lightning.stages.cosegmentation import Collection, Cosegmentation, Passes, draw, single_tag_records
+from wsss_lightning.methods.coseg.stages.cosegment import STEPS
+from wsss_lightning.methods.coseg.stages.cosegmentation import (
+    Collection,
+    Cosegmentation,
+    Passes,
+    draw_records,
+    single_tag_records,
+)
 from wsss_lightning.stages.io import write_json
 
 OTHERS = 50  # images of the other class, which a class is told from
@@ -52,12 +58,12 @@ def main(arguments: list[str]) -> None:
 def measured(source: VOCDataModule, labels: Sequence[int], images: int) -> Row:
     """Processor seconds of the steps for a class of so many images beside one of 50, and the peak memory so far."""
     settings, found = read_settings(), single_tag_records(source)
-    records = [draw(found[label], count, seed=0) for label, count in zip(labels, (images, OTHERS), strict=True)]
+    records = [draw_records(found[label], count, seed=0) for label, count in zip(labels, (images, OTHERS), strict=True)]
     if len(records[0]) < images:
         raise SystemExit(f"only {len(records[0])} images have the tag of the class and no other.")
     most = settings.exemplars.most
     collections = [
-        Collection(label, each, draw(each, most, seed=0)) for label, each in zip(labels, records, strict=True)
+        Collection(label, each, draw_records(each, most, seed=0)) for label, each in zip(labels, records, strict=True)
     ]
     with tempfile.TemporaryDirectory() as folder:
         passes = Passes(Path(folder), workers=1, progress=False)

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from wsss_lightning.allocator import keep_freed_memory
-from wsss_lightning.nn.patches import PatchNetwork
+from wsss_lightning.methods.patches.network import PatchNetwork
 
 SIZE = (375, 500)
 TABLE_1 = {"LSE1": ((8, 3, 5), (4, 4)), "LSE2": ((6, 3, 7), (8, 2))}  # kernels, pools

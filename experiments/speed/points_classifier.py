@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from wsss_lightning.methods.points.classifier import PointClassifier, PointClassifierModule
+from wsss_lightning.methods.points.stages.fit_classifier import PointBank, _PointSteps
 from wsss_lightning.nn.hypercolumns import Standardisation
 from wsss_lightning.stages.fit import fit
-from wsss_lightning.stages.fit_classifier import PointBank, _PointSteps
 
 _RATE = 1e-6  # sec. 4.1
 _TIMES = 20  # repetitions of a part of a step in one round

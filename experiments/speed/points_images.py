@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from wsss_lightning.methods.points.localizers import LocalizerModule, Localizers
 from wsss_lightning.methods.points.samplers import Diverse, Evidence, Points
+from wsss_lightning.methods.points.similarity import ColumnSimilarity
+from wsss_lightning.methods.points.stages.features import FeatureStore
 from wsss_lightning.nn.backbones import Features, freeze
 from wsss_lightning.nn.hypercolumns import Size, Standardisation, assemble, compact
-from wsss_lightning.nn.similarity import ColumnSimilarity
 from wsss_lightning.nn.vgg import VGG
 from wsss_lightning.ops.resize import resize_maps
-from wsss_lightning.stages.features import FeatureStore
 from wsss_lightning.stages.fit import quiet
 
 _STRIDE = 4  # sec. 4.1

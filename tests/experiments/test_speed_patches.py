@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from wsss_lightning.nn.patches import PatchNetwork
+from wsss_lightning.methods.patches.network import PatchNetwork
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "speed"
 

@@ -165,7 +165,7 @@ def test_code_that_changed_anywhere_upstream_is_named(cells: list[Cell], finish:
     finish(cells[0])
     record = cells[0].plan.stages["features"].record()
     assert record is not None
-    file = "wsss_lightning/stages/extract.py"
+    file = "wsss_lightning/methods/points/stages/extract.py"
     _edit_record(cells[0], "features", sources=record["sources"] | {file: "another"})
     result = collected().rows[0].results[0]
     assert (result.status, result.detail) == (CHANGED, file)

@@ -16,7 +16,7 @@ from wsss_lightning.data.base import Record, SegmentationDataModule, Split
 from wsss_lightning.data.images import read_image
 from wsss_lightning.data.labels import LabelMap
 from wsss_lightning.data.masks import colorize, read_mask
-from wsss_lightning.data.patches import target_index
+from wsss_lightning.data.target import target_index
 from wsss_lightning.errors import InputError
 from wsss_lightning.metrics.segmentation import iou, mean_accuracy, mean_iou, pixel_accuracy
 from wsss_lightning.metrics.single_class import accuracies

@@ -1,8 +1,11 @@
 """Stage: `evaluate` of masks of training images, to judge and never to train, under the name that results carry."""
 
+from typing import Literal
+
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.stages.evaluate import evaluate
-from wsss_lightning.stages.make_masks import Kind
+
+Kind = Literal["foreground", "classes"]
 
 
 def judge_masks(

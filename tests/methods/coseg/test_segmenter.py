@@ -7,9 +7,9 @@ from fake_coseg import NETWORK
 from fake_segmenter import backbone
 from torch import Tensor
 
+from wsss_lightning.methods.coseg.mask_losses import joint_loss, pixel_loss
+from wsss_lightning.methods.coseg.network import Scores
 from wsss_lightning.methods.coseg.segmenter import CosegModule, mask_loss
-from wsss_lightning.nn.coseg import Scores
-from wsss_lightning.ops.mask_losses import joint_loss, pixel_loss
 
 MASK = torch.zeros(1, 16, 24, dtype=torch.int64)
 MASK[:, :8, 8:] = 2

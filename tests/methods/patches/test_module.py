@@ -8,7 +8,7 @@ from fake_skies import NETWORK
 from torch import Tensor, nn
 
 from wsss_lightning.methods.patches.module import PatchModule, Pooling
-from wsss_lightning.nn.patches import PatchNetwork
+from wsss_lightning.methods.patches.network import PatchNetwork
 from wsss_lightning.ops.pooling import pool_log_sum_exp, pool_maximum
 
 LSE = partial(pool_log_sum_exp, sharpness=1.0)

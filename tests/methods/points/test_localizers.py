@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from wsss_lightning.methods.points.localizers import LocalizerModule, Localizers, Pooling, inputs, reached_locations
+from wsss_lightning.methods.points.mil import global_logits, pixel_logits
 from wsss_lightning.nn.backbones import Features
 from wsss_lightning.nn.hypercolumns import Standardisation, assemble
-from wsss_lightning.ops.mil import global_logits, pixel_logits
 
 GRID = (6, 8)
 

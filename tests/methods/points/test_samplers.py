@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from wsss_lightning.methods.points.samplers import Dense, Diverse, Evidence, Spatial, TopK
-from wsss_lightning.ops.sampling import Similarity, background_points, diverse_points
+from wsss_lightning.methods.points.sampling import Similarity, background_points, diverse_points
 
 
 def columns(seed: int = 0) -> Tensor:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from wsss_lightning.methods.priors.localization import LocalizationModule, sigmoid_cross_entropy, softmax_cross_entropy
-from wsss_lightning.nn.localization import LocalizationNetwork, localization_vgg
+from wsss_lightning.methods.priors.localization_network import LocalizationNetwork, localization_vgg
 from wsss_lightning.nn.vgg import VGG
 
 TAGS = torch.tensor([[True, False, True], [False, False, False]])

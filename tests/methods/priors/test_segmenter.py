@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from wsss_lightning.methods.priors.losses import class_mask_loss, foreground_loss, tag_loss
 from wsss_lightning.methods.priors.segmenter import (
     SegmenterModule,
     class_masks,
@@ -13,7 +14,6 @@ from wsss_lightning.methods.priors.segmenter import (
 )
 from wsss_lightning.nn.deeplab import deeplab_vgg
 from wsss_lightning.nn.vgg import tiny
-from wsss_lightning.ops.losses import class_mask_loss, foreground_loss, tag_loss
 
 CLASSES = ("cat", "dog")
 TAGS = torch.tensor([[True, False]])

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from wsss_lightning.methods.coseg.mask_losses import joint_loss, labels_in, pixel_loss
+from wsss_lightning.methods.coseg.network import CosegNetwork, Scores
 from wsss_lightning.metrics.tags import average_precision
-from wsss_lightning.nn.coseg import CosegNetwork, Scores
 from wsss_lightning.nn.deeplab import whole_cells
 from wsss_lightning.nn.optimisation import descend
-from wsss_lightning.ops.mask_losses import joint_loss, labels_in, pixel_loss
 from wsss_lightning.ops.pooling import log_sum_exp_pool
 from wsss_lightning.ops.resize import resize_labels
 

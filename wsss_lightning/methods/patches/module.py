@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from wsss_lightning.methods.patches.network import PatchNetwork, probability
 from wsss_lightning.metrics.tags import average_precision, balanced_accuracy
-from wsss_lightning.nn.patches import PatchNetwork, probability
 
 Pooling = Callable[[Tensor], Tensor]
 

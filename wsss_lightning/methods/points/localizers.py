@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from wsss_lightning.methods.points.mil import global_logits
 from wsss_lightning.metrics.tags import average_precision
 from wsss_lightning.nn.backbones import Features
 from wsss_lightning.nn.hypercolumns import Size, Standardisation, hypercolumns_at, linear_on_maps
-from wsss_lightning.ops.mil import global_logits
 
 Pooling = Callable[[Tensor, Tensor], Tensor]
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wsss_lightning.ops.sampling import (
+from wsss_lightning.methods.points.sampling import (
     Similarity,
     background_points_by,
     diverse_points_by,

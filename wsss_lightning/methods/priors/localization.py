@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from wsss_lightning.methods.priors.localization_network import LocalizationNetwork
 from wsss_lightning.metrics.tags import average_precision, balanced_accuracy
-from wsss_lightning.nn.localization import LocalizationNetwork
 from wsss_lightning.nn.optimisation import descend
 
 Loss = Callable[[Tensor, Tensor], Tensor]

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from wsss_lightning.methods.priors.losses import class_mask_loss, foreground_loss, tag_loss
 from wsss_lightning.metrics.tags import average_precision
 from wsss_lightning.nn.deeplab import DeepLab
 from wsss_lightning.nn.optimisation import descend
-from wsss_lightning.ops.losses import class_mask_loss, foreground_loss, tag_loss
 from wsss_lightning.ops.pooling import log_sum_exp_pool
 
 WeakLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]

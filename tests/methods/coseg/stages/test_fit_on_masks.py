@@ -1,0 +1,123 @@
+import csv
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from fake_coseg import NETWORK, train
+from fake_segmenter import backbone, open_voc, write_weak_masks
+from pytorch_lightning.loggers import CSVLogger
+from torch import Tensor
+
+from wsss_lightning.data.masks import write_mask
+from wsss_lightning.errors import InputError
+from wsss_lightning.methods.coseg.network import Scores
+from wsss_lightning.methods.coseg.segmenter import mask_loss
+from wsss_lightning.methods.coseg.stages.fit_on_masks import SNAPSHOTS, WEIGHTS, masked_dataset, read_network
+from wsss_lightning.stages.io import read_tensors
+
+
+class Killed:
+    """A loss that breaks down at its `dies_at`-th call."""
+
+    def __init__(self, dies_at: int) -> None:
+        self.left = dies_at
+
+    def __call__(self, scores: Scores, mask: Tensor, tags: Tensor) -> Tensor:
+        self.left -= 1
+        if self.left < 0:
+            raise RuntimeError("killed")
+        return mask_loss(scores, mask, tags, balance=1.0, present="mask")
+
+
+@pytest.mark.parametrize("dies_at", [1, 5])
+def test_killed_and_resumed_gives_the_same_weights(tmp_path: Path, dies_at: int) -> None:
+    data = open_voc(tmp_path / "voc")
+    masks = write_weak_masks(tmp_path / "masks", data)
+    whole = train(tmp_path / "whole", data, masks, snapshot_every=3)
+    with pytest.raises(RuntimeError, match="killed"):
+        train(tmp_path / "parts", data, masks, loss=Killed(dies_at), snapshot_every=3)
+    assert not (tmp_path / "parts" / WEIGHTS).exists()
+    assert train(tmp_path / "parts", data, masks, snapshot_every=3) == whole
+    for name in (WEIGHTS, f"{SNAPSHOTS}/000003.safetensors", f"{SNAPSHOTS}/000006.safetensors"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert len(list((tmp_path / "whole" / SNAPSHOTS).iterdir())) == 2
+
+
+@pytest.mark.parametrize("branch", [None, "added"])
+def test_the_loss_goes_down(tmp_path: Path, branch: Literal["added"] | None) -> None:
+    data = open_voc(tmp_path / "voc")
+    masks = write_weak_masks(tmp_path / "masks", data)
+    logger = CSVLogger(tmp_path, name="logs", flush_logs_every_n_steps=1)
+    trainer = partial(pl.Trainer, accelerator="cpu", devices=1, log_every_n_steps=1)
+    settings = {"steps": [45, 5], "loggers": {"csv": logger}, "trainer": trainer, "branch": branch}
+    train(tmp_path / "out", data, masks, network=partial(NETWORK, dropout=0.0), **settings)
+    (path,) = (tmp_path / "logs").rglob("metrics.csv")
+    with path.open() as stream:
+        losses = [float(line["train/loss"]) for line in csv.DictReader(stream) if line["train/loss"]]
+    assert np.mean(losses[-6:]) < 0.8 * np.mean(losses[:6])
+
+
+def test_only_images_with_a_mask_are_learned_from(tmp_path: Path) -> None:
+    data = open_voc(tmp_path / "voc")
+    masks = write_weak_masks(tmp_path / "masks", data)
+    first, *others = data.records("train")
+    assert train(tmp_path / "all", data, masks)["train/images"] == len(others) + 1
+    (tmp_path / "masks" / f"{first.image_id}.png").unlink()
+    assert train(tmp_path / "some", data, masks)["train/images"] == len(others)
+    for record in others:
+        (tmp_path / "masks" / f"{record.image_id}.png").unlink()
+    with pytest.raises(InputError, match="there is no image to train on"):
+        train(tmp_path / "none", data, masks)
+
+
+def test_ground_truth_is_not_opened(tmp_path: Path) -> None:
+    data = open_voc(tmp_path / "voc")
+    masks = write_weak_masks(tmp_path / "masks", data)
+    before = train(tmp_path / "with", data, masks)
+    for name in ("SegmentationClass", "SegmentationClassAug"):
+        shutil.rmtree(tmp_path / "voc" / name)
+    assert train(tmp_path / "without", open_voc(tmp_path / "voc"), masks) == before
+
+
+def test_training_goes_on_from_the_weights_of_another_stage(tmp_path: Path) -> None:
+    data = open_voc(tmp_path / "voc")
+    masks = write_weak_masks(tmp_path / "masks", data)
+    train(tmp_path / "first", data, masks)
+    train(tmp_path / "second", data, masks, start=str(tmp_path / "first"), rates=[0.0], steps=[2])
+    first, second = (read_tensors(tmp_path / name / WEIGHTS) for name in ("first", "second"))
+    assert all(torch.equal(second[name], value) for name, value in first.items())
+
+
+def test_a_trained_network_is_read_back(tmp_path: Path) -> None:
+    data = open_voc(tmp_path / "voc")
+    train(tmp_path / "out", data, write_weak_masks(tmp_path / "masks", data))
+    path = tmp_path / "out" / WEIGHTS
+    made = read_network(path, backbone=backbone(), network=NETWORK, branch="added", data=data)
+    stored = read_tensors(path)
+    assert all(torch.equal(stored[name], value) for name, value in made.state_dict().items())
+    assert not made.training and not any(p.requires_grad for p in made.parameters())
+    with pytest.raises(InputError, match="does not fit CosegNetwork"):
+        read_network(path, backbone=backbone(), network=partial(NETWORK, hidden=4), branch="added", data=data)
+
+
+def test_masks_are_in_the_data_sets_own_indices(tmp_path: Path) -> None:
+    data = open_voc(tmp_path / "voc", classes=["bird", "aeroplane"])
+    mask = np.array([[0, 1, 3, 2, 255]], np.uint8).repeat(24, axis=0)
+    for record in data.records("train"):
+        write_mask(tmp_path / "masks" / f"{record.image_id}.png", np.resize(mask, (24, 32)))
+    shown = masked_dataset(data, tmp_path / "masks", None, seed=0)[0]["mask"]  # type: ignore[arg-type]
+    assert set(shown.unique().tolist()) == {0, 1, 2, 255}
+
+
+def test_other_classes_are_refused(tmp_path: Path) -> None:
+    data = open_voc(tmp_path / "voc")
+    other = open_voc(tmp_path / "voc", classes=["cat", "dog"])
+    masks = write_weak_masks(tmp_path / "masks", data)
+    with pytest.raises(InputError, match=r"choose a source of the same classes, or set source\.classes"):
+        train(tmp_path / "out", data, masks, held_out=other)
+    assert not (tmp_path / "out").exists()

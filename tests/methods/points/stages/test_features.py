@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from wsss_lightning.errors import InputError
+from wsss_lightning.methods.points.stages.features import FeatureStore
+from wsss_lightning.nn.backbones import Features
+from wsss_lightning.nn.hypercolumns import assemble
+
+GRID = (4, 6)
+
+
+def features(seed: int) -> Features:
+    generator = torch.Generator().manual_seed(seed)
+    maps = [torch.rand(1, 3, 8, 12, generator=generator) * 9, torch.rand(1, 2, 2, 3, generator=generator)]
+    return Features(maps=maps, pooled=torch.rand(1, 5, generator=generator))
+
+
+def test_statistics_are_those_of_the_large_tensor(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+    for seed in range(3):
+        store.write("train", f"id{seed}", features(seed), GRID, half=True)
+    store.write_grid(GRID)
+    store.write_statistics("train", ["id0", "id1", "id2"])
+    read = [assemble(store.read("train", f"id{seed}").maps, GRID)[0].flatten(1) for seed in range(3)]
+    rows = torch.cat(read, dim=1).double()
+    mean, std = store.statistics()
+    torch.testing.assert_close(mean, rows.mean(dim=1))
+    torch.testing.assert_close(std, rows.std(dim=1, correction=0))
+    assert store.grid() == GRID
+    pooled = torch.cat([features(seed).pooled for seed in range(3)]).double()
+    mean, std = store.statistics(with_global=True)
+    torch.testing.assert_close(mean[5:], pooled.mean(dim=0))
+    torch.testing.assert_close(std[5:], pooled.std(dim=0, correction=0))
+
+
+def test_fine_maps_are_kept_at_the_grid_and_coarse_ones_as_they_are(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+    store.write("val", "id", features(0), GRID, half=False)
+    read = store.read("val", "id")
+    assert [tuple(m.shape) for m in read.maps] == [(1, 3, 4, 6), (1, 2, 2, 3)]
+    torch.testing.assert_close(read.maps[1], features(0).maps[1])
+    torch.testing.assert_close(read.pooled, features(0).pooled)
+
+
+def test_half_precision_is_refused_where_it_overflows(tmp_path: Path) -> None:
+    large = Features(maps=[torch.full((1, 1, 2, 2), 70_000.0)], pooled=torch.zeros(1, 0))
+    with pytest.raises(InputError, match="float16"):
+        FeatureStore(tmp_path).write("train", "id", large, (2, 2), half=True)
+    assert not list(tmp_path.rglob("*.safetensors"))
+    FeatureStore(tmp_path).write("train", "id", large, (2, 2), half=False)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+    store.path("train", "id").parent.mkdir(parents=True)
+    store.path("train", "id").write_bytes(b"cut")
+    with pytest.raises(InputError, match=r"id\.safetensors cannot be read"):
+        store.read("train", "id")

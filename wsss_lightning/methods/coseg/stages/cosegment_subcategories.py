@@ -1,0 +1,110 @@
+"""Co-segmentation, steps 4 to 6: subcategories of a class, their average masks and their detectors."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from wsss_lightning.data.base import Record
+from wsss_lightning.methods.coseg.detection import Detections, join, top_detections
+from wsss_lightning.methods.coseg.hog import Floats, Shape, mirrored, template
+from wsss_lightning.methods.coseg.joint_segmentation import make_view, segment_jointly
+from wsss_lightning.methods.coseg.stages.cosegmentation import (
+    Collection,
+    Cosegmentation,
+    Passes,
+    draw_records,
+    read_arrays,
+    write_arrays,
+)
+from wsss_lightning.methods.coseg.subcategories import detection_nodes, subcategories
+from wsss_lightning.methods.coseg.subcategory_detectors import Detector, fit_detector
+
+Member = tuple[Record, Floats]  # an image and a box in px of the working image
+
+
+def find_subcategories(collections: Sequence[Collection], settings: Cosegmentation, passes: Passes) -> None:
+    """`subcategories/<label>.npz`: members of all subcategories of a class, as image (M,), box (M, 4), cluster (M,)."""
+    work = partial(_find_subcategories, settings=settings, folder=passes.folder)
+    passes.write("subcategories", work, [(str(collection.label), collection) for collection in collections])
+
+
+def _find_subcategories(path: Path, collection: Collection, *, settings: Cosegmentation, folder: Path) -> None:
+    place = {record.image_id: index for index, record in enumerate(collection.records)}
+    own = np.array([place[record.image_id] for record in collection.exemplars], np.intp)
+    found, chosen = _all_detections(collection, folder), settings.exemplars
+    top = top_detections(found, own, top=min(chosen.top, len(collection.records)), kept=chosen.kept)
+    nodes = detection_nodes(top, overlap=settings.merging.overlap)
+    clusters = subcategories(nodes.votes, settings.merging)
+    # The best agreed on come first: only so many are segmented together.
+    order = [each.nodes[np.argsort(-each.votes, kind="stable")] for each in clusters]
+    members = np.concatenate([np.zeros(0, np.intp), *order])
+    cluster = np.repeat(np.arange(len(order)), [len(each) for each in order])
+    write_arrays(path, image=nodes.image[members], box=nodes.box[members], cluster=cluster)
+
+
+def _all_detections(collection: Collection, folder: Path) -> Detections:
+    parts = []
+    for index, record in enumerate(collection.records):
+        stored = read_arrays(folder / "detections" / f"{record.image_id}.npz")
+        image = np.full(len(stored["score"]), index, np.intp)
+        parts.append(Detections(stored["detector"].astype(np.intp), image, stored["score"], stored["box"]))
+    return join(parts)
+
+
+def read_members(folder: Path, collection: Collection) -> dict[str, list[Member]]:
+    """Members of each subcategory of a class, by its name `<label>-<number>`."""
+    stored = read_arrays(folder / "subcategories" / f"{collection.label}.npz")
+    found: dict[str, list[Member]] = {}
+    for image, box, cluster in zip(stored["image"], stored["box"], stored["cluster"], strict=True):
+        found.setdefault(f"{collection.label}-{cluster}", []).append((collection.records[image], box))
+    return found
+
+
+def segment_subcategories(collections: Sequence[Collection], settings: Cosegmentation, passes: Passes) -> None:
+    """`averages/<label>-<number>.npz`: the average mask (canvas, canvas) of a subcategory."""
+    named = [item for collection in collections for item in read_members(passes.folder, collection).items()]
+    passes.write("averages", partial(_segment, settings=settings), named)
+
+
+def _segment(path: Path, members: Sequence[Member], *, settings: Cosegmentation) -> None:
+    chosen = members[: settings.joint.most]
+    views = [make_view(settings.working_image(record), box, settings.joint) for record, box in chosen]
+    _, average = segment_jointly(views, settings.joint, seed=settings.seed)
+    write_arrays(path, average=average)
+
+
+def fit_detectors(collections: Sequence[Collection], settings: Cosegmentation, passes: Passes) -> None:
+    """`models/<label>-<number>.npz`: the detector of a subcategory, against images of the other classes."""
+    named = []
+    for collection in collections:
+        others = [record for other in collections if other is not collection for record in other.records]
+        scenes = draw_records(others, settings.detectors.negatives, seed=settings.seed)
+        named += [(name, (members, scenes)) for name, members in read_members(passes.folder, collection).items()]
+    passes.write("models", partial(_fit_detector, settings=settings), named)
+
+
+def _fit_detector(path: Path, item: tuple[Sequence[Member], Sequence[Record]], *, settings: Cosegmentation) -> None:
+    members, scenes = item
+    sides = np.median([box[2:] - box[:2] for _, box in members], axis=0)
+    shape = settings.scan.nearest(np.concatenate([np.zeros(2), sides]).astype(np.float32))
+    found = np.stack([template(settings.working_image(record), box, shape) for record, box in members])
+    positives = np.concatenate([found, mirrored(found)]).reshape(2 * len(found), -1)
+    rng = np.random.default_rng(settings.seed)
+    negatives = np.concatenate([_some_windows(scene, shape, settings, rng) for scene in scenes])
+    fitted = fit_detector(positives, negatives, shape, settings.detectors, seed=settings.seed)
+    write_arrays(path, shape=np.array(shape), weights=fitted.weights, offset=fitted.offset)
+
+
+def _some_windows(scene: Record, shape: Shape, settings: Cosegmentation, rng: np.random.Generator) -> Floats:
+    image = settings.working_image(scene)
+    windows, _ = settings.scan.windows(settings.scan.pyramid(image), shape, image.shape[:2])
+    return windows[rng.permutation(len(windows))[: settings.detectors.windows]]
+
+
+def read_detector(folder: Path, name: str) -> Detector:
+    """What `fit_detectors` wrote of the subcategory `<label>-<number>`."""
+    stored = read_arrays(folder / "models" / f"{name}.npz")
+    shape = (int(stored["shape"][0]), int(stored["shape"][1]))
+    return Detector(shape, stored["weights"], float(stored["offset"]))

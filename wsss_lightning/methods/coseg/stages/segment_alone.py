@@ -1,0 +1,90 @@
+"""Stages: masks of single-tag images, each found by itself: baselines for a co-segmentation, in its layout."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from wsss_lightning.data.base import Record, SegmentationDataModule
+from wsss_lightning.data.images import read_image
+from wsss_lightning.methods.coseg.hog import Image, shrunk
+from wsss_lightning.methods.coseg.saliency import salient_region
+from wsss_lightning.methods.coseg.stages.cosegmentation import (
+    Passes,
+    read_segmentation,
+    single_tag_records,
+    write_segmentation,
+)
+from wsss_lightning.methods.coseg.stages.kept_masks import keep_masks
+
+Mask = NDArray[np.bool_]
+
+
+def segment_by_grabcut(
+    *,
+    out_dir: str,
+    source: SegmentationDataModule,
+    side: int,
+    margin: float,
+    rounds: int,
+    kept: Sequence[float],
+    workers: int,
+    progress: bool,
+) -> dict[str, float]:
+    """GrabCut from the centre box; files and result: see `keep_masks`.
+
+    Args:
+        side: px, the longer side that images are worked on at.
+        margin: what the box leaves free at each side, as a share of the image's.
+        rounds: of GrabCut.
+        kept: least and most foreground of a mask that is kept, shares of the image.
+    """
+    method = partial(grabcut, margin=margin, rounds=rounds)
+    return _segment(out_dir, source, method, side=side, kept=kept, workers=workers, progress=progress)
+
+
+def segment_by_saliency(
+    *, out_dir: str, source: SegmentationDataModule, side: int, kept: Sequence[float], workers: int, progress: bool
+) -> dict[str, float]:
+    """Where an image is salient, see `saliency`; arguments, files and result as in `segment_by_grabcut`."""
+    return _segment(out_dir, source, salient_region, side=side, kept=kept, workers=workers, progress=progress)
+
+
+def grabcut(image: Image, *, margin: float, rounds: int) -> Mask:
+    """OpenCV's GrabCut of an image (H, W, 3) from its centre box: (H, W)."""
+    height, width = image.shape[:2]
+    left, top = (max(round(margin * side), 1) for side in (width, height))
+    box = (left, top, max(width - 2 * left, 1), max(height - 2 * top, 1))
+    labels = np.zeros((height, width), np.uint8)
+    cv2.setRNGSeed(0)  # its k-means draws from a global generator
+    cv2.grabCut(image, labels, box, np.zeros((1, 65)), np.zeros((1, 65)), rounds, cv2.GC_INIT_WITH_RECT)
+    return np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
+
+
+def _segment(
+    out_dir: str,
+    source: SegmentationDataModule,
+    method: Callable[[Image], Mask],
+    *,
+    side: int,
+    kept: Sequence[float],
+    workers: int,
+    progress: bool,
+) -> dict[str, float]:
+    folder, found = Path(out_dir) / "steps", single_tag_records(source)
+    records = [(record.image_id, record) for of_label in found.values() for record in of_label]
+    work = partial(_segment_one, method=method, side=side)
+    Passes(folder, workers, progress).write("segmentations", work, records)
+    masks = partial(_read, folder=folder)
+    return keep_masks(Path(out_dir), source, found, masks, kept=kept)
+
+
+def _segment_one(path: Path, record: Record, *, method: Callable[[Image], Mask], side: int) -> None:
+    write_segmentation(path, method(shrunk(read_image(record.image), side)))
+
+
+def _read(record: Record, *, folder: Path) -> Mask:
+    return read_segmentation(folder, record.image_id)

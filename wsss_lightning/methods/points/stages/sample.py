@@ -1,0 +1,85 @@
+"""Stage: labelled points of the training images (points sec. 3.2)."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from wsss_lightning.data.base import Record, SegmentationDataModule
+from wsss_lightning.methods.points.samplers import Evidence, Points
+from wsss_lightning.methods.points.similarity import ColumnSimilarity
+from wsss_lightning.methods.points.stages.features import FeatureStore
+from wsss_lightning.methods.points.stages.localize import read_scores
+from wsss_lightning.nn.backbones import Features
+from wsss_lightning.nn.hypercolumns import Size, Standardisation, hypercolumns_at
+from wsss_lightning.progress import track
+from wsss_lightning.stages.fit import own_seed
+from wsss_lightning.stages.io import read_tensors, to_float16, write_tensors
+from wsss_lightning.stages.records import tagged
+
+Convention = Callable[[Tensor, Tensor], Tensor]
+Sampler = Callable[[Evidence], Points]
+
+
+def sample(
+    *,
+    out_dir: str,
+    data: SegmentationDataModule,
+    features: str,
+    scores: str,
+    sampler: Sampler,
+    convention: Convention,
+    half: bool,
+    seed: int,
+    progress: bool,
+) -> dict[str, float]:
+    """Store the points of every training image: `<image_id>.safetensors`.
+
+    Keys: `features` (P, D) raw hypercolumns, `labels` (P,), `locations` (P,), `pooled` (1, G). `convention` says what
+    a score is before any sampler sees it. An image whose tags are all absent teaches nothing.
+    """
+    store, folder = FeatureStore(Path(features)), Path(out_dir)
+    records = tagged(data)
+    peaks = score_peaks(Path(scores), data, convention)
+    statistics = Standardisation(*store.statistics())
+    for record in track(records, description="points", total=len(records), enabled=progress):
+        path = folder / f"{record.image_id}.safetensors"
+        if not path.exists():
+            maps, present = read_scores(Path(scores), record.image_id)
+            seen = store.read_stored("train", record.image_id)
+            evidence = Evidence(
+                scores=convention(maps[:, 0], maps[:, 1]),
+                # What a class asks for is asked for again by eq 5.
+                similarity=cache(ColumnSimilarity(seen.maps, store.grid(), statistics)),
+                present=present,
+                peaks=peaks[present - 1],
+                seed=own_seed(seed, record.image_id),
+            )
+            write_points(path, seen, store.grid(), sampler(evidence), half=half)
+    return point_counts(folder, records)
+
+
+def score_peaks(folder: Path, data: SegmentationDataModule, convention: Convention) -> Tensor:
+    """Mean over a class's training images of the highest score, (C,): what sec. 4.2 divides by; 1 without images."""
+    highest: list[list[Tensor]] = [[] for _ in range(data.num_classes)]
+    for record in tagged(data):
+        maps, present = read_scores(folder, record.image_id)
+        for label, score in zip(present.tolist(), convention(maps[:, 0], maps[:, 1]), strict=True):
+            highest[label - 1].append(score.max())
+    return torch.stack([torch.stack(values or [torch.ones(())]).mean() for values in highest]).clamp_min(1e-12)
+
+
+def write_points(path: Path, seen: Features, grid: Size, points: Points, *, half: bool) -> None:
+    """Store labelled points of a training image with their features."""
+    rows = hypercolumns_at(seen.maps, points.locations, grid)
+    rows = to_float16(rows, what=f"A feature of {path.stem}") if half else rows
+    found = {"labels": points.labels, "locations": points.locations}
+    write_tensors(path, {"features": rows, "pooled": seen.pooled, **found})
+
+
+def point_counts(folder: Path, records: list[Record]) -> dict[str, float]:
+    """Number of stored points, and of those labelled background."""
+    labels = torch.cat([read_tensors(folder / f"{record.image_id}.safetensors")["labels"] for record in records])
+    return {"points": float(len(labels)), "background": float((labels == 0).sum())}
