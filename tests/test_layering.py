@@ -20,8 +20,8 @@ ALLOWED = {
     # A method's maths and modules, the steps that they are trained on, and its own stages.
     "methods": {"nn", "ops", "metrics"},
     "methods/steps": {"data", "nn", "ops", "metrics"},
-    "methods/stages": {"methods", "stages", "nn", "data", "metrics", "scoring", "ops"},
-    "stages": {"nn", "data", "metrics", "scoring", "ops"},
+    "methods/stages": {"methods", "models", "stages", "nn", "data", "metrics", "scoring", "ops"},
+    "stages": {"models", "nn", "data", "metrics", "scoring", "ops"},
     "pipeline": set(),
     "tables": {"pipeline", "data"},
     "scoring": {"data", "metrics", "ops"},
@@ -31,10 +31,11 @@ ALLOWED = {
     "atomic": set(),
     "errors": set(),
     "lifetime": set(),
+    "models": {"nn"},
     "opened": set(),
     "parallel": set(),
     "progress": set(),
-    "__init__": set(),
+    "__init__": {"models"},
 }
 # Only certain modules of a package, where the whole of it is too much.
 ONLY = {("data", "ops"): {"resize"}, ("tables", "data"): {"masks"}}
@@ -43,7 +44,7 @@ LIBRARIES = {
     "hydra": {"pipeline", "cli"},
     "omegaconf": {"pipeline", "cli"},
     "torch": {"ops", "metrics", "nn", "data", "methods", "stages", "scoring", "cli", "commands"},
-    "pytorch_lightning": {"data", "methods", "stages", "cli", "commands"},
+    "pytorch_lightning": {"data", "methods", "models", "stages", "cli", "commands"},
     "lightning": set(),
     "wandb": set(),
     "typer": {"cli", "commands"},

@@ -8,6 +8,7 @@ import torch
 from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor, nn
 
+from wsss_lightning.data.steps import StepData
 from wsss_lightning.errors import InputError
 from wsss_lightning.stages.fit import drop_checkpoint, fit, seeded
 
@@ -51,13 +52,12 @@ class Batches:
 def train(folder: Path, module: Regression, *, workers: int = 0, seed: int = 0, every: int = 4) -> dict[str, float]:
     return fit(
         out_dir=folder,
-        module=module,
-        steps=Batches(),
+        model=module,
+        data=StepData(steps=lambda _: Batches(), workers=workers, seed=seed),
+        inputs=None,
+        callbacks=None,
         trainer=partial(pl.Trainer, accelerator="cpu", devices=1, log_every_n_steps=1),
         loggers={"csv": CSVLogger(folder, name="logs")},
-        held_out=None,
-        seed=seed,
-        workers=workers,
         checkpoint_every=every,
         progress=False,
         description="test",

@@ -29,7 +29,7 @@ from wsss_lightning.data.samples import (
     read_target,
     require_image,
 )
-from wsss_lightning.data.steps import ImageSteps, OwnShare, StepLoader, accumulated
+from wsss_lightning.data.steps import ImageSteps, OwnShare, StepLoader, accumulated, seed_step
 from wsss_lightning.errors import InputError
 from wsss_lightning.opened import note_truth
 
@@ -183,6 +183,10 @@ class SegmentationDataModule(LightningDataModule):
             packed=True,
         )
         return StepLoader.of(steps, trainer=self.trainer, workers=self.workers)
+
+    def on_before_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:  # noqa: ARG002
+        seed_step(self.trainer, self.seed)
+        return batch
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Batches in list order without masks, on every device all of them."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from wsss_lightning.data.samples import Pixels, Sample, collate
@@ -126,6 +128,44 @@ class StepLoader(DataLoader[Sample]):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `state_dict`."""
+
+
+class StepData(LightningDataModule):
+    """Steps of a method's own kind as a data module.
+
+    Args:
+        steps: makes them, given how many batches a step accumulates, so many times as large each is.
+        held_out: batches for `validation_step`; None for none.
+        workers: loading processes; no result depends on it.
+        seed: of what torch's generators draw in a step, dropout for one: a function of (seed, step, process).
+    """
+
+    def __init__(
+        self, *, steps: Callable[[int], Steps], held_out: DataLoader[Any] | None = None, workers: int = 0, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.steps, self.held_out, self.workers, self.seed = steps, held_out, workers, seed
+
+    def train_dataloader(self) -> StepLoader:
+        """See `StepLoader`."""
+        return StepLoader.of(self.steps(accumulated(self.trainer)), trainer=self.trainer, workers=self.workers)
+
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """What is held out."""
+        return [] if self.held_out is None else self.held_out
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ARG002
+        seed_step(self.trainer, self.seed)
+        return batch
+
+
+def seed_step(trainer: pl.Trainer | None, seed: int) -> None:
+    """While training, make what torch's generators draw next a function of (seed, step, process, accumulated part)."""
+    if trainer is None or not trainer.training:
+        return
+    part = (trainer.fit_loop.batch_idx + 1) % accumulated(trainer)
+    text = f"{seed}/{trainer.global_step}/{trainer.global_rank}" + (f"/{part}" if part else "")
+    torch.manual_seed(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little", signed=True))
 
 
 def accumulated(trainer: pl.Trainer | None) -> int:

@@ -16,6 +16,7 @@ _GROUPS = ("method", "tuning", "experiment", "ablation", "sweep")  # whose files
 # What is read outside of stages, or is a data set, a network, a field of a config group that a method may leave alone.
 _ELSEWHERE = {
     *("stages", "given", "card", "result", "seed", "hydra", "paths", "runtime", "logger", "trainer", "run"),
+    *("optimizer", "scheduler", "callbacks"),
     *("data", "source", "target", "crf", "stand_ins"),
 }
 _BACKBONE = {"weights", "mean", "std", "trained_on", "network"}

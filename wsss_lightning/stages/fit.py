@@ -1,10 +1,9 @@
 """Training that can be killed at any step and goes on to the same weights."""
 
-import hashlib
 import logging
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,13 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
-from torch.utils.data import DataLoader, Dataset
+from pytorch_lightning.plugins.environments import (  # type: ignore[attr-defined]
+    ClusterEnvironment,
+    LightningEnvironment,
+    TorchElasticEnvironment,
+)
 
-from wsss_lightning.data.steps import StepLoader, Steps
+from wsss_lightning import models
 from wsss_lightning.errors import InputError
 from wsss_lightning.stages.loggers import finished, log_stage
 from wsss_lightning.stages.training_progress import TrainingProgress
@@ -25,84 +28,41 @@ torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr
 
 _CHECKPOINT = "last.ckpt"
 MakeTrainer = Callable[..., pl.Trainer]
-
-
-class _Batches(Dataset[dict[str, Any]]):
-    def __init__(self, steps: Steps, trainer: pl.Trainer) -> None:
-        self.steps = steps
-        self.rank, self.world = trainer.global_rank, trainer.world_size
-
-    def __getitem__(self, step: int) -> dict[str, Any]:
-        return self.steps.batch(step, rank=self.rank, world=self.world)
-
-    def __len__(self) -> int:
-        return len(self.steps)
-
-
-class _From:
-    """Steps `start`..`total` - 1; its length stays `total`, because Lightning counts the steps before `start` too."""
-
-    def __init__(self, start: int, total: int) -> None:
-        self.start, self.total = start, total
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.start, self.total))
-
-    def __len__(self) -> int:
-        return self.total
-
-
-class _SeedEachStep(pl.Callback):
-    """Dropout and whatever else draws from torch's generators become functions of (seed, step, process)."""
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-
-    def on_train_batch_start(self, trainer: pl.Trainer, *arguments: Any) -> None:  # noqa: ARG002
-        text = f"{self.seed}/{trainer.global_step}/{trainer.global_rank}"
-        torch.manual_seed(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little", signed=True))
+Callbacks = Mapping[str, pl.Callback] | None
 
 
 def fit(
     *,
     out_dir: Path,
-    module: pl.LightningModule,
-    steps: Steps,
+    model: pl.LightningModule,
+    data: pl.LightningDataModule,
+    inputs: models.Inputs | None,
     trainer: MakeTrainer,
+    callbacks: Callbacks,
     loggers: Mapping[str, Logger],
-    held_out: DataLoader[Any] | None,
-    seed: int,
-    workers: int,
     checkpoint_every: int,
     progress: bool,
     description: str,
-    callbacks: Sequence[pl.Callback] = (),
 ) -> dict[str, float]:
-    """Train `module` on `steps`, from `out_dir/last.ckpt` where a killed run left one; returns what it logged last.
+    """`Trainer.fit(model, datamodule=data)`, gone on with where a killed run left `out_dir/last.ckpt`.
 
-    The checkpoint stays until the caller has written the weights and calls `drop_checkpoint`.
-    `held_out`: batches for `validation_step`, looked at once, after the last step; `callbacks`: further ones.
+    Leaves the whole model in `out_dir` (`models.save`) and returns what it logged last. Training is as long as the
+    data module's loader unless the trainer says otherwise (`max_steps`, `max_epochs`, `limit_train_batches`).
     """
     last = out_dir / _CHECKPOINT
     with finished(loggers), quiet():
         log_stage(loggers, out_dir)
-        runner = trainer(
-            max_steps=len(steps),
-            callbacks=[
-                _Saved(out_dir, every=checkpoint_every, steps=len(steps)),
-                _SeedEachStep(seed),
-                TrainingProgress(description=description, enabled=progress),
-                *callbacks,
-            ],
+        bar = TrainingProgress(description=description, enabled=progress)
+        runner = make_trainer(
+            trainer,
+            callbacks=[_Saved(out_dir, every=checkpoint_every), bar, *(callbacks or {}).values()],
             logger=list(loggers.values()),
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            default_root_dir=out_dir,
-            num_sanity_val_steps=0,
+            folder=out_dir,
         )
-        loader = _loader(steps, runner, start=_step(last), workers=workers)
-        runner.fit(module, loader, held_out, ckpt_path=last if last.exists() else None)
+        runner.fit(model, datamodule=data, ckpt_path=_readable(last) if last.exists() else None)
+        if runner.is_global_zero and inputs is not None:
+            models.save(model, out_dir, inputs=inputs)
+        runner.strategy.barrier()
     return {name: float(value) for name, value in runner.callback_metrics.items()}
 
 
@@ -114,10 +74,34 @@ def drop_checkpoint(out_dir: Path) -> None:
     (out_dir / _CHECKPOINT).unlink(missing_ok=True)
 
 
+def make_trainer(
+    trainer: MakeTrainer, *, callbacks: list[pl.Callback], logger: list[Logger], folder: Path
+) -> pl.Trainer:
+    """Lightning's trainer with what a stage decides; callbacks and length that `trainer` was given stay in force."""
+    given: Mapping[str, Any] = getattr(trainer, "keywords", {})
+    length = {} if given.keys() & {"max_steps", "max_epochs", "fast_dev_run"} else {"max_epochs": 1}
+    return trainer(
+        callbacks=[*callbacks, *given.get("callbacks", [])],
+        plugins=[_environment(), *given.get("plugins", [])],
+        logger=logger,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+        num_sanity_val_steps=0,
+        **length,
+    )
+
+
+def _environment() -> ClusterEnvironment:
+    # Under SLURM Lightning would requeue by itself and go on from a checkpoint of its own, of which no loader knows.
+    return TorchElasticEnvironment() if TorchElasticEnvironment.detect() else LightningEnvironment()
+
+
 class _Saved(ModelCheckpoint):
     """Overwrite one checkpoint every so many steps, but not after the last: resumed there, nothing would be logged."""
 
-    def __init__(self, folder: Path, *, every: int, steps: int) -> None:
+    def __init__(self, folder: Path, *, every: int) -> None:
         super().__init__(
             dirpath=folder,
             filename=Path(_CHECKPOINT).stem,
@@ -125,10 +109,9 @@ class _Saved(ModelCheckpoint):
             save_top_k=-1,
             enable_version_counter=False,
         )
-        self.steps = steps
 
     def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:
-        if trainer.global_step < self.steps:
+        if trainer.global_step < trainer.estimated_stepping_batches:
             super().on_train_batch_end(trainer, *arguments)
 
 
@@ -145,20 +128,12 @@ def quiet() -> Iterator[None]:
     logger.setLevel(level)
 
 
-def _loader(steps: Steps, trainer: pl.Trainer, *, start: int, workers: int) -> DataLoader[dict[str, Any]]:
-    dataset = _Batches(steps, trainer)
-    keep = workers > 0
-    sampler = _From(start, len(steps))
-    return StepLoader(dataset, batch_size=None, sampler=sampler, num_workers=workers, persistent_workers=keep)
-
-
-def _step(checkpoint: Path) -> int:
-    if not checkpoint.exists():
-        return 0
+def _readable(checkpoint: Path) -> Path:
     try:
-        return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
+        torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch names no common base for what a damaged file can raise
         raise InputError(f"{checkpoint} is damaged ({error}): delete it to train from the start.") from None
+    return checkpoint
 
 
 def own_seed(seed: int, name: str) -> int:

@@ -40,6 +40,14 @@ def write_json(path: Path, value: object) -> None:
     replace_file(path, lambda temporary: temporary.write_text(text))
 
 
+def read_json(path: Path) -> Any:
+    """Read a JSON file; a missing or damaged one is an `InputError`."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}): delete its folder to compute the stage again.") from None
+
+
 def write_picture(path: Path, picture: np.ndarray[Any, Any]) -> None:
     """Write an (H, W, 3) uint8 picture as PNG."""
     replace_file(path, lambda temporary: Image.fromarray(picture).save(temporary))

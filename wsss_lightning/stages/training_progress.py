@@ -21,7 +21,8 @@ class TrainingProgress(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         self._bar = display(self.enabled and trainer.is_global_zero)
         self._bar.start()
-        self._task = self._bar.add_task(self.description, total=trainer.max_steps, completed=trainer.global_step)
+        total = trainer.estimated_stepping_batches
+        self._task = self._bar.add_task(self.description, total=total, completed=trainer.global_step)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:  # noqa: ARG002
         if self._bar is not None:

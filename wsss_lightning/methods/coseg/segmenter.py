@@ -12,7 +12,7 @@ from wsss_lightning.methods.coseg.mask_losses import joint_loss, labels_in, pixe
 from wsss_lightning.methods.coseg.network import CosegNetwork, Scores
 from wsss_lightning.metrics.tags import average_precision
 from wsss_lightning.nn.deeplab import whole_cells
-from wsss_lightning.nn.optimisation import descend
+from wsss_lightning.nn.optimisation import descent, optimisation, phases
 from wsss_lightning.ops.pooling import log_sum_exp_pool
 from wsss_lightning.ops.resize import resize_labels
 
@@ -24,7 +24,7 @@ _SHARPNESS = 5.0  # of the pooled probabilities that tell tags, as in priors
 class CosegModule(pl.LightningModule):
     """Trains a `CosegNetwork` on images and masks.
 
-    `loss`: `mask_loss` with its settings; `rates`, `steps`: see `descend`.
+    `loss`: `mask_loss` with its settings; `rates`, `steps`: see `nn.optimisation.phases`.
     """
 
     def __init__(self, *, network: CosegNetwork, loss: MaskLoss, rates: Sequence[float], steps: Sequence[int]) -> None:
@@ -49,7 +49,7 @@ class CosegModule(pl.LightningModule):
         self.log("val/tag_ap", average_precision(scores, tags).nanmean().float())
 
     def configure_optimizers(self) -> Any:
-        return descend(self.network.parameters(), rates=self.rates, steps=self.steps)
+        return optimisation(self.network.parameters(), optimizer=descent, rate=phases(self.rates, self.steps))
 
 
 def mask_loss(scores: Scores, mask: Tensor, tags: Tensor, *, balance: float, present: Present) -> Tensor:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from wsss_lightning.methods.priors.localization_network import LocalizationNetwork
 from wsss_lightning.metrics.tags import average_precision, balanced_accuracy
-from wsss_lightning.nn.optimisation import descend
+from wsss_lightning.nn.optimisation import descent, optimisation, phases
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -39,7 +39,7 @@ def softmax_cross_entropy(logits: Tensor, tags: Tensor) -> Tensor:
 class LocalizationModule(pl.LightningModule):
     """Trains all weights of a `LocalizationNetwork` on batches of images and their tags.
 
-    `loss`: the paper's "cross entropy loss", of logits and tags; `rates`, `steps`: see `descend`.
+    `loss`: the paper's "cross entropy loss", of logits and tags; `rates`, `steps`: see `nn.optimisation.phases`.
     """
 
     def __init__(
@@ -66,4 +66,4 @@ class LocalizationModule(pl.LightningModule):
         self.log("val/tag_accuracy", balanced_accuracy(logits.sigmoid(), tags).nanmean().float())
 
     def configure_optimizers(self) -> Any:
-        return descend(self.network.parameters(), rates=self.rates, steps=self.steps)
+        return optimisation(self.network.parameters(), optimizer=descent, rate=phases(self.rates, self.steps))

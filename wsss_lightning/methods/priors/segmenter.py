@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from wsss_lightning.methods.priors.losses import class_mask_loss, foreground_loss, tag_loss
 from wsss_lightning.metrics.tags import average_precision
 from wsss_lightning.nn.deeplab import DeepLab
-from wsss_lightning.nn.optimisation import descend
+from wsss_lightning.nn.optimisation import descent, optimisation, phases
 from wsss_lightning.ops.pooling import log_sum_exp_pool
 
 WeakLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -25,8 +25,8 @@ class SegmenterModule(pl.LightningModule):
         segmenter: what is trained.
         loss: of probabilities S (N, L, H, W), present labels (N, L) bool, background included, and the labels
             (N, H, W) of the weak masks, None where there are none.
-        rates: see `descend`.
-        steps: see `descend`.
+        rates: see `nn.optimisation.phases`.
+        steps: see `nn.optimisation.phases`.
     """
 
     def __init__(self, *, segmenter: DeepLab, loss: WeakLoss, rates: Sequence[float], steps: Sequence[int]) -> None:
@@ -52,7 +52,7 @@ class SegmenterModule(pl.LightningModule):
         self.log("val/tag_ap", average_precision(scores, tags).nanmean().float())
 
     def configure_optimizers(self) -> Any:
-        return descend(self.segmenter.parameters(), rates=self.rates, steps=self.steps)
+        return optimisation(self.segmenter.parameters(), optimizer=descent, rate=phases(self.rates, self.steps))
 
 
 def with_background(tags: Tensor) -> Tensor:

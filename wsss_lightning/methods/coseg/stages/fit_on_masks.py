@@ -11,12 +11,12 @@ from torch.utils.data import DataLoader
 
 from wsss_lightning.data.base import SegmentationDataModule, SegmentationDataset
 from wsss_lightning.data.pseudo_masks import with_pseudo_masks
-from wsss_lightning.data.steps import ImageSteps
+from wsss_lightning.data.steps import ImageSteps, StepData
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.coseg.network import Branch, CosegNetwork
 from wsss_lightning.methods.coseg.segmenter import CosegModule, MaskLoss
 from wsss_lightning.nn.backbones import Backbone, check_statistics, load_weights
-from wsss_lightning.stages.fit import MakeTrainer, drop_checkpoint, fit
+from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit
 from wsss_lightning.stages.io import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def fit_on_masks(
     workers: int,
     checkpoint_every: int,
     progress: bool,
+    callbacks: Callbacks = None,
 ) -> dict[str, float]:
     """Train on the training images of `data` that have a mask, `steps[i]` steps at `rates[i]` (see `read_network`).
 
@@ -67,19 +68,25 @@ def fit_on_masks(
     if start is not None:
         load_weights(made, read_tensors(Path(start) / WEIGHTS), source=start)
     shown = masked_dataset(data, Path(masks), augmentation, seed=seed)
+    kept = {} if snapshot_every is None else {SNAPSHOTS: _Snapshots(folder / SNAPSHOTS, made, every=snapshot_every)}
     metrics = fit(
         out_dir=folder,
-        module=CosegModule(network=made, loss=loss, rates=rates, steps=steps),
-        steps=ImageSteps(shown, batch_size=batch_size, seed=seed, steps=sum(steps), packed=True),
+        model=CosegModule(network=made, loss=loss, rates=rates, steps=steps),
+        data=StepData(
+            steps=lambda parts: ImageSteps(
+                shown, batch_size=batch_size * parts, seed=seed, steps=sum(steps), packed=True
+            ),
+            held_out=DataLoader(held_out.dataset("val"), num_workers=workers),
+            workers=workers,
+            seed=seed,
+        ),
+        inputs=None,
         trainer=trainer,
+        callbacks={**(callbacks or {}), **kept},
         loggers=loggers,
-        held_out=DataLoader(held_out.dataset("val"), num_workers=workers),
-        seed=seed,
-        workers=workers,
         checkpoint_every=checkpoint_every,
         progress=progress,
         description="segmenter",
-        callbacks=[] if snapshot_every is None else [_Snapshots(folder / SNAPSHOTS, made, every=snapshot_every)],
     )
     write_tensors(folder / WEIGHTS, made.state_dict())
     drop_checkpoint(folder)

@@ -10,13 +10,14 @@ from pytorch_lightning.loggers import Logger
 from torch.utils.data import DataLoader
 
 from wsss_lightning.data.base import Record, SegmentationDataModule, SegmentationDataset
+from wsss_lightning.data.steps import StepData
 from wsss_lightning.data.target import target_index
 from wsss_lightning.data.transforms import central_augmentation
 from wsss_lightning.methods.patches.module import PatchModule, Pooling
 from wsss_lightning.methods.patches.network import PatchNetwork
 from wsss_lightning.methods.patches.steps import MiddlePatches, PatchSteps, divide
 from wsss_lightning.nn.backbones import load_weights
-from wsss_lightning.stages.fit import MakeTrainer, drop_checkpoint, fit
+from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit
 from wsss_lightning.stages.io import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def fit_patches(
     workers: int,
     checkpoint_every: int,
     progress: bool,
+    callbacks: Callbacks = None,
 ) -> dict[str, float]:
     """Tell the images of one class from all others by patches; writes the weights (see `read_patch_network`).
 
@@ -84,23 +86,27 @@ def fit_patches(
     learned, aside = divide(source.records("train"), held_out=held_out, seed=seed)
     metrics = fit(
         out_dir=folder,
-        module=PatchModule(network=made, pooling=pooling, rate=rate),
-        steps=PatchSteps(
-            cut(source, learned, augmentation, seed=draws),
-            target=index,
-            count=patches,
-            size=made.size,
-            positives=positives,
-            mined=None if mined is None else np.load(Path(mined) / MINED, mmap_mode="r"),
-            batch_size=batch_size,
-            steps=steps,
-            seed=draws,
+        model=PatchModule(network=made, pooling=pooling, rate=rate),
+        data=StepData(
+            steps=lambda parts: PatchSteps(
+                cut(source, learned, augmentation, seed=draws),
+                target=index,
+                count=patches,
+                size=made.size,
+                positives=positives,
+                mined=None if mined is None else np.load(Path(mined) / MINED, mmap_mode="r"),
+                batch_size=batch_size * parts,
+                steps=steps,
+                seed=draws,
+            ),
+            held_out=middle_batches(source, aside, index, size=size, patches=patches, edge=made.size, workers=workers),
+            workers=workers,
+            seed=seed,
         ),
+        inputs=None,
         trainer=trainer,
+        callbacks=callbacks,
         loggers=loggers,
-        held_out=middle_batches(source, aside, index, size=size, patches=patches, edge=made.size, workers=workers),
-        seed=seed,
-        workers=workers,
         checkpoint_every=checkpoint_every,
         progress=progress,
         description=f"patch network, {target}",

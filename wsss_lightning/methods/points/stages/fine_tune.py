@@ -9,12 +9,12 @@ import torch
 from pytorch_lightning.loggers import Logger
 
 from wsss_lightning.data.base import SegmentationDataModule
-from wsss_lightning.data.steps import share
+from wsss_lightning.data.steps import StepData, share
 from wsss_lightning.methods.points.fine_tuning import FineTuningModule
 from wsss_lightning.methods.points.stages.features import FeatureStore
 from wsss_lightning.methods.points.stages.fit_classifier import read_classifier
 from wsss_lightning.nn.backbones import Backbone, check_statistics, freeze, load_weights
-from wsss_lightning.stages.fit import MakeTrainer, drop_checkpoint, fit
+from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit
 from wsss_lightning.stages.io import read_tensors, write_tensors
 
 _BACKBONE = "backbone.safetensors"
@@ -37,6 +37,7 @@ def fine_tune(
     workers: int,
     checkpoint_every: int,
     progress: bool,
+    callbacks: Callbacks = None,
 ) -> dict[str, float]:
     """Go on from a trained classifier for `steps` steps of `images` images, all their points in the loss.
 
@@ -47,13 +48,17 @@ def fine_tune(
     grid = FeatureStore(Path(features)).grid()
     metrics = fit(
         out_dir=Path(out_dir),
-        module=FineTuningModule(backbone=backbone, classifier=network, grid=grid, rate=rate),
-        steps=_LabelledImages(data, Path(points), total=steps, images=images, seed=seed),
+        model=FineTuningModule(backbone=backbone, classifier=network, grid=grid, rate=rate),
+        data=StepData(
+            steps=lambda parts: _LabelledImages(data, Path(points), total=steps, images=images * parts, seed=seed),
+            held_out=None,
+            workers=workers,
+            seed=seed,
+        ),
+        inputs=None,
         trainer=trainer,
+        callbacks=callbacks,
         loggers=loggers,
-        held_out=None,
-        seed=seed,
-        workers=workers,
         checkpoint_every=checkpoint_every,
         progress=progress,
         description="fine-tuning",

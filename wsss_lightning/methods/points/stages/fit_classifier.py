@@ -9,11 +9,11 @@ from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
 from wsss_lightning.data.base import SegmentationDataModule
-from wsss_lightning.data.steps import share
+from wsss_lightning.data.steps import StepData, share
 from wsss_lightning.methods.points.classifier import PointClassifier, PointClassifierModule
 from wsss_lightning.methods.points.stages.features import FeatureStore
 from wsss_lightning.nn.hypercolumns import Standardisation
-from wsss_lightning.stages.fit import MakeTrainer, drop_checkpoint, fit, seeded
+from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit, seeded
 from wsss_lightning.stages.io import read_tensors, write_tensors
 
 _WEIGHTS = "classifier.safetensors"
@@ -38,6 +38,7 @@ def fit_classifier(
     workers: int,
     checkpoint_every: int,
     progress: bool,
+    callbacks: Callbacks = None,
 ) -> dict[str, float]:
     """Train the classifier on batches of `batch_size` points for `steps` steps, or `epochs` epochs if that is null.
 
@@ -56,13 +57,17 @@ def fit_classifier(
     total = steps if steps is not None else epochs * -(-len(bank.labels) // batch_size)
     metrics = fit(
         out_dir=Path(out_dir),
-        module=PointClassifierModule(classifier=classifier, rate=rate),
-        steps=_PointSteps(bank, total=total, batch_size=batch_size, seed=seed),
+        model=PointClassifierModule(classifier=classifier, rate=rate),
+        data=StepData(
+            steps=lambda parts: _PointSteps(bank, total=total, batch_size=batch_size * parts, seed=seed),
+            held_out=None,
+            workers=workers,
+            seed=seed,
+        ),
+        inputs=None,
         trainer=trainer,
+        callbacks=callbacks,
         loggers=loggers,
-        held_out=None,
-        seed=seed,
-        workers=workers,
         checkpoint_every=checkpoint_every,
         progress=progress,
         description="point classifier",

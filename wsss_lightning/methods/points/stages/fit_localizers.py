@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from wsss_lightning.data.base import Record, SegmentationDataModule
-from wsss_lightning.data.steps import share
+from wsss_lightning.data.steps import StepData, share
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.points.localizers import LocalizerModule, Localizers, Pooling, inputs
 from wsss_lightning.methods.points.stages.features import FeatureStore
 from wsss_lightning.nn.hypercolumns import Standardisation
-from wsss_lightning.stages.fit import MakeTrainer, drop_checkpoint, fit, own_seed, seeded
+from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit, own_seed, seeded
 from wsss_lightning.stages.io import read_tensors, write_tensors
 
 _WEIGHTS = "localizers.safetensors"
@@ -41,6 +41,7 @@ def fit_localizers(
     workers: int,
     checkpoint_every: int,
     progress: bool,
+    callbacks: Callbacks = None,
 ) -> dict[str, float]:
     """Train one localizer per class on its positive images and as many random negative ones.
 
@@ -66,13 +67,19 @@ def fit_localizers(
     module = LocalizerModule(localizers=localizers, rates=rates, ends=phase_ends(by_epoch, epochs), pooling=pooling)
     metrics = fit(
         out_dir=Path(out_dir),
-        module=module,
-        steps=_ImageSteps(_Images(store, "train", records, global_features), [s for steps in by_epoch for s in steps]),
+        model=module,
+        data=StepData(
+            steps=lambda _: _ImageSteps(
+                _Images(store, "train", records, global_features), [s for steps in by_epoch for s in steps]
+            ),
+            held_out=DataLoader(_Images(store, "val", data.records("val"), global_features), batch_size=None),
+            workers=workers,
+            seed=seed,
+        ),
+        inputs=None,
         trainer=trainer,
+        callbacks=callbacks,
         loggers=loggers,
-        held_out=DataLoader(_Images(store, "val", data.records("val"), global_features), batch_size=None),
-        seed=seed,
-        workers=workers,
         checkpoint_every=checkpoint_every,
         progress=progress,
         description="localizers",

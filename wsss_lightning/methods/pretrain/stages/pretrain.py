@@ -12,11 +12,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from wsss_lightning.data.samples import Normalisation, Pixels
 from wsss_lightning.data.shapes import PICTURE_CLASSES, picture
-from wsss_lightning.data.steps import ImageSteps
+from wsss_lightning.data.steps import ImageSteps, StepData
 from wsss_lightning.data.transforms import augment, picture_augmentation
 from wsss_lightning.methods.pretrain.classifier import PictureClassifier
 from wsss_lightning.nn.vgg import VGG, fold_batch_norm
-from wsss_lightning.stages.fit import MakeTrainer, drop_checkpoint, fit, seeded
+from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit, seeded
 from wsss_lightning.stages.io import to_float16, write_tensors
 
 
@@ -41,6 +41,7 @@ def pretrain(
     workers: int,
     checkpoint_every: int,
     progress: bool,
+    callbacks: Callbacks = None,
 ) -> dict[str, float]:
     """Train a narrow VGG with batch norm on `pictures` pictures; fold the batch norm; write `tiny.safetensors`.
 
@@ -53,15 +54,19 @@ def pretrain(
     unseen = _Pictures(range(pictures, pictures + held_out), size=size, mean=mean, std=std, seed=seed)
     metrics = fit(
         out_dir=Path(out_dir),
-        module=PictureClassifier(
+        model=PictureClassifier(
             network=network.to(memory_format=torch.channels_last), rate=rate, weight_decay=weight_decay
         ),
-        steps=ImageSteps(train, batch_size=batch_size, epochs=epochs, seed=seed, packed=True),
+        data=StepData(
+            steps=lambda parts: ImageSteps(train, batch_size=batch_size * parts, epochs=epochs, seed=seed, packed=True),
+            held_out=DataLoader(unseen, batch_size=batch_size, num_workers=workers),
+            workers=workers,
+            seed=seed,
+        ),
+        inputs=None,
         trainer=trainer,
+        callbacks=callbacks,
         loggers=loggers,
-        held_out=DataLoader(unseen, batch_size=batch_size, num_workers=workers),
-        seed=seed,
-        workers=workers,
         checkpoint_every=checkpoint_every,
         progress=progress,
         description="tiny backbone",

@@ -9,11 +9,11 @@ from pytorch_lightning.loggers import Logger
 from torch.utils.data import DataLoader
 
 from wsss_lightning.data.base import SegmentationDataModule, SegmentationDataset, Split
-from wsss_lightning.data.steps import ImageSteps
+from wsss_lightning.data.steps import ImageSteps, StepData
 from wsss_lightning.methods.priors.localization import LocalizationModule, Loss
 from wsss_lightning.methods.priors.localization_network import LocalizationNetwork
 from wsss_lightning.nn.backbones import Backbone, check_statistics, freeze, load_weights
-from wsss_lightning.stages.fit import MakeTrainer, drop_checkpoint, fit
+from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit
 from wsss_lightning.stages.io import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def fit_localization(
     workers: int,
     checkpoint_every: int,
     progress: bool,
+    callbacks: Callbacks = None,
 ) -> dict[str, float]:
     """Train a classifier of tags on all training images; writes its weights (see `read_localization`).
 
@@ -52,13 +53,19 @@ def fit_localization(
     shown = resized(data, "train", size, augmentation=augmentation, seed=seed)
     metrics = fit(
         out_dir=Path(out_dir),
-        module=LocalizationModule(network=made, loss=loss, rates=rates, steps=steps),
-        steps=ImageSteps(shown, batch_size=batch_size, steps=sum(steps), seed=seed, packed=True),
+        model=LocalizationModule(network=made, loss=loss, rates=rates, steps=steps),
+        data=StepData(
+            steps=lambda parts: ImageSteps(
+                shown, batch_size=batch_size * parts, steps=sum(steps), seed=seed, packed=True
+            ),
+            held_out=DataLoader(resized(data, "val", size), batch_size=batch_size, num_workers=workers),
+            workers=workers,
+            seed=seed,
+        ),
+        inputs=None,
         trainer=trainer,
+        callbacks=callbacks,
         loggers=loggers,
-        held_out=DataLoader(resized(data, "val", size), batch_size=batch_size, num_workers=workers),
-        seed=seed,
-        workers=workers,
         checkpoint_every=checkpoint_every,
         progress=progress,
         description="localization network",

@@ -9,11 +9,11 @@ from torch.utils.data import DataLoader
 
 from wsss_lightning.data.base import SegmentationDataModule, SegmentationDataset
 from wsss_lightning.data.pseudo_masks import with_pseudo_masks
-from wsss_lightning.data.steps import ImageSteps
+from wsss_lightning.data.steps import ImageSteps, StepData
 from wsss_lightning.methods.priors.segmenter import SegmenterModule, WeakLoss
 from wsss_lightning.nn.backbones import Backbone, check_statistics, load_weights
 from wsss_lightning.nn.deeplab import DeepLab
-from wsss_lightning.stages.fit import MakeTrainer, drop_checkpoint, fit
+from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit
 from wsss_lightning.stages.io import read_tensors, write_tensors
 
 MakeNetwork = Callable[..., DeepLab]
@@ -36,6 +36,7 @@ def fit_segmenter(
     workers: int,
     checkpoint_every: int,
     progress: bool,
+    callbacks: Callbacks = None,
 ) -> dict[str, float]:
     """Train on all training images, `steps[i]` steps at `rates[i]`, and write `segmenter.safetensors`.
 
@@ -48,13 +49,19 @@ def fit_segmenter(
     shown = data.train_dataset() if masks is None else weak_dataset(data, Path(masks))
     metrics = fit(
         out_dir=Path(out_dir),
-        module=module,
-        steps=ImageSteps(shown, batch_size=data.batch_size, seed=seed, steps=sum(steps), packed=True),
+        model=module,
+        data=StepData(
+            steps=lambda parts: ImageSteps(
+                shown, batch_size=data.batch_size * parts, seed=seed, steps=sum(steps), packed=True
+            ),
+            held_out=DataLoader(data.dataset("val"), num_workers=workers),
+            workers=workers,
+            seed=seed,
+        ),
+        inputs=None,
         trainer=trainer,
+        callbacks=callbacks,
         loggers=loggers,
-        held_out=DataLoader(data.dataset("val"), num_workers=workers),
-        seed=seed,
-        workers=workers,
         checkpoint_every=checkpoint_every,
         progress=progress,
         description="segmenter",

@@ -1,0 +1,179 @@
+"""Inference on all images of a split: in batches, on as many devices as there are, written beside the computing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from wsss_lightning import models
+from wsss_lightning.data.base import SegmentationDataModule, Split
+from wsss_lightning.data.labels import Mask
+from wsss_lightning.data.masks import write_mask
+from wsss_lightning.data.samples import collate
+from wsss_lightning.data.steps import OwnShare
+from wsss_lightning.nn.description import build, describe
+from wsss_lightning.progress import display
+from wsss_lightning.stages.fit import MakeTrainer, make_trainer, quiet
+from wsss_lightning.stages.io import read_json, read_tensors, write_json, write_tensors
+
+Reading = Callable[[dict[str, Tensor], tuple[int, int]], Tensor]  # stored tensors, (H, W) -> probabilities (L, H, W)
+_READING = "reading.json"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Of one image: labels (H, W) at its own size, 0 background, and what probabilities can be read from again."""
+
+    image_id: str
+    labels: Tensor
+    stored: dict[str, Tensor]
+
+
+def predict(
+    *,
+    out_dir: str,
+    data: SegmentationDataModule,
+    model: str,
+    split: Split,
+    trainer: MakeTrainer,
+    workers: int,
+    progress: bool,
+) -> None:
+    """Label every pixel of the images of `split` with the model of a `fit` stage; tags are not used.
+
+    Writes `masks/<image_id>.png` at the image's own size, in the data set's own indices, and what `read_probabilities`
+    reads: `scores/<image_id>.safetensors`, which is all that the labels are made of.
+    """
+    write_predictions(
+        models.load(model),
+        data.dataset(split),
+        folder=Path(out_dir),
+        decode=data.decode,
+        keep=True,
+        batch_size=1 if data.size is None else data.batch_size,
+        trainer=trainer,
+        workers=workers,
+        progress=progress,
+        description=f"predictions, {split}",
+    )
+
+
+def write_predictions(
+    model: pl.LightningModule,
+    images: Any,
+    *,
+    folder: Path,
+    decode: Callable[[Mask], Mask],
+    keep: bool,
+    batch_size: int,
+    trainer: MakeTrainer,
+    workers: int,
+    progress: bool,
+    description: str,
+) -> None:
+    """`Trainer.predict` of a model whose `predict_step` returns a list of `Prediction`; see `predict`.
+
+    With `keep` the probabilities, too, can be read; the model's `reading` says how. Images whose mask is there are
+    skipped.
+    """
+    if keep:
+        write_json(folder / _READING, describe(model.reading))
+    infer(
+        model,
+        without(images, [folder / "masks" / f"{record.image_id}.png" for record in images.records]),
+        write=partial(_write, folder=folder, decode=decode, keep=keep),
+        batch_size=batch_size,
+        trainer=trainer,
+        workers=workers,
+        progress=progress,
+        description=description,
+    )
+
+
+def _write(prediction: Prediction, *, folder: Path, decode: Callable[[Mask], Mask], keep: bool) -> None:
+    if keep:
+        write_tensors(folder / "scores" / f"{prediction.image_id}.safetensors", prediction.stored)
+    labels = prediction.labels.cpu().numpy().astype(np.uint8)
+    write_mask(folder / "masks" / f"{prediction.image_id}.png", decode(labels))
+
+
+def read_probabilities(folder: Path, image_id: str, size: tuple[int, int]) -> Tensor:
+    """Probabilities (L, *size) of one image of a `predict` stage that kept them."""
+    reading: Reading = build(read_json(folder / _READING))
+    return reading(read_tensors(folder / "scores" / f"{image_id}.safetensors"), size)
+
+
+def without(images: Dataset[Any], paths: Sequence[Path]) -> Dataset[Any]:
+    """The images, in their order, whose path does not exist yet."""
+    return Subset(images, [index for index, path in enumerate(paths) if not path.exists()])
+
+
+def infer(
+    model: pl.LightningModule,
+    images: Dataset[Any],
+    *,
+    write: Callable[[Any], None],
+    batch_size: int,
+    trainer: MakeTrainer,
+    workers: int,
+    progress: bool,
+    description: str,
+) -> None:
+    """`Trainer.predict` over images, each on one device; a thread calls `write` with each item of a step's list."""
+    writer = _Writer(write, total=len(images), progress=progress, description=description)  # type: ignore[arg-type]
+    with quiet():
+        runner = make_trainer(trainer, callbacks=[writer], logger=[], folder=Path())
+        loader = DataLoader(
+            images,
+            batch_size=batch_size,
+            sampler=OwnShare(images, trainer=runner),
+            num_workers=workers,
+            collate_fn=collate,
+        )
+        runner.predict(model, loader, return_predictions=False)
+        runner.strategy.barrier()
+
+
+class _Writer(Callback):
+    """Hands what a step predicts to a thread that writes it, a few steps behind at most."""
+
+    def __init__(self, write: Callable[[Any], None], *, total: int, progress: bool, description: str) -> None:
+        self.write = write
+        self.bar = display(progress)
+        self.task = self.bar.add_task(description, total=total)
+        self.threads = ThreadPoolExecutor(max_workers=1)
+        self.waiting: list[Future[None]] = []
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        if trainer.is_global_zero:
+            self.bar.start()
+
+    def on_predict_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, *arguments: Any) -> None:  # noqa: ARG002
+        self.waiting += [self.threads.submit(self.write, each) for each in outputs]
+        self.bar.advance(self.task, len(outputs) * trainer.world_size)
+        self._wait(most=_BEHIND)
+
+    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        self._wait(most=0)
+        self.bar.stop()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:  # noqa: ARG002
+        self.threads.shutdown(cancel_futures=True)
+        self.bar.stop()
+
+    def _wait(self, *, most: int) -> None:
+        while len(self.waiting) > most:
+            self.waiting.pop(0).result()
+
+
+_BEHIND = 16  # images that may wait to be written
