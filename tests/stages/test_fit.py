@@ -40,6 +40,8 @@ class Regression(pl.LightningModule):
 
 
 class Batches:
+    batch_size = 6
+
     def __len__(self) -> int:
         return STEPS
 

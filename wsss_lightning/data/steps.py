@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class Steps(Protocol):
     """All batches of a training run: a function of the step, never of a generator's history."""
 
+    batch_size: int  # of a whole step, all processes and accumulated parts together
+
     def __len__(self) -> int:
         """Number of optimiser steps."""
 
@@ -185,7 +187,14 @@ class _Batches(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         step, part = divmod(index, self.parts)
-        return self.steps.batch(step, rank=part * self.world + self.rank, world=self.parts * self.world)
+        place, places = part * self.world + self.rank, self.parts * self.world
+        batch = self.steps.batch(step, rank=place, world=places)
+        return {**batch, "share": torch.tensor(_share_of(self.steps.batch_size, place, places))}
+
+
+def _share_of(total: int, place: int, places: int) -> float:
+    """What a part's mean loss counts, so that the mean over all parts is that of the whole batch: 1 for even parts."""
+    return len(range(place, total, places)) * places / total
 
 
 # A DistributedSampler, like the other sampler below, so that Lightning does not put its own in the place of it.

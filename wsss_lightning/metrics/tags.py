@@ -5,6 +5,7 @@ Shapes: N images, C foreground classes. A class on which a metric is undefined i
 
 import torch
 from torch import Tensor
+from torchmetrics import Metric
 
 
 def average_precision(scores: Tensor, tags: Tensor) -> Tensor:
@@ -49,6 +50,33 @@ def balanced_accuracy(probabilities: Tensor, tags: Tensor, threshold: float = 0.
     sensitivity = (present & tags).sum(0).double() / tags.sum(0)
     specificity = (~present & ~tags).sum(0).double() / (~tags).sum(0)
     return (sensitivity + specificity) / 2
+
+
+class TagScores(Metric):
+    """Collects scores (N, C) and tags (N, C) of all batches; `compute()` is how well images that show a class are told.
+
+    Every process looks at all held-out images, so that nothing is exchanged.
+    """
+
+    full_state_update = False
+    scores: list[Tensor]
+    tags: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__(sync_on_compute=False)
+        self.add_state("scores", [], dist_reduce_fx="cat")
+        self.add_state("tags", [], dist_reduce_fx="cat")
+
+    def update(self, scores: Tensor, tags: Tensor) -> None:
+        """Add one batch."""
+        self.scores.append(scores.detach())
+        self.tags.append(tags)
+
+    def compute(self) -> dict[str, Tensor]:
+        """`tag_ap`, the `mean_average_precision`, and `tag_accuracy`, the mean of `balanced_accuracy` at 1/2."""
+        scores, tags = torch.cat(self.scores), torch.cat(self.tags)
+        accuracy = balanced_accuracy(scores, tags).nanmean().float()
+        return {"tag_ap": average_precision(scores, tags).nanmean().float(), "tag_accuracy": accuracy}
 
 
 def _average_precision(scores: Tensor, tags: Tensor) -> Tensor:

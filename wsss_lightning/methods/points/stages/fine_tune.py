@@ -83,7 +83,7 @@ class _LabelledImages:
         self.dataset = data.dataset("train")
         self.tagged = np.flatnonzero([record.tags.any() for record in self.dataset.records])
         self.points, self.total, self.seed = points, total, seed
-        self.images = min(images, len(self.tagged))
+        self.images = self.batch_size = min(images, len(self.tagged))
 
     def __len__(self) -> int:
         return self.total

@@ -186,6 +186,8 @@ class _ImageSteps:
     def __init__(self, images: _Images, schedule: Sequence[Step]) -> None:
         self.images, self.schedule = images, schedule
 
+    batch_size = 1
+
     def __len__(self) -> int:
         return len(self.schedule)
 
