@@ -205,3 +205,30 @@ assert not {{"torch", "pytorch_lightning", "numpy"}} & set(sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+trainer.logger=false", r"stages\.\w+\.trainer\.logger is decided by the stage: leave it out\."),
+        ("+trainer.enable_progress_bar=true", "enable_progress_bar is decided by the stage"),
+        (
+            "stages.classifier.trainer.devices=101",
+            r"stages\.classifier: a batch of 100 cannot be shared by 101",
+        ),
+    ],
+)
+def test_what_a_trainer_is_given_in_vain_or_cannot_do_is_refused_by_name(override: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        pipeline.plan([*NO_WEIGHTS, override])
+
+
+def test_images_of_several_sizes_one_at_a_time_cannot_be_shared() -> None:
+    with pytest.raises(InputError, match=r"stages\.segmenter: a batch of 1 cannot be shared by 2 devices"):
+        pipeline.plan([*NO_WEIGHTS, "method=priors", "trainer.devices=2"])
+    assert pipeline.plan([*NO_WEIGHTS, "method=priors", "trainer.devices=2", "stages.segmenter.trainer.devices=1"])
+
+
+@pytest.mark.parametrize("option", ["callbacks=[]", "max_steps=5", "max_epochs=2", "limit_train_batches=3"])
+def test_what_a_trainer_is_given_to_some_effect_makes_another_key(option: str) -> None:
+    assert pipeline.plan([*NO_WEIGHTS, f"+trainer.{option}"]).final.key != pipeline.plan(NO_WEIGHTS).final.key

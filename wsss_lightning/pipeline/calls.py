@@ -16,6 +16,13 @@ from wsss_lightning.opened import recorded
 from wsss_lightning.pipeline.memory import peak_memory, reset_peak_memory
 from wsss_lightning.pipeline.store import write_json
 
+# What stages give Lightning's trainer; a value of the user's would have no effect.
+_OURS = {
+    *("logger", "default_root_dir", "use_distributed_sampler", "num_sanity_val_steps", "enable_progress_bar"),
+    *("enable_model_summary", "enable_checkpointing"),
+}
+_TRAINS = "checkpoint_every"  # a parameter of all stages that train
+
 Outcome = dict[str, Any]  # metrics, opened, peak_memory_bytes, device
 
 
@@ -32,6 +39,19 @@ def processes(node: dict[str, Any]) -> int:
     if trainer.get("num_nodes", 1) != 1 or not isinstance(count, int) or count < 1:
         raise InputError(f"trainer.devices={devices}: give the number of devices of this one machine, 1 or more.")
     return count
+
+
+def check_trainer(node: dict[str, Any], *, where: str) -> None:
+    """Raise `InputError` for what a stage decides itself, and for fewer images in a batch than devices."""
+    trainer = node.get("trainer") or {}
+    if ours := sorted(_OURS & trainer.keys()):
+        raise InputError(f"{where}.trainer.{ours[0]} is decided by the stage: leave it out.")
+    count, size = processes(node), node.get("batch_size", (node.get("data") or {}).get("batch_size"))
+    if _TRAINS in node and isinstance(size, int) and size < count:
+        raise InputError(
+            f"{where}: a batch of {size} cannot be shared by {count} devices: enlarge it, or set "
+            f"{where}.trainer.devices=1."
+        )
 
 
 def call(node: dict[str, Any]) -> Outcome:
