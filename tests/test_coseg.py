@@ -168,7 +168,12 @@ def test_scenes_with_a_single_tag_stand_in_for_the_web(
     for image_id, label in single.items():
         write_mask(folder / f"{image_id}.png", np.full((64, 64), label, np.uint8))
     small = [option for option in SMALL if "shapes_web" not in option]
-    given = [f"paths.root={root}", f"stages.generator.masks={folder}", "experiment=coseg/simple", "result=final"]
+    given = [
+        f"paths.root={root}",
+        f"stages.generator.masks=${{folder:{folder}}}",
+        "experiment=coseg/simple",
+        "result=final",
+    ]
     planned = pipeline.plan([*small, *given, "source=single_tag"])
     assert pipeline.run(planned)["train/images"] == 8 - len(single)
     assert (planned.stages["generator"].record() or {})["metrics"]["train/images"] == len(single)
