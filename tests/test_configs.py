@@ -146,9 +146,8 @@ def test_every_job_of_a_sweep_plans(path: Path) -> None:
     method = next(item["override /method"] for item in content["defaults"])
     for key, values in content["hydra"]["sweeper"]["params"].items():
         for value in values.split(","):
-            assert pipeline.plan(
-                [RANDOM, *([f"method={method}"] if key == "ablation" else []), f"{key}={value}"]
-            ).stages
+            chosen = [] if key == "experiment" else [f"experiment={method}/{DEFAULT[method]}"]
+            assert pipeline.plan([RANDOM, *chosen, f"{key}={value}"]).stages
 
 
 @pytest.mark.parametrize("path", DELTAS, ids=_name)
