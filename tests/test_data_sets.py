@@ -47,7 +47,7 @@ def test_what_is_delivered_becomes_batches(name: str, tmp_path: Path) -> None:
     assert "errors: 0" in _run("data", "check", name, "--root", place, *overrides)
     data = open_data(name, root=place, overrides=overrides)
     batch = next(iter(data.train_dataloader()))
-    assert batch.keys() == {"image", "tags", "image_id", "size"}
+    assert batch.keys() == {"image", "tags", "image_id", "size", "share"}
     assert batch["image"].shape == (2, 3, 32, 40) and batch["image"].dtype == torch.float32
     assert batch["tags"].shape == (2, data.num_classes) and batch["tags"].dtype == torch.bool
     assert batch["size"].dtype == torch.int64 and len(batch["image_id"]) == 2

@@ -201,7 +201,8 @@ def test_added_classes_may_come_from_another_data_set(root: Path, tmp_path: Path
     assert not metrics["val/iou/bus"] > 0  # no scene shows one
     bank = PointBank.read([grown.stages["added_points"].folder], global_features=False)
     assert set(bank.labels.tolist()) == {0, 4, 5}
-    (tmp_path / "coco" / "train2014" / "another.jpg").write_bytes(b"")
+    annotations = tmp_path / "coco" / "annotations" / "instances_train2014.json"
+    annotations.write_text(annotations.read_text() + " ")
     changed = plan(root, "experiment=points/add_class", f"data.classes=[{KNOWN}]", *source, *same)
     assert changed.stages["added_localizers"].key != grown.stages["added_localizers"].key
 

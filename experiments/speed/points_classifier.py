@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
 from torch.nn import functional as F
 
+from wsss_lightning.data.steps import StepData
 from wsss_lightning.methods.points.classifier import PointClassifier, PointClassifierModule
 from wsss_lightning.methods.points.stages.fit_classifier import PointBank, _PointSteps
 from wsss_lightning.nn.hypercolumns import Standardisation
@@ -196,13 +197,12 @@ def _stage(bank: PointBank, setting: Setting, steps: int) -> Callable[[], float]
         with TemporaryDirectory() as folder:
             fit(
                 out_dir=Path(folder),
-                module=PointClassifierModule(classifier=_network(setting), rate=_RATE),
-                steps=stamped,
+                model=PointClassifierModule(classifier=_network(setting), rate=_RATE),
+                data=StepData(steps=lambda _: stamped),
+                inputs=None,
+                callbacks=None,
                 trainer=partial(pl.Trainer, accelerator="cpu", devices=1, precision="32-true", deterministic=True),
                 loggers={"csv": CSVLogger(folder, name="logs")},
-                held_out=None,
-                seed=0,
-                workers=0,
                 checkpoint_every=200,  # conf/runtime
                 progress=False,
                 description="point classifier",

@@ -2,12 +2,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wsss_lightning.nn.optimisation import descend
+from wsss_lightning.nn.optimisation import cosine, decay, descent, optimisation, phases, polynomial
 
 
 def rates(steps: list[int], total: int) -> list[float]:
     weight = nn.Parameter(torch.zeros(1))
-    made = descend([weight], rates=[1e-2, 1e-3], steps=steps)
+    made = optimisation([weight], optimizer=descent, rate=phases([1e-2, 1e-3], steps))
     found = []
     for _ in range(total):
         found.append(made["optimizer"].param_groups[0]["lr"])
@@ -18,7 +18,8 @@ def rates(steps: list[int], total: int) -> list[float]:
 
 def test_one_rate_per_phase() -> None:
     assert rates([3, 2], 6) == [1e-2] * 3 + [1e-3] * 3
-    assert descend([nn.Parameter(torch.zeros(1))], rates=[1.0], steps=[1])["lr_scheduler"]["interval"] == "step"
+    made = optimisation([nn.Parameter(torch.zeros(1))], optimizer=descent, rate=phases([1.0], [1]))
+    assert made["lr_scheduler"]["interval"] == "step"
 
 
 def test_phases_without_a_rate() -> None:
@@ -29,7 +30,7 @@ def test_phases_without_a_rate() -> None:
 def test_one_step_of_sgd_by_hand() -> None:
     """v = g + decay w, then w - rate v; the second step adds momentum v."""
     weight: Tensor = nn.Parameter(torch.tensor([2.0]))
-    optimizer = descend([weight], rates=[0.1], steps=[9])["optimizer"]
+    optimizer = optimisation([weight], optimizer=descent, rate=phases([0.1], [9]))["optimizer"]
     by_hand, velocity = 2.0, 0.0
     for gradient in (1.0, -3.0):
         weight.grad = torch.tensor([gradient])
@@ -37,3 +38,20 @@ def test_one_step_of_sgd_by_hand() -> None:
         velocity = 0.9 * velocity + gradient + 0.0005 * by_hand
         by_hand -= 0.1 * velocity
     assert weight.item() == pytest.approx(by_hand)
+
+
+def test_new_layers_learn_by_a_factor_faster_at_every_step() -> None:
+    old, new = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
+    made = optimisation([old, new], optimizer=descent, rate=phases([1.0, 0.1], [1, 1]), new=[new], factor=10.0)
+    groups = made["optimizer"].param_groups
+    assert [group["params"] for group in groups] == [[old], [new]]
+    for expected in ([1.0, 10.0], [0.1, 1.0]):
+        assert [group["lr"] for group in groups] == pytest.approx(expected)
+        made["optimizer"].step()
+        made["lr_scheduler"]["scheduler"].step()
+
+
+def test_schedules_by_hand() -> None:
+    assert [polynomial(2.0, 4, power=0.5)(step) for step in (0, 3, 4, 5)] == [2.0, 1.0, 0.0, 0.0]
+    assert [cosine(2.0, 4)(step) for step in (0, 2, 4)] == pytest.approx([2.0, 1.0, 0.0])
+    assert [decay(1.0, 10, at=[0.5, 0.8], by=0.5)(step) for step in (0, 4, 5, 7, 8)] == [1.0, 1.0, 0.5, 0.5, 0.25]
