@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ def opens(previous: str | None = None, **parameters: Any) -> dict[str, Any]:
     return stage("open_truth", **parameters, **({"previous": f"${{artifact:{previous}}}"} if previous else {}))
 
 
-TRAINS = {"trainer": {"devices": 1}}
+TRAINS = {"checkpoint_every": 1}
 
 
 @pytest.fixture
@@ -80,3 +81,19 @@ def test_a_record_without_the_entry_says_nothing(make_plan: MakePlan, card: Any)
     assert '"opened"' in path.read_text()
     path.write_text(path.read_text().replace('"opened"', '"unknown"'))
     assert card({**stages, "evaluation": opens("fit")}) == TYPED
+
+
+def test_a_prediction_has_a_trainer_and_is_no_training(card: Any) -> None:
+    stages = {
+        "fit": opens(**TRAINS),
+        "choice": opens("fit", train=2),
+        "prediction": opens("choice", trainer={"devices": 1}),
+    }
+    assert card(stages)["supervision"] == "image tags"
+
+
+def test_a_model_carries_the_card_of_its_stage(make_plan: MakePlan) -> None:
+    plan = make_plan({"fit": opens(train=3, **TRAINS)}, card=TYPED)
+    pipeline.run(plan)
+    model = json.loads((plan.final.folder / "model.json").read_text())
+    assert model["module"] == {} and model["card"]["supervision"].startswith("ground-truth masks of 3")

@@ -21,7 +21,7 @@ _OURS = {
     *("logger", "default_root_dir", "use_distributed_sampler", "num_sanity_val_steps", "enable_progress_bar"),
     *("enable_model_summary", "enable_checkpointing"),
 }
-_TRAINS = "checkpoint_every"  # a parameter of all stages that train
+TRAINS = "checkpoint_every"  # a parameter of all stages that train, and of no other
 
 Outcome = dict[str, Any]  # metrics, opened, peak_memory_bytes, device
 
@@ -47,7 +47,7 @@ def check_trainer(node: dict[str, Any], *, where: str) -> None:
     if ours := sorted(_OURS & trainer.keys()):
         raise InputError(f"{where}.trainer.{ours[0]} is decided by the stage: leave it out.")
     count, size = processes(node), node.get("batch_size", (node.get("data") or {}).get("batch_size"))
-    if _TRAINS in node and isinstance(size, int) and size < count:
+    if TRAINS in node and isinstance(size, int) and size < count:
         raise InputError(
             f"{where}: a batch of {size} cannot be shared by {count} devices: enlarge it, or set "
             f"{where}.trainer.devices=1."

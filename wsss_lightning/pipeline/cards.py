@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from wsss_lightning.pipeline.calls import TRAINS
 from wsss_lightning.pipeline.store import read_record
 
 Record = dict[str, Any]
@@ -17,7 +18,7 @@ def derived(card: dict[str, Any], record: Record, *, store: Path) -> dict[str, A
     chosen by these. What the stage itself opens only to score is no supervision.
     """
     stages = _with_upstream(record, store)
-    trained_on = {key for stage in stages.values() if "trainer" in stage["node"] for key in _sources(stage, stages)}
+    trained_on = {key for stage in stages.values() if TRAINS in stage["node"] for key in _sources(stage, stages)}
     learned = [stage for key, stage in stages.items() if key in trained_on and _masks(stage).get("train")]
     shown = {record["key"], *(stage["key"] for stage in learned)}
     others = [stage for key, stage in stages.items() if key not in shown and _masks(stage)]

@@ -1,5 +1,6 @@
 """Running planned stages: one lock per key, one record per finished stage."""
 
+import json
 import logging
 import time
 from collections.abc import Collection
@@ -17,6 +18,7 @@ from wsss_lightning.pipeline.planning import Plan, PlannedStage, cached
 from wsss_lightning.pipeline.readings import readers, reading_of, words
 from wsss_lightning.pipeline.signatures import check_node
 from wsss_lightning.pipeline.store import (
+    MODEL,
     RECORD,
     changed_sources,
     locked,
@@ -96,8 +98,15 @@ def _compute(stage: PlannedStage, *, card: dict[str, Any], lock: int | None) -> 
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         **software,
     }
+    _hand_on(record["card"], stage.folder / MODEL)
     write_json(stage.folder / RECORD, record)
     return record
+
+
+def _hand_on(card: dict[str, Any], model: Path) -> None:
+    """Put the supervision card into the description of a model that leaves the store."""
+    if model.is_file():
+        write_json(model, json.loads(model.read_text()) | {"card": card})
 
 
 def _execute(node: dict[str, Any], bindings: dict[str, Any], *, folder: Path, lock: int | None) -> Outcome:

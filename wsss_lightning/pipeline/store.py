@@ -22,6 +22,7 @@ from wsss_lightning.pipeline.identity import with_current_targets
 from wsss_lightning.pipeline.modules import module_path, sources, targets
 
 RECORD = "stage.json"
+MODEL = "model.json"  # of a stage that leaves a trained model
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib")
 _PACKAGES = (
     *("wsss-lightning", "torch", "torchvision", "pytorch-lightning", "numpy"),
