@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,21 +21,13 @@ from wsss_lightning.data.masks import write_mask
 from wsss_lightning.data.samples import collate
 from wsss_lightning.data.steps import OwnShare
 from wsss_lightning.nn.description import build, describe
+from wsss_lightning.nn.prediction import Prediction
 from wsss_lightning.progress import display
 from wsss_lightning.stages.fit import MakeTrainer, make_trainer, quiet
 from wsss_lightning.stages.io import read_json, read_tensors, write_json, write_tensors
 
 Reading = Callable[[dict[str, Tensor], tuple[int, int]], Tensor]  # stored tensors, (H, W) -> probabilities (L, H, W)
 _READING = "reading.json"
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """Of one image: labels (H, W) at its own size, 0 background, and what probabilities can be read from again."""
-
-    image_id: str
-    labels: Tensor
-    stored: dict[str, Tensor]
 
 
 def predict(
