@@ -10,6 +10,7 @@ from torchvision.models._api import WeightsEnum
 from torchvision.models.resnet import ResNet as TorchvisionResNet
 
 from wsss_lightning.nn.backbones import Backbone, Features, freeze, load_weights, read_state
+from wsss_lightning.nn.description import described
 
 
 class ResNet(Backbone):
@@ -55,11 +56,13 @@ class ResNet(Backbone):
         return self.network(images)  # type: ignore[no-any-return]
 
 
+@described
 def resnet18(weights: str | None) -> ResNet:
     """ResNet-18. `weights`: a path to torchvision's state dict, `IMAGENET1K_V1`, or None (random)."""
     return _build(torchvision_resnet18(), weights, ResNet18_Weights)
 
 
+@described
 def resnet50(weights: str | None) -> ResNet:
     """ResNet-50. `weights`: a path to torchvision's state dict, `IMAGENET1K_V1`, `IMAGENET1K_V2` or None (random)."""
     return _build(torchvision_resnet50(), weights, ResNet50_Weights)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torchvision.models import VGG16_Weights
 
 from wsss_lightning.nn.backbones import Backbone, Features, freeze, load_weights, read_state
+from wsss_lightning.nn.description import described
 from wsss_lightning.nn.shared_classes import PICTURES
 
 _CONVOLUTIONS = (2, 2, 3, 3, 3)  # per block, configuration D of Simonyan and Zisserman
@@ -95,6 +96,7 @@ def _span(block: int) -> slice:
     return slice(start, start + _CONVOLUTIONS[block])
 
 
+@described
 def vgg16(weights: str | None) -> VGG:
     """VGG-16. `weights`: a path, `IMAGENET1K_V1`, `IMAGENET1K_FEATURES` (no fc6-fc8) or None (random, for timing)."""
     network = VGG(widths=(64, 128, 256, 512, 512), fc6_kernel=7, hidden=4096, num_classes=1000)
@@ -109,6 +111,7 @@ def vgg16(weights: str | None) -> VGG:
     return network
 
 
+@described
 def tiny(weights: str | None, num_classes: int) -> VGG:
     """The narrow VGG whose weights ship with the package (docs/tiny.md); None: random weights."""
     network = VGG(widths=(16, 32, 64, 96, 96), fc6_kernel=3, hidden=128, num_classes=num_classes)

@@ -19,6 +19,8 @@ from pytorch_lightning.plugins.environments import (  # type: ignore[attr-define
 )
 
 from wsss_lightning import models
+from wsss_lightning.data.base import SegmentationDataModule
+from wsss_lightning.data.masks import palette
 from wsss_lightning.errors import InputError
 from wsss_lightning.stages.loggers import finished, log_stage
 from wsss_lightning.stages.training_progress import TrainingProgress
@@ -64,6 +66,19 @@ def fit(
             models.save(model, out_dir, inputs=inputs)
         runner.strategy.barrier()
     return {name: float(value) for name, value in runner.callback_metrics.items()}
+
+
+def inputs_of(data: SegmentationDataModule) -> models.Inputs:
+    """What a model trained on `data` expects and tells."""
+    indices = [0, *data.labels.indices.tolist()]
+    return models.Inputs(
+        class_names=data.class_names,
+        indices=indices,
+        palette=palette()[indices].tolist(),
+        mean=[*data.mean],
+        std=[*data.std],
+        size=None if data.size is None else [*data.size],
+    )
 
 
 def drop_checkpoint(out_dir: Path) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
@@ -21,22 +21,15 @@ from wsss_lightning.data.labels import Mask
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.data.samples import collate
 from wsss_lightning.data.steps import OwnShare
+from wsss_lightning.errors import InputError
 from wsss_lightning.nn.description import build, describe
+from wsss_lightning.nn.prediction import Prediction
 from wsss_lightning.progress import display
-from wsss_lightning.stages.fit import MakeTrainer, make_trainer, quiet
+from wsss_lightning.stages.fit import MakeTrainer, inputs_of, make_trainer, quiet
 from wsss_lightning.stages.io import read_json, read_tensors, write_json, write_tensors
 
 Reading = Callable[[dict[str, Tensor], tuple[int, int]], Tensor]  # stored tensors, (H, W) -> probabilities (L, H, W)
-_READING = "reading.json"
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """Of one image: labels (H, W) at its own size, 0 background, and what probabilities can be read from again."""
-
-    image_id: str
-    labels: Tensor
-    stored: dict[str, Tensor]
+_READING, _READING_TENSORS = "reading.json", "reading.safetensors"
 
 
 def predict(
@@ -55,7 +48,7 @@ def predict(
     reads: `scores/<image_id>.safetensors`, which is all that the labels are made of.
     """
     write_predictions(
-        models.load(model),
+        load_fitting(model, data),
         data.dataset(split),
         folder=Path(out_dir),
         decode=data.decode,
@@ -66,6 +59,22 @@ def predict(
         progress=progress,
         description=f"predictions, {split}",
     )
+
+
+def load_fitting(folder: str, data: SegmentationDataModule) -> pl.LightningModule:
+    """The model of a `fit` stage, frozen and in evaluation mode.
+
+    Raises:
+        InputError: its classes are not those of `data`, or it learned from images that were normalised otherwise.
+    """
+    learned, given = models.read_inputs(folder), inputs_of(data)
+    for name in ("class_names", "mean", "std"):
+        if list(getattr(learned, name)) != list(getattr(given, name)):
+            raise InputError(
+                f"The model of {folder} was trained with {name}={list(getattr(learned, name))}, but the data has "
+                f"{list(getattr(given, name))}: use the data's settings that it was trained with."
+            )
+    return models.load(folder)
 
 
 def write_predictions(
@@ -83,11 +92,12 @@ def write_predictions(
 ) -> None:
     """`Trainer.predict` of a model whose `predict_step` returns a list of `Prediction`; see `predict`.
 
-    With `keep` the probabilities, too, can be read; the model's `reading` says how. Images whose mask is there are
-    skipped.
+    With `keep` the probabilities, too, can be read; the model's `reading` says how, from what is stored of an image
+    and of all images (`reading_tensors`, if the model has any). Images whose mask is there are skipped.
     """
     if keep:
         write_json(folder / _READING, describe(model.reading))
+        write_tensors(folder / _READING_TENSORS, dict(getattr(model, "reading_tensors", {})))
     infer(
         model,
         without(images, [folder / "masks" / f"{record.image_id}.png" for record in images.records]),
@@ -110,7 +120,9 @@ def _write(prediction: Prediction, *, folder: Path, decode: Callable[[Mask], Mas
 def read_probabilities(folder: Path, image_id: str, size: tuple[int, int]) -> Tensor:
     """Probabilities (L, *size) of one image of a `predict` stage that kept them."""
     reading: Reading = build(read_json(folder / _READING))
-    return reading(read_tensors(folder / "scores" / f"{image_id}.safetensors"), size)
+    stored = read_tensors(folder / "scores" / f"{image_id}.safetensors")
+    with torch.inference_mode():
+        return reading(read_tensors(folder / _READING_TENSORS) | stored, size)
 
 
 def without(images: Dataset[Any], paths: Sequence[Path]) -> Dataset[Any]:
@@ -131,6 +143,7 @@ def infer(
 ) -> None:
     """`Trainer.predict` over images, each on one device; a thread calls `write` with each item of a step's list."""
     writer = _Writer(write, total=len(images), progress=progress, description=description)  # type: ignore[arg-type]
+    model.allow_zero_length_dataloader_with_multiple_devices = True  # more devices than images that are left
     with quiet():
         runner = make_trainer(trainer, callbacks=[writer], logger=[], folder=Path())
         loader = DataLoader(
