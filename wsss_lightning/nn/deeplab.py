@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from wsss_lightning.nn.backbones import Backbone
 from wsss_lightning.nn.initialisation import copy_layer, label_rows, reduce_classifier
 from wsss_lightning.nn.resnet import ResNet
-from wsss_lightning.nn.upsampling import Upsampling
+from wsss_lightning.nn.upsampling import Upsampling, upsample
 from wsss_lightning.nn.vgg import VGG
+from wsss_lightning.ops.resize import resize_maps
 
 STRIDE = 8
 _CELL = 32  # px of a cell of VGG's fifth pool, the classifier's output stride
@@ -23,8 +24,12 @@ _CELL = 32  # px of a cell of VGG's fifth pool, the classifier's output stride
 class DeepLab(nn.Module):
     """Label scores at 1/8 of an image and their learned up-sampling to its size; subclasses fill in `coarse_scores`.
 
+    Their last layer is `fc8`.
+
     `backbone`: taken over, its weights train; `num_labels`: L; `centre`: px coordinate of the first score.
     """
+
+    fc8: nn.Conv2d
 
     def __init__(self, backbone: Backbone, *, num_labels: int, centre: float) -> None:
         super().__init__()
@@ -164,6 +169,27 @@ def deeplab_resnet(
     network = DeepLabResNet(backbone, kernel=kernel, dilation=dilation, num_labels=len(class_names) + 1)
     copy_layer(network.fc8, ((rows / kernel**2)[:, :, None, None].expand_as(network.fc8.weight), bias))
     return network
+
+
+def full_logits(stored: dict[str, Tensor], size: tuple[int, int], *, stride: int, centre: float) -> Tensor:
+    """Logits (L, *size) float32 of an image of that size, as the network gives them, from those that were stored.
+
+    Args:
+        stored: `logits` (L, h, w) at 1/8, `upsampling`, the learned weight, and `input_size` (2,), the height and width
+            that the network was shown; where these are not the image's own, logits are resized bilinearly.
+        size: H and W of the image.
+        stride: of the up-sampling, as `centre`.
+        centre: see `Upsampling`.
+    """
+    height, width = stored["input_size"].tolist()
+    with torch.autocast(stored["logits"].device.type, enabled=False):
+        large = upsample(stored["logits"].float()[None], stored["upsampling"].float(), stride=stride, centre=centre)
+        return resize_maps(large[..., :height, :width], size)[0]
+
+
+def full_probabilities(stored: dict[str, Tensor], size: tuple[int, int], *, stride: int, centre: float) -> Tensor:
+    """Softmax of `full_logits`, (L, *size)."""
+    return full_logits(stored, size, stride=stride, centre=centre).softmax(dim=0)
 
 
 def whole_cells(images: Tensor) -> Tensor:

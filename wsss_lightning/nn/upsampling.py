@@ -25,13 +25,17 @@ class Upsampling(nn.Module):
         distance = (torch.arange(start, start + 2 * stride) - centre).abs()
         line = (1 - distance / stride).clamp_min(0)
         self.weight = nn.Parameter(torch.outer(line, line).repeat(num_labels, 1, 1, 1))
-        self.stride, self.centre, self.first = stride, centre, stride - start
+        self.stride, self.centre = stride, centre
 
     def forward(self, scores: Tensor) -> Tensor:
         """See the class."""
-        labels, height, width = scores.shape[1:]
-        framed = F.pad(scores, (1, 1, 1, 1), mode="replicate")
-        large = F.conv_transpose2d(framed, self.weight, stride=self.stride, groups=labels)
-        rows = slice(self.first, self.first + self.stride * height)
-        columns = slice(self.first, self.first + self.stride * width)
-        return large[..., rows, columns]
+        return upsample(scores, self.weight, stride=self.stride, centre=self.centre)
+
+
+def upsample(scores: Tensor, weight: Tensor, *, stride: int, centre: float) -> Tensor:
+    """What an `Upsampling` of that weight, (L, 1, 2 stride, 2 stride), stride and centre does."""
+    labels, height, width = scores.shape[1:]
+    framed = F.pad(scores, (1, 1, 1, 1), mode="replicate")
+    large = F.conv_transpose2d(framed, weight, stride=stride, groups=labels)
+    first = 2 * stride - 1 - math.floor(centre)
+    return large[..., first : first + stride * height, first : first + stride * width]

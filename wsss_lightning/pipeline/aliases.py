@@ -53,9 +53,7 @@ MOVED: dict[str, str] = {
     "wsss_lightning.methods.points.stages.join_localizers": "wsss_lightning.stages.join_localizers",
     "wsss_lightning.methods.points.stages.judge": "wsss_lightning.stages.judge",
     "wsss_lightning.methods.points.stages.localize": "wsss_lightning.stages.localize",
-    "wsss_lightning.methods.points.stages.predict": "wsss_lightning.stages.predict",
     "wsss_lightning.methods.points.stages.preview": "wsss_lightning.stages.preview",
-    "wsss_lightning.methods.points.stages.refine": "wsss_lightning.stages.refine",
     "wsss_lightning.methods.points.stages.sample": "wsss_lightning.stages.sample",
     "wsss_lightning.methods.points.stages.sample_truth": "wsss_lightning.stages.sample_truth",
     "wsss_lightning.methods.points.stages.threshold": "wsss_lightning.stages.threshold",
@@ -72,9 +70,7 @@ MOVED: dict[str, str] = {
     "wsss_lightning.methods.priors.stages.judge_cams": "wsss_lightning.stages.judge_cams",
     "wsss_lightning.methods.priors.stages.make_masks": "wsss_lightning.stages.make_masks",
     "wsss_lightning.methods.priors.stages.measure_trimap": "wsss_lightning.stages.measure_trimap",
-    "wsss_lightning.methods.priors.stages.predict_segmenter": "wsss_lightning.stages.predict_segmenter",
     "wsss_lightning.methods.priors.stages.preview_priors": "wsss_lightning.stages.preview_priors",
-    "wsss_lightning.methods.priors.stages.refine_segmenter": "wsss_lightning.stages.refine_segmenter",
 }
 
 

@@ -9,9 +9,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from wsss_lightning.methods.priors.localization_network import LocalizationNetwork
-from wsss_lightning.metrics.tags import average_precision, balanced_accuracy
-from wsss_lightning.nn.optimisation import descent, optimisation, phases
+from wsss_lightning.methods.priors.priors import class_activation_maps, combine
+from wsss_lightning.metrics.segmentation import SegmentationConfusion, mean_iou
+from wsss_lightning.metrics.tags import TagScores
+from wsss_lightning.nn.backbones import Backbone
+from wsss_lightning.nn.description import Node, build, describe
+from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, descent, optimisation, phases
+from wsss_lightning.nn.prediction import Prediction
+from wsss_lightning.ops.resize import resize_maps
 
+MakeNetwork = Callable[..., LocalizationNetwork]
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -39,31 +46,111 @@ def softmax_cross_entropy(logits: Tensor, tags: Tensor) -> Tensor:
 class LocalizationModule(pl.LightningModule):
     """Trains all weights of a `LocalizationNetwork` on batches of images and their tags.
 
-    `loss`: the paper's "cross entropy loss", of logits and tags; `rates`, `steps`: see `nn.optimisation.phases`.
+    Objects may also be given as their descriptions (`nn.description`).
+
+    Args:
+        backbone: what the network starts from and takes over.
+        network: one of `localization_network`.
+        num_classes: C.
+        loss: the paper's "cross entropy loss", of logits and tags.
+        rates: one per phase, see `nn.optimisation.phases`.
+        steps: of each phase.
+        seed: of the new layers.
+        optimizer: None for the paper's.
+        scheduler: of the first rate and all steps; None for the paper's phases.
+        new_layers: by how much the layers behind the backbone learn faster.
     """
 
     def __init__(
-        self, *, network: LocalizationNetwork, loss: Loss, rates: Sequence[float], steps: Sequence[int]
+        self,
+        *,
+        backbone: Backbone | Node,
+        network: MakeNetwork | Node,
+        num_classes: int,
+        loss: Loss | Node,
+        rates: Sequence[float],
+        steps: Sequence[int],
+        seed: int = 0,
+        optimizer: MakeOptimizer | Node | None = None,
+        scheduler: Scheduler | Node | None = None,
+        new_layers: float = 1.0,
     ) -> None:
         super().__init__()
-        self.network = network
-        self.loss, self.rates, self.steps = loss, tuple(rates), tuple(steps)
-        self._seen: list[tuple[Tensor, Tensor]] = []
+        base, make, self.loss = build(backbone), build(network), build(loss)
+        self.optimizer, self.scheduler = build(optimizer), build(scheduler)
+        self.rates, self.steps, self.new_layers = tuple(rates), tuple(steps), new_layers
+        arguments = {
+            "backbone": base,
+            "network": make,
+            "num_classes": num_classes,
+            "loss": self.loss,
+            "rates": self.rates,
+            "steps": self.steps,
+            "seed": seed,
+            "optimizer": self.optimizer,
+            "scheduler": self.scheduler,
+            "new_layers": new_layers,
+        }
+        self.save_hyperparameters(describe(arguments))
+        generator = torch.Generator().manual_seed(seed)
+        self.network: LocalizationNetwork = make(base, num_classes=num_classes, generator=generator)
+        self.tag_scores, self.confusion = TagScores(), SegmentationConfusion(num_classes + 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images (N, 3, H, W) -> logits S_c of the tags (N, C)."""
+        return self.network(images)  # type: ignore[no-any-return]
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
-        loss = self.loss(self.network(batch["image"]), batch["tags"])
-        self.log("train/loss", loss, batch_size=len(batch["image"]))
+        loss: Tensor = self.loss(self(batch["image"]), batch["tags"]) * batch.get("share", 1.0)
+        self.log("train/loss", loss, batch_size=len(batch["image"]), sync_dist=True)
         return loss
 
     def validation_step(self, batch: dict[str, Any], _: int) -> None:
-        self._seen.append((self.network(batch["image"]), batch["tags"]))
+        self.tag_scores.update(self(batch["image"]).sigmoid(), batch["tags"])
 
     def on_validation_epoch_end(self) -> None:
         """How well tags of images that were not trained on are told: what rates are chosen by."""
-        logits, tags = (torch.cat(list(column)) for column in zip(*self._seen, strict=True))
-        self._seen.clear()
-        self.log("val/tag_ap", average_precision(logits, tags).nanmean().float())
-        self.log("val/tag_accuracy", balanced_accuracy(logits.sigmoid(), tags).nanmean().float())
+        self.log_dict({f"val/{name}": value for name, value in self.tag_scores.compute().items()})
+        self.tag_scores.reset()
+
+    def test_step(self, batch: dict[str, Any], _: int) -> None:
+        for prediction, target in zip(self.predict_step(batch, 0), batch["target"], strict=True):
+            self.confusion.update(prediction.labels, target)
+
+    def on_test_epoch_end(self) -> None:
+        """With known tags: it is the localization that is judged."""
+        self.log("test/miou", mean_iou(self.confusion.compute()))
+        self.confusion.reset()
+
+    def predict_step(self, batch: dict[str, Any], _: int) -> list[Prediction]:
+        """M_c (eq 1) of the classes that each image's tags name.
+
+        `stored` holds `cams` (T, h, w) at the network's resolution and `present` (T,), their labels 1..C; the labels
+        at the image's own size are the best of background and these classes by eqs 3 to 5 without the fusion.
+        """
+        features = self.network.features(batch["image"])
+        columns = zip(batch["image_id"], features, batch["tags"], batch["size"].tolist(), strict=True)
+        return [
+            self._localized(name, maps, tags.nonzero()[:, 0], (height, width))
+            for name, maps, tags, (height, width) in columns
+        ]
 
     def configure_optimizers(self) -> Any:
-        return optimisation(self.network.parameters(), optimizer=descent, rate=phases(self.rates, self.steps))
+        first, total = self.rates[0], sum(self.steps)
+        known = {id(parameter) for parameter in self.network.backbone.parameters()}
+        return optimisation(
+            self.network.parameters(),
+            optimizer=self.optimizer or descent,
+            rate=self.scheduler(first, total) if self.scheduler else phases(self.rates, self.steps),
+            new=(parameter for parameter in self.network.parameters() if id(parameter) not in known),
+            factor=self.new_layers,
+        )
+
+    def _localized(self, image_id: str, features: Tensor, classes: Tensor, size: tuple[int, int]) -> Prediction:
+        cams = class_activation_maps(features[None], self.network.weights[classes]).float()
+        labels, present = torch.zeros(size, dtype=torch.long, device=cams.device), classes + 1
+        if len(classes):
+            whole = resize_maps(cams, size)[0]
+            best = combine(torch.zeros_like(whole[0]), whole, alpha=0.0, normalise=False).argmax(dim=0)
+            labels = F.pad(present, (1, 0))[best]
+        return Prediction(image_id, labels, {"cams": cams[0], "present": present})

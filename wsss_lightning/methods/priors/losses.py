@@ -63,8 +63,8 @@ def class_mask_loss(probs: Tensor, present: Tensor, masks: Tensor, sharpness: fl
 def _pooled_terms(probs: Tensor, masks: Tensor, chosen: Tensor, sharpness: float) -> Tensor:
     """-mean log S_k over the chosen labels whose mask is not empty, (N,)."""
     pooled = log_sum_exp_pool(probs, sharpness, masks)
-    seen = chosen & masks.any(dim=(-2, -1)).expand_as(chosen)
-    return _mean(-_log(pooled.masked_fill(~seen, 1.0)), seen)
+    pooled_over = chosen & masks.any(dim=(-2, -1)).expand_as(chosen)
+    return _mean(-_log(pooled.masked_fill(~pooled_over, 1.0)), pooled_over)
 
 
 def _absent_everywhere(probs: Tensor, present: Tensor) -> Tensor:

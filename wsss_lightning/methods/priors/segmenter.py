@@ -1,6 +1,7 @@
 """A segmenter that learns from tags and, at most, rough masks made from them (priors sec. 3.2 and 4.2.1)."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
@@ -8,12 +9,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from wsss_lightning.errors import InputError
 from wsss_lightning.methods.priors.losses import class_mask_loss, foreground_loss, tag_loss
-from wsss_lightning.metrics.tags import average_precision
-from wsss_lightning.nn.deeplab import DeepLab
-from wsss_lightning.nn.optimisation import descent, optimisation, phases
+from wsss_lightning.metrics.segmentation import SegmentationConfusion, mean_iou
+from wsss_lightning.metrics.tags import TagScores
+from wsss_lightning.nn.backbones import Backbone
+from wsss_lightning.nn.deeplab import DeepLab, full_logits, full_probabilities, whole_cells
+from wsss_lightning.nn.description import Node, build, describe
+from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, descent, optimisation, phases
+from wsss_lightning.nn.prediction import Prediction
 from wsss_lightning.ops.pooling import log_sum_exp_pool
 
+MakeNetwork = Callable[..., DeepLab]
 WeakLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 _SHARPNESS = 5.0  # r of the scores that tell tags, as in the losses (sec. 3.2)
 
@@ -21,38 +28,126 @@ _SHARPNESS = 5.0  # r of the scores that tell tags, as in the losses (sec. 3.2)
 class SegmenterModule(pl.LightningModule):
     """Trains a segmenter by one of the losses below on the probabilities of every pixel.
 
+    Objects may also be given as their descriptions (`nn.description`).
+
     Args:
-        segmenter: what is trained.
+        backbone: what the network starts from and takes over.
+        network: one of `nn.deeplab`.
+        class_names: of the C foreground classes, in the order of their labels.
         loss: of probabilities S (N, L, H, W), present labels (N, L) bool, background included, and the labels
             (N, H, W) of the weak masks, None where there are none.
-        rates: see `nn.optimisation.phases`.
-        steps: see `nn.optimisation.phases`.
+        rates: one per phase, see `nn.optimisation.phases`.
+        steps: of each phase.
+        seed: of the weights that the backbone does not know.
+        optimizer: None for the paper's.
+        scheduler: of the first rate and all steps; None for the paper's phases.
+        new_layers: by how much the last layer learns faster.
     """
 
-    def __init__(self, *, segmenter: DeepLab, loss: WeakLoss, rates: Sequence[float], steps: Sequence[int]) -> None:
+    def __init__(
+        self,
+        *,
+        backbone: Backbone | Node,
+        network: MakeNetwork | Node,
+        class_names: Sequence[str],
+        loss: WeakLoss | Node,
+        rates: Sequence[float],
+        steps: Sequence[int],
+        seed: int = 0,
+        optimizer: MakeOptimizer | Node | None = None,
+        scheduler: Scheduler | Node | None = None,
+        new_layers: float = 1.0,
+    ) -> None:
         super().__init__()
-        self.segmenter = segmenter
-        self.loss, self.rates, self.steps = loss, tuple(rates), tuple(steps)
-        self._seen: list[tuple[Tensor, Tensor]] = []
+        base, make, self.loss = build(backbone), build(network), build(loss)
+        self.optimizer, self.scheduler = build(optimizer), build(scheduler)
+        self.rates, self.steps, self.new_layers = tuple(rates), tuple(steps), new_layers
+        arguments = {
+            "backbone": base,
+            "network": make,
+            "class_names": class_names,
+            "loss": self.loss,
+            "rates": self.rates,
+            "steps": self.steps,
+            "seed": seed,
+            "optimizer": self.optimizer,
+            "scheduler": self.scheduler,
+            "new_layers": new_layers,
+        }
+        self.save_hyperparameters(describe(arguments))
+        generator = torch.Generator().manual_seed(seed)
+        self.segmenter: DeepLab = make(base, class_names=class_names, generator=generator)
+        self.tag_scores, self.confusion = TagScores(), SegmentationConfusion(len(class_names) + 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images (N, 3, H, W) of any size -> logits (N, L, H, W)."""
+        return self.segmenter(images)  # type: ignore[no-any-return]
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
-        probs = self.segmenter(batch["image"]).softmax(dim=1)  # eq 9
-        loss = self.loss(probs, with_background(batch["tags"]), batch.get("mask"))
-        self.log("train/loss", loss, batch_size=len(probs))
+        probs = self(batch["image"]).softmax(dim=1)  # eq 9
+        loss: Tensor = self.loss(probs, with_background(batch["tags"]), batch.get("mask"))
+        loss = loss * batch.get("share", 1.0)
+        self.log("train/loss", loss, batch_size=len(probs), sync_dist=True)
         return loss
 
     def validation_step(self, batch: dict[str, Any], _: int) -> None:
-        probs = self.segmenter(batch["image"]).softmax(dim=1)
-        self._seen.append((log_sum_exp_pool(probs[:, 1:], _SHARPNESS), batch["tags"]))  # eq 11
+        probs = self(batch["image"]).softmax(dim=1)
+        self.tag_scores.update(log_sum_exp_pool(probs[:, 1:], _SHARPNESS), batch["tags"])  # eq 11
 
     def on_validation_epoch_end(self) -> None:
         """Average precision of the tags of images that were not trained on: what rates are chosen by."""
-        scores, tags = (torch.cat(column) for column in zip(*self._seen, strict=True))
-        self._seen.clear()
-        self.log("val/tag_ap", average_precision(scores, tags).nanmean().float())
+        self.log("val/tag_ap", self.tag_scores.compute()["tag_ap"])
+        self.tag_scores.reset()
+
+    def test_step(self, batch: dict[str, Any], _: int) -> None:
+        for prediction, target in zip(self.predict_step(batch, 0), batch["target"], strict=True):
+            self.confusion.update(prediction.labels, target)
+
+    def on_test_epoch_end(self) -> None:
+        self.log("test/miou", mean_iou(self.confusion.compute()))
+        self.confusion.reset()
+
+    def predict_step(self, batch: dict[str, Any], _: int) -> list[Prediction]:
+        """Labels at each image's own size and, in half precision, the logits at 1/8 that they are made of.
+
+        Raises:
+            InputError: a logit is no number of half precision.
+        """
+        coarse = self.segmenter.coarse_scores(whole_cells(batch["image"])).half()
+        input_size = torch.tensor(batch["image"].shape[2:])
+        columns = zip(batch["image_id"], coarse, batch["size"].tolist(), strict=True)
+        return [self._labelled(name, logits, input_size, (height, width)) for name, logits, (height, width) in columns]
+
+    @property
+    def reading(self) -> Callable[[dict[str, Tensor], tuple[int, int]], Tensor]:
+        """How probabilities (L, H, W) are read from what `predict_step` and `reading_tensors` store."""
+        upsampling = self.segmenter.upsampling
+        return partial(full_probabilities, stride=upsampling.stride, centre=upsampling.centre)
+
+    @property
+    def reading_tensors(self) -> dict[str, Tensor]:
+        """What `reading` needs of all images: the learned up-sampling."""
+        return {"upsampling": self.segmenter.upsampling.weight}
 
     def configure_optimizers(self) -> Any:
-        return optimisation(self.segmenter.parameters(), optimizer=descent, rate=phases(self.rates, self.steps))
+        first, total = self.rates[0], sum(self.steps)
+        return optimisation(
+            self.segmenter.parameters(),
+            optimizer=self.optimizer or descent,
+            rate=self.scheduler(first, total) if self.scheduler else phases(self.rates, self.steps),
+            new=self.segmenter.fc8.parameters(),
+            factor=self.new_layers,
+        )
+
+    def _labelled(self, image_id: str, logits: Tensor, input_size: Tensor, size: tuple[int, int]) -> Prediction:
+        if not bool(logits.isfinite().all()):
+            raise InputError(
+                f"The scores of {image_id} exceed float16, so training diverged: lower the segmenter's rates."
+            )
+        stored, upsampling = {"logits": logits, "input_size": input_size}, self.segmenter.upsampling
+        # Labels are those of the stored values, which are all that a CRF sees.
+        whole = full_logits(stored | self.reading_tensors, size, stride=upsampling.stride, centre=upsampling.centre)
+        return Prediction(image_id, whole.argmax(dim=0), stored)
 
 
 def with_background(tags: Tensor) -> Tensor:
@@ -79,5 +174,5 @@ def class_masks(probs: Tensor, present: Tensor, labels: Tensor | None, *, sharpn
 
 def _required(labels: Tensor | None) -> Tensor:
     if labels is None:
-        raise ValueError("this loss needs masks; tags_alone does without")
+        raise ValueError("this loss needs masks: give the data module pseudo_masks, or use tags_alone")
     return labels

@@ -1,19 +1,17 @@
 """Stage: where the backbone's fourth and fifth blocks fire, the built-in foreground prior (priors sec. 3.1.1)."""
 
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
 
-from wsss_lightning.data.base import SegmentationDataModule, SegmentationDataset, Split
-from wsss_lightning.methods.priors.activations import fusion_maps
+from wsss_lightning.data.base import SegmentationDataModule, Split
+from wsss_lightning.methods.priors.activations import ActivationModule, BlockMeans
 from wsss_lightning.methods.priors.priors import fuse
 from wsss_lightning.nn.backbones import Backbone, check_statistics
-from wsss_lightning.progress import track
-from wsss_lightning.stages.device import choose_device
+from wsss_lightning.stages.fit import MakeTrainer
 from wsss_lightning.stages.io import read_tensors, write_tensors
+from wsss_lightning.stages.predict import infer, without
 
 
 def activate(
@@ -23,7 +21,7 @@ def activate(
     backbone: Backbone,
     convolution: int,
     split: Split,
-    accelerator: str,
+    trainer: MakeTrainer,
     workers: int,
     progress: bool,
 ) -> None:
@@ -32,25 +30,24 @@ def activate(
     `convolution`: which of a block, see `fusion_maps`. Tags are not used.
     """
     check_statistics(backbone, data.mean, data.std)
-    device = choose_device(accelerator)
-    backbone.to(device)
-    folder = Path(out_dir) / "fusion"
-    loader = unwritten(data.dataset(split), folder, workers=workers)
-    for batch in track(loader, description=f"activations, {split}", total=len(loader), enabled=progress):
-        with torch.inference_mode():
-            fourth, fifth = fusion_maps(backbone, batch["image"].to(device), convolution=convolution)
-        means = {"conv4": fourth[0].mean(dim=0, keepdim=True), "conv5": fifth[0].mean(dim=0, keepdim=True)}
-        write_tensors(folder / f"{batch['image_id'][0]}.safetensors", means)
-
-
-def unwritten(dataset: SegmentationDataset, folder: Path, *, workers: int) -> DataLoader[Any]:
-    """The images that have no `<image_id>.safetensors` in `folder` yet, one at a time: they may differ in size."""
-    ids = [record.image_id for record in dataset.records]
-    missing = [index for index, image_id in enumerate(ids) if not (folder / f"{image_id}.safetensors").exists()]
-    return DataLoader(Subset(dataset, missing), batch_size=1, num_workers=workers)
+    folder, images = Path(out_dir) / "fusion", data.dataset(split)
+    infer(
+        ActivationModule(backbone=backbone, convolution=convolution),
+        without(images, [folder / f"{record.image_id}.safetensors" for record in images.records]),
+        write=partial(_write, folder=folder),
+        batch_size=1 if data.size is None else data.batch_size,
+        trainer=trainer,
+        workers=workers,
+        progress=progress,
+        description=f"activations, {split}",
+    )
 
 
 def read_fusion(folder: Path, image_id: str, size: tuple[int, int]) -> Tensor:
     """P_f of one image at `size`, (H, W) in 0..1."""
     means = read_tensors(folder / "fusion" / f"{image_id}.safetensors")
     return fuse(means["conv4"][None], means["conv5"][None], size)[0]
+
+
+def _write(activations: BlockMeans, *, folder: Path) -> None:
+    write_tensors(folder / f"{activations.image_id}.safetensors", activations.means)

@@ -1,51 +1,61 @@
 """Stage: class activation maps of the classes that an image's tags name (priors eq 1)."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from wsss_lightning.data.base import SegmentationDataModule, Split
-from wsss_lightning.methods.priors.priors import class_activation_maps
-from wsss_lightning.methods.priors.stages.activate import unwritten
-from wsss_lightning.methods.priors.stages.fit_localization import MakeNetwork, read_localization, resized
-from wsss_lightning.nn.backbones import Backbone
+from wsss_lightning.models import read_inputs
+from wsss_lightning.nn.prediction import Prediction
 from wsss_lightning.ops.resize import resize_maps
-from wsss_lightning.progress import track
-from wsss_lightning.stages.device import choose_device
+from wsss_lightning.stages.fit import MakeTrainer
 from wsss_lightning.stages.io import read_tensors, write_tensors
+from wsss_lightning.stages.predict import infer, load_fitting, without
 
 
 def class_activations(
     *,
     out_dir: str,
     data: SegmentationDataModule,
-    backbone: Backbone,
-    network: MakeNetwork,
-    localization: str,
+    model: str,
     split: Split,
-    size: tuple[int, int],
-    accelerator: str,
+    trainer: MakeTrainer,
     workers: int,
     progress: bool,
+    batch_size: int = 1,
 ) -> None:
     """Store M_c at the network's resolution: `cams/<image_id>.safetensors`, `cams` (T, h, w) and `present` (T,).
 
-    `present` are the tags' labels 1..C, ascending; `size`: (H, W) in px that the network sees each whole image at.
+    `present` are the tags' labels 1..C, ascending; `model`: folder of a `fit_localization` stage, whose network sees
+    each whole image at the size that it was trained with, `batch_size` at a time.
     """
-    folder, device = Path(out_dir) / "cams", choose_device(accelerator)
-    made = read_localization(Path(localization), backbone=backbone, network=network, num_classes=data.num_classes)
-    made.to(device)
-    loader = unwritten(resized(data, split, size), folder, workers=workers)
-    for batch in track(loader, description=f"class activations, {split}", total=len(loader), enabled=progress):
-        present = batch["tags"][0].nonzero()[:, 0]
-        with torch.inference_mode():
-            features = made.features(batch["image"].to(device))
-            cams = class_activation_maps(features, made.weights[present.to(device)])[0]
-        write_tensors(folder / f"{batch['image_id'][0]}.safetensors", {"cams": cams, "present": present + 1})
+    images = replace(data, size=input_size(model)).dataset(split)
+    folder = Path(out_dir) / "cams"
+    infer(
+        load_fitting(model, data),
+        without(images, [folder / f"{record.image_id}.safetensors" for record in images.records]),
+        write=partial(_write, folder=folder),
+        batch_size=batch_size,
+        trainer=trainer,
+        workers=workers,
+        progress=progress,
+        description=f"class activations, {split}",
+    )
+
+
+def input_size(model: str) -> tuple[int, int] | None:
+    """(H, W) in px of the images that a model was trained with; None for any."""
+    size = read_inputs(model).size
+    return None if size is None else (size[0], size[1])
 
 
 def read_class_activations(folder: Path, image_id: str, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Maps of one image at `size`, (T, H, W) in any range, and their labels (T,)."""
     stored = read_tensors(folder / "cams" / f"{image_id}.safetensors")
     return resize_maps(stored["cams"][None], size)[0], stored["present"]
+
+
+def _write(prediction: Prediction, *, folder: Path) -> None:
+    write_tensors(folder / f"{prediction.image_id}.safetensors", prediction.stored)

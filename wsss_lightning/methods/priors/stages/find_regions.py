@@ -10,13 +10,13 @@ from PIL import Image
 
 from wsss_lightning.atomic import replace_file
 from wsss_lightning.data.base import Record, SegmentationDataModule, Split
-from wsss_lightning.data.images import decode, read_image
+from wsss_lightning.data.images import read_image
 from wsss_lightning.errors import InputError
 from wsss_lightning.ops.boundaries import crisp_boundaries
 from wsss_lightning.ops.boundaries import regions as regions_between
 from wsss_lightning.stages.missing import write_missing
+from wsss_lightning.stages.refine import Regions, read_regions
 
-Regions = NDArray[np.int32]
 Boundaries = Callable[[NDArray[np.uint8]], Regions]
 _MOST = np.iinfo(np.uint16).max + 1  # what 16 bits can number
 
@@ -29,7 +29,7 @@ def find_regions(
     Returns the mean number of regions of an image.
     """
     folder, records = Path(out_dir) / "regions", data.records(split)
-    work = partial(_find_one, folder=folder, boundaries=boundaries)
+    work = partial(_number_one, folder=folder, boundaries=boundaries)
     write_missing(work, records, folder, processes=workers, description=f"regions, {split}", progress=progress)
     counts = [read_regions(Path(out_dir), record.image_id).max() + 1 for record in records]
     return {"regions": float(np.mean(counts))}
@@ -46,14 +46,9 @@ def crisp_regions(image: NDArray[np.uint8], *, threshold: float, seed: int, eige
     return regions_between(strength / strongest, orientation, threshold)
 
 
-def read_regions(folder: Path, image_id: str) -> Regions:
-    """What `find_regions` wrote of one image, (H, W)."""
-    return np.array(decode(folder / "regions" / f"{image_id}.png")).astype(np.int32)
-
-
-def _find_one(record: Record, *, folder: Path, boundaries: Boundaries) -> None:
-    found = boundaries(read_image(record.image))
-    if found.max() >= _MOST:
+def _number_one(record: Record, *, folder: Path, boundaries: Boundaries) -> None:
+    regions = boundaries(read_image(record.image))
+    if regions.max() >= _MOST:
         raise InputError(f"{record.image} falls into more than {_MOST} regions: raise priors.boundaries.threshold.")
-    picture = Image.fromarray(found.astype(np.uint16))
+    picture = Image.fromarray(regions.astype(np.uint16))
     replace_file(folder / f"{record.image_id}.png", lambda temporary: picture.save(temporary))

@@ -16,15 +16,12 @@ from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.methods.priors.stages.activate import read_fusion
 from wsss_lightning.methods.priors.stages.class_activations import read_class_activations
-from wsss_lightning.methods.priors.stages.find_regions import Regions, read_regions
-from wsss_lightning.ops.crf import region_potential
 from wsss_lightning.stages.missing import write_missing
+from wsss_lightning.stages.refine import Crf, Unary, read_regions, smooth
 
 Kind = Literal["foreground", "classes"]
 Counted = Literal["present", "all"]
 Combine = Callable[..., Tensor]
-Unary = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-Crf = Callable[..., NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -79,8 +76,8 @@ def label_probabilities(fusion: Tensor | None, cams: Tensor, combine: Combine, *
     """
     whole = torch.cat([cams, cams.new_zeros(counted - len(cams), *cams.shape[1:])])
     probs = combine(torch.zeros_like(cams[0]), whole, alpha=0.0) if fusion is None else combine(fusion, whole)
-    found: NDArray[np.float32] = probs[: len(cams) + 1].numpy()
-    return found
+    tagged: NDArray[np.float32] = probs[: len(cams) + 1].numpy()
+    return tagged
 
 
 def make_masks(
@@ -107,19 +104,8 @@ def make_masks(
     folder = Path(out_dir) / "masks"
     priors = Priors(kind, _path(fusion), _path(cams), combine, counted)
     work = partial(_make_one, folder=folder, data=data, priors=priors, regions=regions, unary=unary, crf=crf)
-    about = f"masks, {split}"
-    write_missing(work, data.records(split), folder, processes=workers, description=about, progress=progress)
-
-
-def smooth(
-    image: NDArray[np.uint8], probs: NDArray[np.float32], regions: Regions | None, *, unary: Unary, crf: Crf
-) -> NDArray[np.intp]:
-    """The best of L' labels at every pixel, (H, W) in 0..L' - 1, with P^n-Potts terms if there are regions (eq 6)."""
-    if len(probs) == 1:
-        return np.zeros(probs.shape[1:], np.intp)
-    terms = () if regions is None else (regions, region_potential(probs, regions))
-    best: NDArray[np.intp] = crf(image, unary(probs), *terms).argmax(axis=0)
-    return best
+    description = f"masks, {split}"
+    write_missing(work, data.records(split), folder, processes=workers, description=description, progress=progress)
 
 
 def _path(folder: str | None) -> Path | None:
@@ -138,6 +124,6 @@ def _make_one(
 ) -> None:
     image = read_image(record.image)
     labels, probs = priors.of_image(record, image.shape[:2])
-    found = None if regions is None else read_regions(Path(regions), record.image_id)
-    mask = labels[smooth(image, probs, found, unary=unary, crf=crf)]
+    numbered = None if regions is None else read_regions(Path(regions), record.image_id)
+    mask = labels[smooth(image, probs, numbered, unary=unary, crf=crf)]
     write_mask(folder / f"{record.image_id}.png", data.decode(mask) if priors.kind == "classes" else mask)

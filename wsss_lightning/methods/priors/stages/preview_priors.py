@@ -1,9 +1,9 @@
 """Stage: how a few val images become masks (priors figures 3 to 6)."""
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,24 +16,24 @@ from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import colorize
 from wsss_lightning.data.samples import Normalisation, resize_image
 from wsss_lightning.methods.priors.activations import fusion_maps, layer_activations
+from wsss_lightning.methods.priors.localization import LocalizationModule
 from wsss_lightning.methods.priors.localization_network import LocalizationNetwork
 from wsss_lightning.methods.priors.priors import class_activation_maps, fuse
-from wsss_lightning.methods.priors.stages.find_regions import Boundaries, Regions
-from wsss_lightning.methods.priors.stages.fit_localization import MakeNetwork, read_localization
+from wsss_lightning.methods.priors.stages.class_activations import input_size
+from wsss_lightning.methods.priors.stages.find_regions import Boundaries
 from wsss_lightning.methods.priors.stages.make_masks import (
     Combine,
     Counted,
-    Crf,
-    Unary,
     foreground_probabilities,
     label_probabilities,
-    smooth,
 )
 from wsss_lightning.nn.backbones import Backbone
 from wsss_lightning.ops.resize import resize_maps
 from wsss_lightning.stages.drawing import WHITE, Picture, draw_scores, enlarged, in_rows, titled
 from wsss_lightning.stages.evaluate import panel_records
 from wsss_lightning.stages.io import write_picture
+from wsss_lightning.stages.predict import load_fitting
+from wsss_lightning.stages.refine import Crf, Regions, Unary, smooth
 
 
 def preview_priors(
@@ -42,9 +42,7 @@ def preview_priors(
     data: SegmentationDataModule,
     backbone: Backbone,
     convolution: int,
-    network: MakeNetwork,
-    localization: str,
-    size: tuple[int, int],
+    model: str,
     boundaries: Boundaries,
     combine: Combine,
     counted: Counted,
@@ -54,29 +52,28 @@ def preview_priors(
 ) -> None:
     """Draw `<image_id>/{activations,probabilities,smoothing}.png` of the val images in the report.
 
-    Masks are made for tags, so these pictures, and no number, use the tags of val images. `size`: see
+    Masks are made for tags, so these pictures, and no number, use the tags of val images. `model`: see
     `class_activations`; the others: see `activate` and `make_masks`.
     """
-    copy = deepcopy(backbone)
-    trained = read_localization(Path(localization), backbone=copy, network=network, num_classes=data.num_classes)
+    network = cast(LocalizationModule, load_fitting(model, data)).network
     for record in panel_records(data.records("val"), panels):
         folder = Path(out_dir) / record.image_id
-        seen = _look(record, data, backbone, trained, convolution=convolution, size=size)
-        count = data.num_classes if counted == "all" else len(seen.classes)
-        probs = label_probabilities(seen.fusion, seen.cams, combine, counted=count)
-        regions = boundaries(seen.image)
-        blocks = {f"block {number}": block for number, block in enumerate(seen.blocks, start=1)}
-        write_picture(folder / "activations.png", draw_maps(seen.image, {**blocks, "fusion P": seen.fusion}))
-        names = [data.class_names[c].replace("_", " ") for c in seen.classes]
-        maps = zip(names, *class_maps(seen, combine), torch.from_numpy(probs[1:]), strict=True)
+        view = _view(record, data, backbone, network, convolution=convolution, size=input_size(model))
+        count = data.num_classes if counted == "all" else len(view.classes)
+        probs = label_probabilities(view.fusion, view.cams, combine, counted=count)
+        regions = boundaries(view.image)
+        blocks = {f"block {number}": block for number, block in enumerate(view.blocks, start=1)}
+        write_picture(folder / "activations.png", draw_maps(view.image, {**blocks, "fusion P": view.fusion}))
+        names = [data.class_names[c].replace("_", " ") for c in view.classes]
+        maps = zip(names, *class_maps(view, combine), torch.from_numpy(probs[1:]), strict=True)
         titles = {f"{s}, {name}": m for name, *three in maps for s, m in zip("MQP", three, strict=True)}
-        write_picture(folder / "probabilities.png", draw_maps(seen.image, titles))
-        pairs, higher = (_masks(seen, probs, found, data, unary=unary, crf=crf) for found in (None, regions))
-        write_picture(folder / "smoothing.png", draw_masks(seen.image, regions, pairs, higher))
+        write_picture(folder / "probabilities.png", draw_maps(view.image, titles))
+        pairs, higher = (_masks(view, probs, terms, data, unary=unary, crf=crf) for terms in (None, regions))
+        write_picture(folder / "smoothing.png", draw_masks(view.image, regions, pairs, higher))
 
 
 @dataclass(frozen=True)
-class Seen:
+class View:
     """One image (H, W, 3), its classes (T,) from 0, means of its five blocks (h, w), P_f (H, W), M_c (T, H, W)."""
 
     image: Picture
@@ -87,20 +84,21 @@ class Seen:
 
 
 @torch.inference_mode()
-def _look(
+def _view(
     record: Record,
     data: SegmentationDataModule,
     backbone: Backbone,
-    trained: LocalizationNetwork,
+    network: LocalizationNetwork,
     *,
     convolution: int,
-    size: tuple[int, int],
-) -> Seen:
+    size: tuple[int, int] | None,
+) -> View:
     image, classes = read_image(record.image), np.flatnonzero(record.tags)
     normalise = Normalisation(data.mean, data.std)
-    whole, shrunk = normalise(image)[None], normalise(resize_image(image, (size[0], size[1])))[None]
-    cams = class_activation_maps(trained.features(shrunk), trained.weights[torch.from_numpy(classes)])
-    return Seen(
+    resized = image if size is None else resize_image(image, size)
+    whole, shown = normalise(image)[None], normalise(resized)[None]
+    cams = class_activation_maps(network.features(shown), network.weights[torch.from_numpy(classes)])
+    return View(
         image=image,
         classes=classes,
         blocks=[block[0].mean(dim=0) for block in layer_activations(backbone, whole)],
@@ -109,14 +107,14 @@ def _look(
     )
 
 
-def class_maps(seen: Seen, combine: Combine) -> tuple[Tensor, Tensor]:
+def class_maps(view: View, combine: Combine) -> tuple[Tensor, Tensor]:
     """M_c as eq 3 takes it and Q_c (eq 2), each (T, H, W): the two ends of eq 3."""
-    localized, truncated = (combine(seen.fusion, seen.cams, alpha=end, normalise=False)[1:] for end in (0.0, 1.0))
+    localized, truncated = (combine(view.fusion, view.cams, alpha=end, normalise=False)[1:] for end in (0.0, 1.0))
     return localized, truncated
 
 
 def _masks(
-    seen: Seen,
+    view: View,
     probs: NDArray[np.float32],
     regions: Regions | None,
     data: SegmentationDataModule,
@@ -124,8 +122,8 @@ def _masks(
     unary: Unary,
     crf: Crf,
 ) -> dict[str, Picture]:
-    foreground = smooth(seen.image, foreground_probabilities(seen.fusion), regions, unary=unary, crf=crf)
-    labels = np.array([0, *seen.classes + 1], np.uint8)[smooth(seen.image, probs, regions, unary=unary, crf=crf)]
+    foreground = smooth(view.image, foreground_probabilities(view.fusion), regions, unary=unary, crf=crf)
+    labels = np.array([0, *view.classes + 1], np.uint8)[smooth(view.image, probs, regions, unary=unary, crf=crf)]
     return {"fg/bg": colorize(foreground.astype(np.uint8)), "classes": colorize(data.decode(labels))}
 
 
