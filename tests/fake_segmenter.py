@@ -13,11 +13,12 @@ from fake_data import write_voc
 
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.data.voc import VOC_CLASSES, VOCDataModule
-from wsss_lightning.methods.priors.segmenter import class_masks
+from wsss_lightning.methods.priors.segmenter import SegmenterModule, class_masks, tags_alone
 from wsss_lightning.methods.priors.stages.fit_segmenter import fit_segmenter
 from wsss_lightning.nn.deeplab import deeplab_vgg
 from wsss_lightning.nn.vgg import TINY_MEAN, TINY_STD, VGG, tiny
 
+TRAINER = partial(pl.Trainer, accelerator="cpu", devices=1, log_every_n_steps=1)
 NETWORK = partial(deeplab_vgg, fc6_kernel=3, fc6_dilation=1, hidden=8, dropout=0.5)
 
 
@@ -54,10 +55,24 @@ def train(out_dir: Path, data: VOCDataModule, masks: str | None, **settings: Any
         "rates": [1e-2, 1e-3],
         "steps": [4, 3],
         "seed": 0,
-        "trainer": partial(pl.Trainer, accelerator="cpu", devices=1, log_every_n_steps=1, logger=False),
+        "trainer": TRAINER,
         "loggers": {},
         "workers": 0,
         "checkpoint_every": 2,
         "progress": False,
     }
     return fit_segmenter(out_dir=str(out_dir), data=data, masks=masks, **{**defaults, **settings})
+
+
+def module(**settings: Any) -> SegmenterModule:
+    """What `train` trains with tags alone."""
+    defaults: dict[str, Any] = {
+        "backbone": backbone(),
+        "network": NETWORK,
+        "class_names": VOC_CLASSES,
+        "loss": partial(tags_alone, sharpness=5.0),
+        "rates": [1e-2, 1e-3],
+        "steps": [4, 3],
+        "seed": 0,
+    }
+    return SegmenterModule(**{**defaults, **settings})

@@ -1,19 +1,27 @@
 import math
+from functools import partial
 
 import pytest
 import torch
 
 from wsss_lightning.methods.priors.localization import LocalizationModule, sigmoid_cross_entropy, softmax_cross_entropy
-from wsss_lightning.methods.priors.localization_network import LocalizationNetwork, localization_vgg
-from wsss_lightning.nn.vgg import VGG
+from wsss_lightning.methods.priors.localization_network import localization_vgg
+from wsss_lightning.methods.priors.priors import class_activation_maps
+from wsss_lightning.nn.vgg import tiny
 
 TAGS = torch.tensor([[True, False, True], [False, False, False]])
 
 
-def network() -> LocalizationNetwork:
+def module() -> LocalizationModule:
     torch.manual_seed(0)
-    backbone = VGG(widths=(4,) * 5, fc6_kernel=3, hidden=4, num_classes=2)
-    return localization_vgg(backbone, num_classes=3, generator=torch.Generator().manual_seed(0), kernel=3, hidden=4)
+    return LocalizationModule(
+        backbone=tiny(None, 2),
+        network=partial(localization_vgg, kernel=3, hidden=4),
+        num_classes=3,
+        loss=sigmoid_cross_entropy,
+        rates=[1e-2, 1e-3],
+        steps=[2, 1],
+    )
 
 
 def test_sigmoid_cross_entropy_by_hand() -> None:
@@ -45,10 +53,6 @@ def test_softmax_knows_no_common_shift_and_sigmoid_does() -> None:
     assert not torch.isclose(sigmoid_cross_entropy(logits + 3, TAGS), sigmoid_cross_entropy(logits, TAGS))
 
 
-def module() -> LocalizationModule:
-    return LocalizationModule(network=network(), loss=sigmoid_cross_entropy, rates=[1e-2, 1e-3], steps=[2, 1])
-
-
 def test_every_weight_is_trained_with_the_papers_momentum_and_decay() -> None:
     trained = module()
     (group,) = trained.configure_optimizers()["optimizer"].param_groups
@@ -69,13 +73,13 @@ def test_a_training_step_descends() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
-    assert losses[0] == pytest.approx(sigmoid_cross_entropy(network()(batch["image"]), TAGS).item())
+    assert losses[0] == pytest.approx(sigmoid_cross_entropy(module()(batch["image"]), TAGS).item())
 
 
 def test_held_out_tags_are_scored_over_all_batches() -> None:
     """Scores of three images in two batches: the last class is told perfectly, the first as badly as can be."""
     trained, logged = module(), {}
-    trained.log = lambda name, value, **_: logged.update({name: float(value)})
+    trained.log_dict = logged.update
     scores = torch.tensor([[-1.0, 2, 1], [1, 1, -1], [2, 0, -2]])
     tags = torch.tensor([[True, True, True], [False, False, False], [False, False, False]])
     for rows in (slice(0, 2), slice(2, 3)):
@@ -84,4 +88,19 @@ def test_held_out_tags_are_scored_over_all_batches() -> None:
     trained.on_validation_epoch_end()
     assert logged["val/tag_ap"] == pytest.approx((1 / 3 + 1 + 1) / 3)
     assert logged["val/tag_accuracy"] == pytest.approx((0 + (1 + 0) / 2 + 1) / 3)
-    assert trained._seen == []
+
+
+def test_predictions_are_the_maps_of_the_tagged_classes() -> None:
+    """The best of eq 4's background and scaled maps at the image's own size; without a tag background alone."""
+    trained, images = module(), torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    batch = {"image": images, "image_id": ["a", "b"], "tags": TAGS, "size": torch.tensor([[2, 2], [8, 16]])}
+    with torch.inference_mode():
+        tagged, untagged = trained.predict_step(batch, 0)
+        maps = class_activation_maps(trained.network.features(images), trained.network.weights)
+    assert tagged.stored["present"].tolist() == [1, 3]
+    torch.testing.assert_close(tagged.stored["cams"], maps[0, [0, 2]])
+    scaled = [each / each.max() for each in maps[0, [0, 2]].clamp_min(0)]
+    scores = torch.stack([1 - (scaled[0] + scaled[1]) / 2, *scaled])
+    assert torch.equal(tagged.labels, torch.tensor([0, 1, 3])[scores.argmax(dim=0)])
+    assert untagged.stored["cams"].shape == (0, 2, 2)
+    assert torch.equal(untagged.labels, torch.zeros(8, 16, dtype=torch.long))

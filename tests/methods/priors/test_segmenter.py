@@ -7,6 +7,7 @@ from torch import Tensor
 from wsss_lightning.methods.priors.losses import class_mask_loss, foreground_loss, tag_loss
 from wsss_lightning.methods.priors.segmenter import (
     SegmenterModule,
+    WeakLoss,
     class_masks,
     foreground_masks,
     tags_alone,
@@ -25,18 +26,25 @@ def probabilities() -> Tensor:
     return torch.randn(1, 3, 2, 4, generator=torch.Generator().manual_seed(0)).softmax(dim=1)
 
 
-def module(loss: object, rate: float = 1e-2) -> SegmenterModule:
+GIVEN: list[tuple[Tensor, Tensor, Tensor | None]] = []
+
+
+def noted(probs: Tensor, present: Tensor, labels: Tensor | None) -> Tensor:
+    """A loss that keeps what it is given in `GIVEN`."""
+    GIVEN.append((probs, present, labels))
+    return probs.sum()
+
+
+def module(loss: WeakLoss) -> SegmenterModule:
     torch.manual_seed(0)
-    network = deeplab_vgg(
-        tiny(None, 20),
+    return SegmenterModule(
+        backbone=tiny(None, 20),
+        network=partial(deeplab_vgg, fc6_kernel=3, fc6_dilation=1, hidden=16, dropout=0.0),
         class_names=CLASSES,
-        generator=torch.Generator().manual_seed(0),
-        fc6_kernel=3,
-        fc6_dilation=1,
-        hidden=16,
-        dropout=0.0,
+        loss=loss,
+        rates=[1e-2],
+        steps=[10],
     )
-    return SegmenterModule(segmenter=network, loss=loss, rates=[rate], steps=[10])  # type: ignore[arg-type]
 
 
 def test_background_is_present_in_every_image() -> None:
@@ -71,21 +79,24 @@ def test_a_loss_that_looks_at_masks_refuses_to_do_without(loss: object) -> None:
 
 def test_a_step_learns_from_probabilities_tags_and_masks() -> None:
     """`training_step` hands on what the loss is of."""
-    given: list[tuple[Tensor, Tensor, Tensor | None]] = []
-
-    def loss(probs: Tensor, present: Tensor, labels: Tensor | None) -> Tensor:
-        given.append((probs, present, labels))
-        return probs.sum()
-
-    one = module(loss)
+    GIVEN.clear()
+    one = module(noted)
     one.log = lambda *_, **__: None  # type: ignore[method-assign]
     image = torch.randn(1, 3, 21, 30)
     one.training_step({"image": image, "tags": TAGS, "mask": LABELS}, 0)
     one.training_step({"image": image, "tags": TAGS}, 1)
-    probs, present, labels = given[0]
+    probs, present, labels = GIVEN[0]
     assert probs.shape == (1, 3, 21, 30) and torch.equal(present, PRESENT) and labels is LABELS
     torch.testing.assert_close(probs.sum(dim=1), torch.ones(1, 21, 30))
-    assert given[1][2] is None
+    assert GIVEN[1][2] is None
+
+
+def test_a_part_of_a_batch_counts_its_share() -> None:
+    one = module(partial(tags_alone, sharpness=5.0))
+    one.log = lambda *_, **__: None  # type: ignore[method-assign]
+    batch = {"image": torch.randn(1, 3, 21, 30), "tags": TAGS}
+    whole, part = one.training_step(batch, 0), one.training_step(batch | {"share": torch.tensor(0.5)}, 0)
+    assert part == whole / 2
 
 
 def test_every_weight_is_trained() -> None:

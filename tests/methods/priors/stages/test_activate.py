@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fake_segmenter import backbone, open_voc
+from fake_segmenter import TRAINER, backbone, open_voc
 
 from wsss_lightning.data.images import read_image
 from wsss_lightning.data.samples import Normalisation
@@ -26,7 +26,7 @@ def run(out_dir: Path, data: VOCDataModule, *, split: str = "train", convolution
         backbone=backbone(),
         convolution=convolution,
         split=split,
-        accelerator="cpu",
+        trainer=TRAINER,
         workers=0,
         progress=False,
     )

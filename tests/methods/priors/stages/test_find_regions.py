@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from wsss_lightning.data.images import read_image
 from wsss_lightning.errors import InputError
-from wsss_lightning.methods.priors.stages.find_regions import crisp_regions, find_regions, read_regions
+from wsss_lightning.methods.priors.stages.find_regions import crisp_regions, find_regions
 from wsss_lightning.ops.boundaries import crisp_boundaries, regions
+from wsss_lightning.stages.refine import read_regions
 
 Regions = NDArray[np.int32]
 

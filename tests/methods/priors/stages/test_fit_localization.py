@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytorch_lightning as pl
 import torch
-from fake_segmenter import backbone, open_voc
+from fake_segmenter import TRAINER, backbone, open_voc
 
 from wsss_lightning.data.images import read_image
 from wsss_lightning.data.samples import Normalisation, resize_image
@@ -17,7 +16,8 @@ from wsss_lightning.methods.priors.localization import sigmoid_cross_entropy
 from wsss_lightning.methods.priors.localization_network import localization_vgg
 from wsss_lightning.methods.priors.priors import class_activation_maps
 from wsss_lightning.methods.priors.stages.class_activations import class_activations, read_class_activations
-from wsss_lightning.methods.priors.stages.fit_localization import fit_localization, read_localization, resized
+from wsss_lightning.methods.priors.stages.fit_localization import fit_localization
+from wsss_lightning.models import load, read_inputs
 from wsss_lightning.nn.vgg import TINY_STD
 from wsss_lightning.ops.resize import resize_maps
 from wsss_lightning.stages.io import read_tensors
@@ -37,7 +37,7 @@ def train(out_dir: Path, data: VOCDataModule, **settings: Any) -> dict[str, floa
         "rates": [1e-2, 1e-3],
         "steps": [4, 3],
         "seed": 0,
-        "trainer": partial(pl.Trainer, accelerator="cpu", devices=1, log_every_n_steps=1, logger=False),
+        "trainer": TRAINER,
         "loggers": {},
         "workers": 0,
         "checkpoint_every": 2,
@@ -50,12 +50,9 @@ def localize(out_dir: Path, data: VOCDataModule, trained: Path, *, split: str = 
     class_activations(
         out_dir=str(out_dir),
         data=data,
-        backbone=backbone(),
-        network=NETWORK,
-        localization=str(trained),
+        model=str(trained),
         split=split,
-        size=SIZE,
-        accelerator="cpu",
+        trainer=TRAINER,
         workers=0,
         progress=False,
     )
@@ -81,35 +78,27 @@ def trained(voc: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_from_its_last_checkpoint_ends_in_the_same_weights(voc: Path, trained: Path, tmp_path: Path) -> None:
     train(tmp_path, open_voc(voc), steps=[3, 0])  # ends half-way and leaves its checkpoint of step 2
-    (tmp_path / "localization.safetensors").unlink()
     train(tmp_path, open_voc(voc))
-    ours, theirs = (read_tensors(folder / "localization.safetensors") for folder in (tmp_path, trained))
+    ours, theirs = (read_tensors(folder / "model.safetensors") for folder in (tmp_path, trained))
     assert all(torch.equal(ours[name], value) for name, value in theirs.items())
 
 
-def test_all_weights_have_moved_and_are_read_back(voc: Path, trained: Path) -> None:
+def test_all_weights_have_moved_and_are_loaded(trained: Path) -> None:
     before = NETWORK(backbone(), num_classes=20, generator=torch.Generator().manual_seed(0)).state_dict()
-    after = read_localization(trained, backbone=backbone(), network=NETWORK, num_classes=20)
-    assert not any(parameter.requires_grad for parameter in after.parameters()) and not after.training
-    state = after.state_dict()
-    assert all(
-        torch.equal(state[name], value) for name, value in read_tensors(trained / "localization.safetensors").items()
-    )
+    model = load(trained)
+    assert not any(parameter.requires_grad for parameter in model.parameters()) and not model.training
+    state = model.network.state_dict()
+    assert state.keys() == before.keys()
     assert not any(torch.equal(value, before[name]) for name, value in state.items())
+    inputs = read_inputs(trained)
+    assert inputs.size == [*SIZE] and inputs.indices == list(range(21)) and inputs.palette[1] == [128, 0, 0]
 
 
-def test_weights_of_another_data_set(trained: Path) -> None:
-    with pytest.raises(InputError, match="does not fit"):
-        read_localization(trained, backbone=backbone(), network=NETWORK, num_classes=3)
-
-
-def test_images_are_resized_whole_and_augmented_in_training_alone(voc: Path) -> None:
-    data = open_voc(voc)
-    augmented = resized(data, "train", SIZE, augmentation=priors_augmentation(SIZE, frame=(72, 54)))
-    image = Normalisation(data.mean, data.std)(resize_image(read_image(data.records("train")[0].image), SIZE))
-    assert torch.equal(augmented[0]["image"], image)
-    assert augmented.at(0, step=0)["image"].shape == (3, *SIZE)
-    assert not torch.equal(augmented.at(0, step=0)["image"], augmented.at(0, step=1)["image"])
+def test_data_with_other_classes_or_statistics(voc: Path, trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"trained with class_names=.* but the data has"):
+        localize(tmp_path, open_voc(voc, classes=["cat", "dog"]), trained)
+    with pytest.raises(InputError, match="trained with std="):
+        localize(tmp_path, open_voc(voc, std=(0.1, 0.2, 0.3)), trained)
 
 
 def test_statistics_of_other_weights(voc: Path, tmp_path: Path) -> None:
@@ -121,9 +110,9 @@ def test_statistics_of_other_weights(voc: Path, tmp_path: Path) -> None:
 def test_maps_of_the_tagged_classes(voc: Path, trained: Path, tmp_path: Path, split: str) -> None:
     data = open_voc(voc)
     localize(tmp_path, data, trained, split=split)
-    network = read_localization(trained, backbone=backbone(), network=NETWORK, num_classes=20)
-    for index, record in enumerate(data.records(split)):
-        image = resized(data, split, SIZE)[index]["image"][None]
+    network, normalise = load(trained).network, Normalisation(data.mean, data.std)
+    for record in data.records(split):
+        image = normalise(resize_image(read_image(record.image), SIZE))[None]  # whole
         everything = class_activation_maps(network.features(image), network.weights)[0]
         stored = read_tensors(tmp_path / "cams" / f"{record.image_id}.safetensors")
         assert stored["present"].tolist() == [c + 1 for c in range(20) if record.tags[c]]
@@ -145,8 +134,9 @@ def test_maps_that_exist_are_not_made_again(voc: Path, trained: Path, tmp_path: 
 
 
 def test_an_image_without_tags_has_no_map(voc: Path, trained: Path, tmp_path: Path) -> None:
-    data = open_voc(voc)
-    data.records("train")[0].tags[:] = False
-    localize(tmp_path, data, trained)
-    stored = read_tensors(tmp_path / "cams" / f"{data.records('train')[0].image_id}.safetensors")
+    shutil.copytree(voc, tmp_path / "voc")
+    image_id = open_voc(voc).records("train")[0].image_id
+    (tmp_path / "voc" / "Annotations" / f"{image_id}.xml").write_text("<annotation/>")
+    localize(tmp_path / "out", open_voc(tmp_path / "voc"), trained)
+    stored = read_tensors(tmp_path / "out" / "cams" / f"{image_id}.safetensors")
     assert stored["cams"].shape == (0, 4, 3) and stored["present"].tolist() == []

@@ -1,13 +1,13 @@
 import csv
 import shutil
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-import pytorch_lightning as pl
 import torch
-from fake_segmenter import NETWORK, backbone, open_voc, train, write_weak_masks
+from fake_segmenter import NETWORK, open_voc, train, write_weak_masks
 from PIL import Image
 from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
@@ -15,18 +15,17 @@ from torch import Tensor
 from wsss_lightning.data.masks import read_mask, write_mask
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.priors.segmenter import class_masks, foreground_masks, tags_alone
-from wsss_lightning.methods.priors.stages.fit_segmenter import read_segmenter, weak_dataset
+from wsss_lightning.models import WEIGHTS, load
+from wsss_lightning.nn.optimisation import polynomial
 from wsss_lightning.opened import recorded
 from wsss_lightning.stages.io import read_tensors
 
-WEIGHTS = "segmenter.safetensors"
 
-
+@dataclass
 class Killed:
-    """A loss that breaks down at its `dies_at`-th call."""
+    """A loss that breaks down after `left` calls."""
 
-    def __init__(self, dies_at: int) -> None:
-        self.left = dies_at
+    left: int
 
     def __call__(self, probs: Tensor, present: Tensor, labels: Tensor | None) -> Tensor:
         self.left -= 1
@@ -63,8 +62,7 @@ def test_the_loss_goes_down(tmp_path: Path) -> None:
     data = open_voc(tmp_path / "voc", train_list="train")
     masks = write_weak_masks(tmp_path / "masks", data)
     logger = CSVLogger(tmp_path, name="logs", flush_logs_every_n_steps=1)
-    trainer = partial(pl.Trainer, accelerator="cpu", devices=1, log_every_n_steps=1)
-    settings = {"steps": [45, 5], "loggers": {"csv": logger}, "trainer": trainer}
+    settings = {"steps": [45, 5], "loggers": {"csv": logger}}
     train(tmp_path / "out", data, masks, network=partial(NETWORK, dropout=0.0), **settings)
     (path,) = (tmp_path / "logs").rglob("metrics.csv")
     with path.open() as stream:
@@ -82,9 +80,9 @@ def test_ground_truth_is_not_opened(tmp_path: Path) -> None:
 
 
 def test_the_masks_of_a_folder_take_the_place_of_the_ground_truth(tmp_path: Path) -> None:
-    data = open_voc(tmp_path / "voc", classes=["bicycle", "aeroplane"])
+    data = open_voc(tmp_path / "voc", classes=["bicycle", "aeroplane"], pseudo_masks=tmp_path / "masks")
     write_weak_masks(tmp_path / "masks", data)
-    sample = weak_dataset(data, tmp_path / "masks")[0]
+    sample = data.train_dataset()[0]
     assert read_mask(tmp_path / "masks" / f"{sample['image_id']}.png")[0, 0] == 2  # the data set's index of bicycle
     assert sample["mask"][:, :16].unique().tolist() == [1]
     assert not sample["mask"][:, 16:].any()
@@ -92,10 +90,10 @@ def test_the_masks_of_a_folder_take_the_place_of_the_ground_truth(tmp_path: Path
 
 def test_foreground_masks_may_name_a_class_that_is_not_kept(tmp_path: Path) -> None:
     """0 and 1 are no classes: with index 1 left out, 1 is still foreground."""
-    data = open_voc(tmp_path / "voc", classes=["bicycle"])
+    data = open_voc(tmp_path / "voc", classes=["bicycle"], pseudo_masks=tmp_path / "masks")
     for record in data.records("train"):
         write_mask(tmp_path / "masks" / f"{record.image_id}.png", np.eye(24, 32, dtype=np.uint8))
-    labels = weak_dataset(data, tmp_path / "masks")[0]["mask"][None]
+    labels = data.train_dataset()[0]["mask"][None]
     probs, present = torch.rand(1, 2, 24, 32).softmax(dim=1), torch.tensor([[True, True]])
     expected = foreground_masks(probs, present, torch.eye(24, 32)[None].long(), sharpness=5.0)
     assert torch.equal(foreground_masks(probs, present, labels, sharpness=5.0), expected)
@@ -126,21 +124,26 @@ def test_a_missing_mask_is_named(tmp_path: Path) -> None:
         train(tmp_path / "out", data, masks)
 
 
-def test_what_is_read_back_is_what_was_trained(tmp_path: Path) -> None:
+def test_what_is_loaded_is_what_was_trained(tmp_path: Path) -> None:
     data = open_voc(tmp_path / "voc")
     train(tmp_path / "out", data, write_weak_masks(tmp_path / "masks", data))
-    network = read_segmenter(tmp_path / "out", backbone(), NETWORK, data)
-    written = read_tensors(tmp_path / "out" / WEIGHTS)
-    assert written.keys() == network.state_dict().keys()
-    assert all(torch.equal(value, written[name]) for name, value in network.state_dict().items())
-    assert not network.training and not any(parameter.requires_grad for parameter in network.parameters())
+    model, written = load(tmp_path / "out"), read_tensors(tmp_path / "out" / WEIGHTS)
+    assert written.keys() == model.state_dict().keys()
+    assert all(torch.equal(value, written[name]) for name, value in model.state_dict().items())
+    assert not model.training and not any(parameter.requires_grad for parameter in model.parameters())
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"model.json", WEIGHTS}
 
 
-def test_another_network_cannot_read_the_weights(tmp_path: Path) -> None:
+def test_an_optimiser_and_a_schedule_of_ones_own(tmp_path: Path) -> None:
     data = open_voc(tmp_path / "voc")
-    train(tmp_path / "out", data, write_weak_masks(tmp_path / "masks", data))
-    with pytest.raises(InputError, match="does not fit DeepLabVGG"):
-        read_segmenter(tmp_path / "out", backbone(), partial(NETWORK, hidden=16), data)
+    settings = {"optimizer": torch.optim.Adam, "scheduler": partial(polynomial, power=0.5), "new_layers": 10.0}
+    train(tmp_path / "out", data, None, loss=partial(tags_alone, sharpness=5.0), **settings)
+    model = load(tmp_path / "out")
+    optimisation = model.configure_optimizers()
+    assert isinstance(optimisation["optimizer"], torch.optim.Adam)
+    slow, fast = optimisation["optimizer"].param_groups
+    assert [id(each) for each in fast["params"]] == [id(each) for each in model.segmenter.fc8.parameters()]
+    assert (slow["lr"], fast["lr"]) == (0.01, 0.1)
 
 
 def test_the_backbones_statistics_are_asked_for(tmp_path: Path) -> None:

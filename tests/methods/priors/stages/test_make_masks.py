@@ -17,9 +17,10 @@ from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import read_mask
 from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.methods.priors.priors import combine, fuse, scale_activation_maps
-from wsss_lightning.methods.priors.stages.make_masks import Priors, label_probabilities, make_masks, smooth
+from wsss_lightning.methods.priors.stages.make_masks import Priors, label_probabilities, make_masks
 from wsss_lightning.ops.crf import dense_crf, region_potential, unary_from_scores
 from wsss_lightning.stages.io import write_tensors
+from wsss_lightning.stages.refine import smooth
 
 SIZE = (24, 32)
 CRF = partial(

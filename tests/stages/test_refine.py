@@ -11,11 +11,13 @@ from PIL import Image
 from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import read_mask
 from wsss_lightning.data.voc import VOCDataModule
-from wsss_lightning.methods.priors.stages.predict_segmenter import read_probabilities, write_upsampling
-from wsss_lightning.methods.priors.stages.refine_segmenter import refine_segmenter
+from wsss_lightning.nn.deeplab import full_probabilities
+from wsss_lightning.nn.description import describe
 from wsss_lightning.nn.upsampling import Upsampling
 from wsss_lightning.ops.crf import dense_crf, region_potential, unary_from_probabilities
-from wsss_lightning.stages.io import write_tensors
+from wsss_lightning.stages.io import write_json, write_tensors
+from wsss_lightning.stages.predict import read_probabilities
+from wsss_lightning.stages.refine import refine, smooth
 
 CRF = partial(
     dense_crf,
@@ -36,15 +38,17 @@ def data(tmp_path: Path) -> VOCDataModule:
 
 @pytest.fixture
 def predictions(tmp_path: Path, data: VOCDataModule) -> Path:
-    """Random logits as `predict_segmenter` leaves them, and random regions."""
+    """Random logits as `stages.predict` leaves them, and random regions."""
     folder, generator = tmp_path / "predictions", torch.Generator().manual_seed(0)
-    write_upsampling(folder, Upsampling(num_labels=LABELS, stride=8, centre=7.5))
-    (tmp_path / "found" / "regions").mkdir(parents=True)
+    upsampling = Upsampling(num_labels=LABELS, stride=8, centre=7.5)
+    write_json(folder / "reading.json", describe(partial(full_probabilities, stride=8, centre=7.5)))
+    write_tensors(folder / "reading.safetensors", {"upsampling": upsampling.weight})
+    (tmp_path / "numbered" / "regions").mkdir(parents=True)
     for record in data.records("val"):
         logits = 2 * torch.randn(LABELS, 3, 4, generator=generator)
-        tensors = {"logits": logits.half(), "seen": torch.tensor([24, 32])}
-        write_tensors(folder / "logits" / f"{record.image_id}.safetensors", tensors)
-        Image.fromarray(regions_of(record.image_id)).save(tmp_path / "found" / "regions" / f"{record.image_id}.png")
+        tensors = {"logits": logits.half(), "input_size": torch.tensor([24, 32])}
+        write_tensors(folder / "scores" / f"{record.image_id}.safetensors", tensors)
+        Image.fromarray(regions_of(record.image_id)).save(tmp_path / "numbered" / "regions" / f"{record.image_id}.png")
     return folder
 
 
@@ -54,8 +58,8 @@ def regions_of(image_id: str) -> NDArray[np.uint16]:
     return order.repeat(2, axis=0).repeat(4, axis=1).astype(np.uint16)
 
 
-def refine(out: Path, data: VOCDataModule, predictions: Path, regions: Path | None, *, workers: int = 1) -> Path:
-    refine_segmenter(
+def run(out: Path, data: VOCDataModule, predictions: Path, regions: Path | None, *, workers: int = 1) -> Path:
+    refine(
         out_dir=str(out),
         data=data,
         predictions=str(predictions),
@@ -73,7 +77,7 @@ def refine(out: Path, data: VOCDataModule, predictions: Path, regions: Path | No
 def test_masks_are_those_of_the_field(
     tmp_path: Path, data: VOCDataModule, predictions: Path, with_regions: bool
 ) -> None:
-    masks = refine(tmp_path / "out", data, predictions, tmp_path / "found" if with_regions else None)
+    masks = run(tmp_path / "out", data, predictions, tmp_path / "numbered" if with_regions else None)
     for record in data.records("val"):
         probs = read_probabilities(predictions, record.image_id, (24, 32)).numpy()
         regions = regions_of(record.image_id).astype(np.int32)
@@ -83,19 +87,32 @@ def test_masks_are_those_of_the_field(
 
 
 def test_regions_change_the_masks(tmp_path: Path, data: VOCDataModule, predictions: Path) -> None:
-    pairs = refine(tmp_path / "pairs", data, predictions, None)
-    both = refine(tmp_path / "both", data, predictions, tmp_path / "found")
+    pairs = run(tmp_path / "pairs", data, predictions, None)
+    both = run(tmp_path / "both", data, predictions, tmp_path / "numbered")
     assert any(path.read_bytes() != (both / path.name).read_bytes() for path in pairs.glob("*.png"))
 
 
 def test_several_processes_change_nothing_and_what_is_there_stays(
     tmp_path: Path, data: VOCDataModule, predictions: Path
 ) -> None:
-    alone = refine(tmp_path / "alone", data, predictions, tmp_path / "found")
-    helped = refine(tmp_path / "helped", data, predictions, tmp_path / "found", workers=2)
+    alone = run(tmp_path / "alone", data, predictions, tmp_path / "numbered")
+    helped = run(tmp_path / "helped", data, predictions, tmp_path / "numbered", workers=2)
     first, second = (sorted(folder.glob("*.png")) for folder in (alone, helped))
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
     before = first[0].stat().st_mtime_ns
     first[1].unlink()
-    refine(tmp_path / "alone", data, predictions, tmp_path / "found")
+    run(tmp_path / "alone", data, predictions, tmp_path / "numbered")
     assert first[0].stat().st_mtime_ns == before and first[1].read_bytes() == second[1].read_bytes()
+
+
+@pytest.mark.parametrize("with_regions", [False, True])
+def test_noise_in_the_probabilities_of_two_plain_halves_is_smoothed_away(with_regions: bool) -> None:
+    image = np.full((24, 32, 3), 30, np.uint8)
+    image[:, 16:] = 200
+    truth = np.repeat([[0] * 16 + [1] * 16], 24, axis=0)
+    right = np.random.default_rng(0).random(truth.shape) < 0.8
+    probs = np.where(np.stack([truth == 0, truth == 1]) == right, 0.7, 0.3).astype(np.float32)
+    noisy = probs.argmax(axis=0)
+    assert 0.7 < (noisy == truth).mean() < 0.9
+    regions = truth.astype(np.int32) if with_regions else None
+    assert np.array_equal(smooth(image, probs, regions, unary=unary_from_probabilities, crf=CRF), truth)
