@@ -42,10 +42,10 @@ def pretrain(
     scheduler: Scheduler | None = None,
     callbacks: Callbacks = None,
 ) -> dict[str, float]:
-    """Train a narrow VGG with batch norm on `pictures` pictures; leave the model, and its weights as `tiny.safetensors`.
+    """Train a narrow VGG with batch norm on `pictures` pictures; leave the model, and `tiny.safetensors`.
 
-    `held_out` further pictures measure the accuracy. In `tiny.safetensors`, which `nn.vgg.tiny` reads, batch norm is
-    folded into the convolutions, and weights are float16.
+    `held_out` further pictures measure the accuracy. `tiny.safetensors`, which `nn.vgg.tiny` reads, are its weights in
+    float16 with batch norm folded into the convolutions.
     """
     model = PictureClassifier(
         network=partial(VGG, widths=widths, fc6_kernel=fc6_kernel, hidden=hidden, normalise=True),
