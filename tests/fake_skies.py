@@ -25,6 +25,8 @@ NETWORK = partial(
     PatchNetwork, filters=(4, 4, 8, 8), kernels=(2, 2, 2), pools=(2, 2), bounded=False, spread=3**0.5
 )  # of 11 px
 
+TRAINER = partial(pl.Trainer, accelerator="cpu", devices=1, log_every_n_steps=1, logger=False)
+
 
 def write_skies(root: Path, *, train: int = 24, val: int = 6) -> None:
     """Grey noise with a red square (sun) in every third image, a blue one (moon) in the next, nothing in the last."""
@@ -79,7 +81,7 @@ def train(out_dir: Path, source: VOCDataModule, **settings: Any) -> dict[str, fl
         "steps": 7,
         "batch_size": 4,
         "seed": 0,
-        "trainer": partial(pl.Trainer, accelerator="cpu", devices=1, log_every_n_steps=1, logger=False),
+        "trainer": TRAINER,
         "loggers": {},
         "workers": 0,
         "checkpoint_every": 2,

@@ -19,10 +19,10 @@ WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a model expects and tells: foreground classes by label 1, 2, ..., RGB statistics in 0..1, (H, W) in px.
+    """What a model expects and tells: foreground classes by label 1, 2, ..., RGB statistics in 0..1, sizes in px.
 
-    `size` None: images of any size; `palette`: RGB 0..255 of labels 0, 1, ...; `indices`: those of the data set's own
-    masks for labels 0, 1, ...
+    `size`: (H, W), or the shorter side, or None for images of any size; `palette`: RGB 0..255 of labels 0, 1, ...;
+    `indices`: those of the data set's own masks for labels 0, 1, ...
     """
 
     class_names: Sequence[str]
@@ -30,7 +30,7 @@ class Inputs:
     palette: Sequence[Sequence[int]]
     mean: Sequence[float]
     std: Sequence[float]
-    size: Sequence[int] | None
+    size: Sequence[int] | int | None
 
 
 def save(model: pl.LightningModule, folder: Path, *, inputs: Inputs) -> None:

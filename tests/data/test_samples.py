@@ -11,6 +11,7 @@ from PIL import Image
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.data.samples import Normalisation, Record, SegmentationDataset, collate, resize_image
 from wsss_lightning.data.transforms import crop_augmentation
+from wsss_lightning.ops.resize import resize_labels
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SHAPE = (60, 80)
@@ -131,3 +132,20 @@ def test_packed_images_are_finished_to_the_same_bits(records: list[Record]) -> N
     assert batch["image"].shape == (2, 40, 48, 3)
     assert torch.equal(batch["image"].finished(), collate(whole)["image"])
     assert torch.equal(packed[0]["image"].finished(), whole[0]["image"])
+
+
+@pytest.mark.parametrize(
+    ("shape", "side", "expected"), [((40, 60), 10, (10, 15)), ((33, 11), 20, (60, 20)), ((8, 12), 16, (16, 24))]
+)
+def test_the_longer_side_follows_the_shorter(
+    tmp_path: Path, shape: tuple[int, int], side: int, expected: tuple[int, int]
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    mask = np.random.default_rng(1).integers(0, 5, shape).astype(np.uint8)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    write_mask(tmp_path / "a_mask.png", mask)
+    record = Record("a", tmp_path / "a.png", tmp_path / "a_mask.png", np.array([True]))
+    sample = _dataset([record], augmentation=None, size=side, with_masks=True)[0]
+    assert torch.equal(sample["image"], Normalisation(MEAN, STD)(resize_image(image, expected)))
+    assert np.array_equal(sample["mask"].numpy(), resize_labels(mask, expected))
+    assert sample["size"].tolist() == list(shape)

@@ -24,6 +24,7 @@ from wsss_lightning.data.samples import (
     Record,
     Sample,
     SegmentationDataset,
+    Size,
     WithTargets,
     collate,
     read_target,
@@ -51,8 +52,8 @@ class SegmentationDataModule(LightningDataModule):
         train_list: name of the list to train on; None takes the reader's own.
         val_list: name of the list to evaluate on; None takes the reader's own.
         test_list: name of a list whose masks nobody has; None where there is none.
-        size: (H, W) that images are resized to; None keeps each image's own, and then batches have one image unless
-            an augmentation gives them a size.
+        size: (H, W) that images are resized to, or their shorter side in px; None keeps each image's own. Images of
+            several sizes are in batches of one, unless an augmentation gives them a size.
         mean: of RGB in 0..1, the backbone's.
         std: of RGB in 0..1, the backbone's.
         batch_size: images per batch; one of `train_dataloader` is shared among all devices.
@@ -75,7 +76,7 @@ class SegmentationDataModule(LightningDataModule):
     train_list: str | None = None
     val_list: str | None = None
     test_list: str | None = None
-    size: tuple[int, int] | None = None
+    size: Size = None
     mean: Sequence[float] = IMAGENET_MEAN
     std: Sequence[float] = IMAGENET_STD
     batch_size: int = 1
@@ -114,6 +115,11 @@ class SegmentationDataModule(LightningDataModule):
     def num_classes(self) -> int:
         """C, without background."""
         return len(self.labels.kept)
+
+    @property
+    def inference_batch_size(self) -> int:
+        """Images per batch where all have one size, else 1."""
+        return 1 if self.size is None or isinstance(self.size, int) else self.batch_size
 
     def encode(self, mask: Mask, path: Path) -> Mask:
         """See `LabelMap.encode`."""
@@ -207,7 +213,7 @@ class SegmentationDataModule(LightningDataModule):
     def _in_order(self, images: Dataset[Sample], *, trainer: pl.Trainer | None) -> DataLoader[Sample]:
         return DataLoader(
             images,
-            batch_size=1 if self.size is None else self.batch_size,
+            batch_size=self.inference_batch_size,
             sampler=OwnShare(images, trainer=trainer),
             num_workers=self.workers,
             collate_fn=collate,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Encode = Callable[[Mask, Path], Mask]
 Sample = dict[str, Any]
+Size = tuple[int, int] | int | None  # (H, W), or the shorter side alone, in px; None for an image's own
 Arrays = dict[str, NDArray[np.uint8]]  # `image` (H, W, 3) and, if it is asked for, `mask` (H, W)
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB statistics of torchvision's weights
@@ -95,7 +96,8 @@ class SegmentationDataset(Dataset[Sample]):
     Args:
         records: the images, in order.
         encode: turns a mask of the data set into contiguous labels.
-        size: (H, W) that images and masks are resized to; None keeps each image's own.
+        size: (H, W) that images and masks are resized to, or their shorter side, which the longer one follows; None
+            keeps each image's own.
         mean: per channel of RGB in 0..1, subtracted from the image.
         std: per channel, divides it.
         with_masks: open the masks too.
@@ -111,7 +113,7 @@ class SegmentationDataset(Dataset[Sample]):
         records: Sequence[Record],
         *,
         encode: Encode,
-        size: tuple[int, int] | None = None,
+        size: Size = None,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         with_masks: bool = False,
@@ -165,9 +167,10 @@ class SegmentationDataset(Dataset[Sample]):
     def _resized(self, arrays: Arrays) -> Arrays:
         if self.size is None:
             return arrays
-        shown = {"image": resize_image(arrays["image"], self.size)}
+        size = _with_side(arrays["image"], self.size) if isinstance(self.size, int) else self.size
+        shown = {"image": resize_image(arrays["image"], size)}
         if self.with_masks:
-            shown["mask"] = resize_labels(arrays["mask"], self.size).astype(np.uint8)
+            shown["mask"] = resize_labels(arrays["mask"], size).astype(np.uint8)
         return shown
 
     def _augmented(self, arrays: Arrays, *, step: int, image_id: str) -> Arrays:
@@ -194,6 +197,12 @@ class WithTargets(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         target = read_target(self.images.records[index], self.images.encode)
         return self.images[index] | {"target": torch.from_numpy(target)}
+
+
+def _with_side(image: NDArray[np.uint8], side: int) -> tuple[int, int]:
+    """The (height, width) of an image whose shorter side becomes `side`."""
+    height, width = (round(length * side / min(image.shape[:2])) for length in image.shape[:2])
+    return height, width
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

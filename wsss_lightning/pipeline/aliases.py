@@ -32,7 +32,6 @@ MOVED: dict[str, str] = {
     "wsss_lightning.methods.patches.network": "wsss_lightning.nn.patches",
     "wsss_lightning.methods.patches.stages.choose_threshold": "wsss_lightning.stages.choose_threshold",
     "wsss_lightning.methods.patches.stages.classify_patches": "wsss_lightning.stages.classify_patches",
-    "wsss_lightning.methods.patches.stages.evaluate_patches": "wsss_lightning.stages.evaluate_patches",
     "wsss_lightning.methods.patches.stages.fit_patches": "wsss_lightning.stages.fit_patches",
     "wsss_lightning.methods.patches.stages.mine_patches": "wsss_lightning.stages.mine_patches",
     "wsss_lightning.methods.patches.stages.predict_patches": "wsss_lightning.stages.predict_patches",

@@ -28,6 +28,8 @@ from wsss_lightning.progress import display
 from wsss_lightning.stages.fit import MakeTrainer, inputs_of, make_trainer, quiet
 from wsss_lightning.stages.io import read_json, read_tensors, write_json, write_tensors
 
+__all__ = ["Prediction", "infer", "predict", "read_probabilities", "without", "write_predictions"]
+
 Reading = Callable[[dict[str, Tensor], tuple[int, int]], Tensor]  # stored tensors, (H, W) -> probabilities (L, H, W)
 _READING, _READING_TENSORS = "reading.json", "reading.safetensors"
 
@@ -53,7 +55,7 @@ def predict(
         folder=Path(out_dir),
         decode=data.decode,
         keep=True,
-        batch_size=1 if data.size is None else data.batch_size,
+        batch_size=data.inference_batch_size,
         trainer=trainer,
         workers=workers,
         progress=progress,
@@ -82,7 +84,7 @@ def write_predictions(
     images: Any,
     *,
     folder: Path,
-    decode: Callable[[Mask], Mask],
+    decode: Callable[[Mask], Mask] | None,
     keep: bool,
     batch_size: int,
     trainer: MakeTrainer,
@@ -93,14 +95,16 @@ def write_predictions(
     """`Trainer.predict` of a model whose `predict_step` returns a list of `Prediction`; see `predict`.
 
     With `keep` the probabilities, too, can be read; the model's `reading` says how, from what is stored of an image
-    and of all images (`reading_tensors`, if the model has any). Images whose mask is there are skipped.
+    and of all images (`reading_tensors`, if the model has any). Without `decode` they are all that is written. Images
+    whose mask, or else whose probabilities are there are skipped.
     """
+    path = _scores_path if decode is None else _mask_path
     if keep:
         write_json(folder / _READING, describe(model.reading))
         write_tensors(folder / _READING_TENSORS, dict(getattr(model, "reading_tensors", {})))
     infer(
         model,
-        without(images, [folder / "masks" / f"{record.image_id}.png" for record in images.records]),
+        without(images, [path(folder, record.image_id) for record in images.records]),
         write=partial(_write, folder=folder, decode=decode, keep=keep),
         batch_size=batch_size,
         trainer=trainer,
@@ -110,17 +114,26 @@ def write_predictions(
     )
 
 
-def _write(prediction: Prediction, *, folder: Path, decode: Callable[[Mask], Mask], keep: bool) -> None:
+def _write(prediction: Prediction, *, folder: Path, decode: Callable[[Mask], Mask] | None, keep: bool) -> None:
     if keep:
-        write_tensors(folder / "scores" / f"{prediction.image_id}.safetensors", prediction.stored)
-    labels = prediction.labels.cpu().numpy().astype(np.uint8)
-    write_mask(folder / "masks" / f"{prediction.image_id}.png", decode(labels))
+        write_tensors(_scores_path(folder, prediction.image_id), prediction.stored)
+    if decode is not None:
+        labels = prediction.labels.cpu().numpy().astype(np.uint8)
+        write_mask(_mask_path(folder, prediction.image_id), decode(labels))
+
+
+def _mask_path(folder: Path, image_id: str) -> Path:
+    return folder / "masks" / f"{image_id}.png"
+
+
+def _scores_path(folder: Path, image_id: str) -> Path:
+    return folder / "scores" / f"{image_id}.safetensors"
 
 
 def read_probabilities(folder: Path, image_id: str, size: tuple[int, int]) -> Tensor:
     """Probabilities (L, *size) of one image of a `predict` stage that kept them."""
     reading: Reading = build(read_json(folder / _READING))
-    stored = read_tensors(folder / "scores" / f"{image_id}.safetensors")
+    stored = read_tensors(_scores_path(folder, image_id))
     with torch.inference_mode():
         return reading(read_tensors(folder / _READING_TENSORS) | stored, size)
 

@@ -6,20 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fake_skies import HALF, NETWORK, SIZE, open_skies
+from fake_skies import HALF, SIZE, open_skies
 
-from wsss_lightning.data.samples import Normalisation, SegmentationDataset
+from wsss_lightning.data.samples import SegmentationDataset
 from wsss_lightning.data.target import target_index
-from wsss_lightning.data.transforms import central_augmentation, jitter_augmentation
+from wsss_lightning.data.transforms import jitter_augmentation
 from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.errors import InputError
-from wsss_lightning.methods.patches.steps import MiddlePatches, PatchSteps, crop_around, divide, draw_patches
-
-
-def places(height: int, width: int) -> np.ndarray:
-    """An image whose first two channels say where a pixel is."""
-    rows, columns = np.mgrid[:height, :width]
-    return np.stack([rows, columns, rows], axis=-1).astype(np.uint8)
+from wsss_lightning.methods.patches.steps import CentralImages, MiddlePatches, PatchSteps, divide
 
 
 def images(data: VOCDataModule) -> SegmentationDataset:
@@ -35,30 +29,6 @@ def images(data: VOCDataModule) -> SegmentationDataset:
 def steps(data: VOCDataModule, **settings: object) -> PatchSteps:
     given = {"target": 0, "count": 4, "size": 11, "positives": 0.5, "mined": None, "batch_size": 6, "steps": 9}
     return PatchSteps(images(data), **{**given, "seed": 3, **settings})  # type: ignore[arg-type]
-
-
-def test_every_sub_image_gives_one_patch_anywhere_in_it() -> None:
-    corners: list[set[tuple[int, int]]] = [set() for _ in range(9)]
-    for seed in range(400):
-        drawn = draw_patches(places(30, 32), count=9, size=8, generator=np.random.default_rng(seed))
-        assert drawn.shape == (9, 8, 8, 3)
-        for number, patch in enumerate(drawn):
-            corners[number].add((int(patch[0, 0, 0]), int(patch[0, 0, 1])))
-            assert np.array_equal(patch[..., 0] - patch[0, 0, 0], np.mgrid[:8, :8][0])
-    # 32 px are divided at 10 and 21: the middle sub-image has 11 columns, the others 10 and 11.
-    for number, (top, lefts) in enumerate([(t, ls) for t in (0, 10, 20) for ls in ((0, 2), (10, 13), (21, 24))]):
-        expected = {(row, column) for row in range(top, top + 3) for column in range(lefts[0], lefts[1] + 1)}
-        assert corners[number] == expected
-
-
-def test_without_a_generator_patches_are_in_the_middle() -> None:
-    drawn = draw_patches(places(20, 20), count=4, size=6, generator=None)
-    assert drawn[:, 0, 0, :2].tolist() == [[2, 2], [2, 12], [12, 2], [12, 12]]
-
-
-def test_patches_larger_than_sub_images_are_refused() -> None:
-    with pytest.raises(InputError, match="Patches of 11 px do not fit into sub-images of 10 px"):
-        draw_patches(places(32, 32), count=9, size=11, generator=None)
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.25, 6), (0.0, 1), (0.5, 12)])
@@ -136,25 +106,13 @@ def test_some_images_and_not_all_must_show_the_class(tmp_path: Path, target: int
 
 def test_middle_patches_are_a_batch_of_one_image(tmp_path: Path) -> None:
     data = open_skies(tmp_path / "voc")
-    shown = SegmentationDataset(
-        data.records("val"), encode=data.encode, mean=HALF, std=HALF, augmentation=central_augmentation(SIZE)
-    )
+    shown = CentralImages(data, data.records("val"), size=SIZE)
     patches = MiddlePatches(shown, target=1, count=4, size=11)
     assert len(patches) == 6
     assert [bool(patches[index]["positive"]) for index in range(6)] == [False, True, False] * 2
     sample, whole = patches[1], shown[1]["image"]
     assert sample["positive"].shape == (1,) and torch.equal(sample["patches"], patches[1]["patches"])
     assert torch.equal(sample["patches"][1], whole[:, 2:13, 18:29])
-
-
-def test_crops_are_what_the_dense_network_sees() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (20, 17, 3), np.uint8)
-    made = NETWORK(generator=torch.Generator().manual_seed(0)).double().requires_grad_(False)
-    normalise = Normalisation(HALF, HALF)
-    dense = made.dense(normalise(image)[None].double())[0]
-    rows, columns = [0, 19, 7, 3], [0, 16, 8, 15]
-    crops = crop_around(image, rows, columns, size=made.size)
-    assert torch.allclose(made(normalise.batch(crops).double()), dense[:, rows, columns].T, atol=1e-12)
 
 
 def test_an_unknown_class_is_named(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Training of a patch network from the tag of whole images (patches sec. 3.2)."""
+"""The segmenter of one class: learns from tags of images, tells the class at every pixel (patches sec. 3)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,48 +8,130 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from wsss_lightning.errors import InputError
 from wsss_lightning.methods.patches.network import PatchNetwork, probability
-from wsss_lightning.metrics.tags import average_precision, balanced_accuracy
+from wsss_lightning.metrics.segmentation import SegmentationConfusion, mean_iou
+from wsss_lightning.metrics.single_class import accuracies, one_against_all
+from wsss_lightning.metrics.tags import TagScores
+from wsss_lightning.nn.description import Node, build, describe
+from wsss_lightning.nn.optimisation import MakeOptimizer, Rate, Scheduler, optimisation
+from wsss_lightning.nn.prediction import Prediction
+from wsss_lightning.ops.resize import resize_maps
 
 Pooling = Callable[[Tensor], Tensor]
+MakePatchNetwork = Callable[..., PatchNetwork]
+_LEVELS = 65535
 
 
 class PatchModule(pl.LightningModule):
-    """Trains on batches of N patches per image and whether the image shows the class.
+    """Learns from `patches` (B N, 3, size, size), image by image, and `positive` (B,): which images show the class.
+
+    Arguments may also be given as descriptions (`nn.description`).
 
     Args:
-        network: what is trained.
+        network: `network.PatchNetwork` with its settings.
         pooling: one of `ops.pooling`, of the N scores of each column to that of the image (eqs 1 and 3).
-        rate: of plain SGD, fixed.
+        rate: of gradient descent.
+        target: name of the class.
+        threshold: theta of eq 5, for predictions and tests.
+        seed: of the first weights.
+        optimizer: makes another one than plain gradient descent.
+        scheduler: of the rate, which else stays as it is.
     """
 
-    def __init__(self, *, network: PatchNetwork, pooling: Pooling, rate: float) -> None:
+    def __init__(
+        self,
+        *,
+        network: MakePatchNetwork | Node,
+        pooling: Pooling | Node,
+        rate: float,
+        target: str,
+        threshold: float = 0.5,
+        seed: int = 0,
+        optimizer: MakeOptimizer | Node | None = None,
+        scheduler: Scheduler | Node | None = None,
+    ) -> None:
         super().__init__()
-        self.network, self.pooling, self.rate = network, pooling, rate
-        self._seen: list[tuple[Tensor, Tensor]] = []
+        plain = {"rate": rate, "target": target, "threshold": threshold, "seed": seed}
+        objects = {"network": network, "pooling": pooling, "optimizer": optimizer, "scheduler": scheduler}
+        self.save_hyperparameters({**plain, **{name: describe(value) for name, value in objects.items()}})
+        self.network: PatchNetwork = build(network)(generator=torch.Generator().manual_seed(seed))
+        self.pooling: Pooling = build(pooling)
+        self.rate, self.target, self.threshold = rate, target, threshold
+        self.optimizer: MakeOptimizer = build(optimizer) or torch.optim.SGD
+        self.scheduler: Scheduler | None = build(scheduler)
+        self.tag_scores, self.confusion = TagScores(), SegmentationConfusion(2)
+        self.reading = read_levels
 
-    def forward(self, batch: dict[str, Any]) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
+        """p(c = 1) of the patch around every pixel, (N, 3, H, W) -> (N, H, W)."""
+        return probability(self.network.dense(images))
+
+    def image_scores(self, batch: dict[str, Any]) -> Tensor:
         """f, (B, 2): foreground, background."""
         scores = self.network(batch["patches"]).unflatten(0, (len(batch["positive"]), -1))
         return self.pooling(scores)
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
-        """Eq 4, the loss of all images of the step; its gradient is their sum on any number of devices."""
+        """Eq 4, the sum over all images of the step, however devices and accumulated batches share them."""
         background = (~batch["positive"]).long()
-        loss = F.cross_entropy(self(batch), background, reduction="sum")
-        self.log("train/loss", loss / len(background), batch_size=len(background))
-        # Lightning averages gradients over devices.
-        return loss * self.trainer.world_size
+        loss = F.cross_entropy(self.image_scores(batch), background, reduction="sum")
+        mean = loss.detach() / len(background) * batch["share"]
+        self.log("train/loss", mean, batch_size=len(background), sync_dist=True)
+        # Lightning averages over devices and over accumulated batches.
+        return loss * (self.trainer.world_size * self.trainer.accumulate_grad_batches)
+
+    def on_validation_epoch_start(self) -> None:
+        self.tag_scores.reset()
 
     def validation_step(self, batch: dict[str, Any], _: int) -> None:
-        self._seen.append((probability(self(batch)), batch["positive"]))
+        self.tag_scores.update(probability(self.image_scores(batch))[:, None], batch["positive"][:, None])
 
     def on_validation_epoch_end(self) -> None:
         """How well the tag of images that were not trained on is told: what rates are chosen by."""
-        probs, tags = (torch.cat(list(column))[:, None] for column in zip(*self._seen, strict=True))
-        self._seen.clear()
-        self.log("val/tag_ap", average_precision(probs, tags).nanmean().float())
-        self.log("val/tag_accuracy", balanced_accuracy(probs, tags).nanmean().float())
+        self.log_dict({f"val/{name}": value for name, value in self.tag_scores.compute().items()})
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.network.parameters(), lr=self.rate)
+    def test_step(self, batch: dict[str, Any], _: int) -> None:
+        label = self._label()
+        for probs, target in zip(self(batch["image"]), batch["target"], strict=True):
+            above = self._at(probs, target.shape) > self.threshold
+            self.confusion.update(above.to(target.dtype), one_against_all(target, label=label))
+
+    def on_test_epoch_end(self) -> None:
+        """AP, which is the IoU of the class, its two accuracies (`metrics.single_class`), and mIoU with background."""
+        confusion = self.confusion.compute()
+        figures = {"miou": mean_iou(confusion), **accuracies(confusion)}
+        self.log_dict({f"test/{name}": value for name, value in figures.items()})
+        self.confusion.reset()
+
+    def predict_step(self, batch: dict[str, Any], _: int) -> list[Prediction]:
+        """Labels and probabilities of images at their own size."""
+        label, images = self._label(), zip(batch["image_id"], self(batch["image"]), batch["size"].tolist(), strict=True)
+        return [self._prediction(image_id, self._at(probs, size), label) for image_id, probs, size in images]
+
+    def configure_optimizers(self) -> Any:
+        rate: Rate = lambda _: self.rate  # noqa: E731
+        if self.scheduler is not None:
+            rate = self.scheduler(self.rate, int(self.trainer.estimated_stepping_batches))
+        return optimisation(self.network.parameters(), optimizer=self.optimizer, rate=rate)
+
+    def _label(self) -> int:
+        """The class's label in the data module that is looked at; 1 without one."""
+        names = getattr(getattr(self.trainer, "datamodule", None), "class_names", (self.target,))
+        if self.target not in names:
+            raise InputError(f"The data set has no class {self.target!r}: it has {', '.join(names)}.")
+        return 1 + list(names).index(self.target)
+
+    def _at(self, probs: Tensor, size: Any) -> Tensor:
+        """p(c = 1) of an image, (h, w), at another (height, width)."""
+        return resize_maps(probs[None, None], (int(size[0]), int(size[1])))[0, 0]
+
+    def _prediction(self, image_id: str, probs: Tensor, label: int) -> Prediction:
+        levels = (probs.float() * _LEVELS).round().cpu().to(torch.uint16)
+        return Prediction(image_id, (probs > self.threshold) * label, {"levels": levels})
+
+
+def read_levels(stored: dict[str, Tensor], size: tuple[int, int]) -> Tensor:
+    """What a prediction stores -> probabilities (2, *size) of background and class, to within 1e-5."""
+    probs = resize_maps((stored["levels"].float() / _LEVELS)[None, None], size)[0, 0]
+    return torch.stack([1 - probs, probs])

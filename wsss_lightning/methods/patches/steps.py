@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
-from math import isqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
-from wsss_lightning.data.base import Record
+from wsss_lightning.data.base import Record, SegmentationDataModule
 from wsss_lightning.data.samples import Pixels, Sample, SegmentationDataset
-from wsss_lightning.data.steps import share
+from wsss_lightning.data.steps import StepData, share
+from wsss_lightning.data.target import target_index
+from wsss_lightning.data.transforms import central_augmentation
 from wsss_lightning.errors import InputError
+from wsss_lightning.methods.patches.cropping import Image, draw_patches
 
-Image = NDArray[np.uint8]
+if TYPE_CHECKING:
+    import albumentations as A
+
 _MINED = 0.5  # sec. 3.2: of the negatives of the second round
 
 
@@ -26,36 +29,6 @@ def divide(records: Sequence[Record], *, held_out: float, seed: int) -> tuple[li
     aside = set(np.random.default_rng(seed).permutation(len(records))[:count].tolist())
     kept = [record for index, record in enumerate(records) if index not in aside]
     return kept, [records[index] for index in sorted(aside)]
-
-
-def draw_patches(image: Image, *, count: int, size: int, generator: np.random.Generator | None) -> Image:
-    """One patch anywhere in each of sqrt(N) x sqrt(N) sub-images, or in the middle of each without a generator.
-
-    Args:
-        image: (H, W, 3).
-        count: N, a square.
-        size: edge of the patches in px.
-        generator: of their places, uniform in each sub-image.
-
-    Returns:
-        (N, size, size, 3), row by row.
-
-    Raises:
-        InputError: a sub-image is smaller than a patch.
-    """
-    along = isqrt(count)
-    edge = min(image.shape[:2]) // along
-    if edge < size:
-        raise InputError(f"Patches of {size} px do not fit into sub-images of {edge} px: enlarge tuning.size.")
-    bounds = [[length * part // along for part in range(along + 1)] for length in image.shape[:2]]
-    tops, lefts = ([(start, end - size) for start, end in pairwise(b)] for b in bounds)
-    corners = [(_between(top, generator), _between(left, generator)) for top in tops for left in lefts]
-    return np.stack([image[row : row + size, column : column + size] for row, column in corners])
-
-
-def _between(ends: tuple[int, int], generator: np.random.Generator | None) -> int:
-    first, last = ends
-    return (first + last) // 2 if generator is None else int(generator.integers(first, last + 1))
 
 
 class PatchSteps:
@@ -122,30 +95,118 @@ class PatchSteps:
         return draw_patches(image, count=self.count, size=self.size, generator=generator), positive
 
 
+class CentralImages(Dataset[Sample]):
+    """Images of a data set cut to `size` (H, W) px as in training, without jitter; `sample["size"]` is that size."""
+
+    def __init__(self, data: SegmentationDataModule, records: Sequence[Record], *, size: tuple[int, int]) -> None:
+        self.images = _cut(data, records, central_augmentation((size[0], size[1])), seed=0)
+        self.records = self.images.records
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = self.images.at(index, step=0)
+        return sample | {"size": torch.tensor(sample["image"].shape[1:])}
+
+    def pixels(self, index: int) -> Image:
+        """Image number `index` before it is normalised."""
+        image: Image = self.images.at(index, step=0, packed=True)["image"].values.numpy()
+        return image
+
+
 class MiddlePatches(Dataset[Sample]):
     """The N patches in the middle of an image's sub-images, the same ones each time, as a batch of one image.
 
     Args:
-        images: cut to size in the same way each time.
+        images: without jitter.
         target: the class, an index into their tags.
         count: N.
         size: edge of a patch in px.
     """
 
-    def __init__(self, images: SegmentationDataset, *, target: int, count: int, size: int) -> None:
+    def __init__(self, images: CentralImages, *, target: int, count: int, size: int) -> None:
         self.images, self.target, self.count, self.size = images, target, count, size
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Sample:
-        sample = self.images.at(index, step=0, packed=True)
-        patches = draw_patches(sample["image"].values.numpy(), count=self.count, size=self.size, generator=None)
-        return {"patches": self.images.normalise.batch(patches), "positive": sample["tags"][self.target, None]}
+        patches = draw_patches(self.images.pixels(index), count=self.count, size=self.size, generator=None)
+        positive = torch.tensor([bool(self.images.records[index].tags[self.target])])
+        return {"patches": self.images.images.normalise.batch(patches), "positive": positive}
+
+    def loader(self, *, workers: int) -> DataLoader[Sample]:
+        """Image by image."""
+        return DataLoader(self, batch_size=None, num_workers=workers, generator=torch.Generator())
 
 
-def crop_around(image: Image, rows: Sequence[int], columns: Sequence[int], *, size: int) -> Image:
-    """The patches around some pixels, (M, size, size, 3), as `network.PatchNetwork.dense` sees them."""
-    before, after = (size - 1) // 2, size // 2
-    mirrored = np.pad(image, ((before, after), (before, after), (0, 0)), mode="symmetric")
-    return np.stack([mirrored[r : r + size, c : c + size] for r, c in zip(rows, columns, strict=True)])
+class PatchData(StepData):
+    """Patches of a data set's training images and whether these show the class, for `module.PatchModule`.
+
+    Args:
+        source: whose training images are learned from; no mask is opened.
+        target: name of the class; all other classes are background.
+        edge: of a patch in px, `network.PatchNetwork.size`.
+        patches: N, per image.
+        size: (H, W) that images are cut to, px.
+        augmentation: their jitter.
+        positives: share of the images drawn that show the class.
+        held_out: share of the images that is set aside for validation.
+        mined: see `PatchSteps`.
+        first: whether this is the first round; a later one does not see the draws of the first again.
+        steps: how many.
+        batch_size: images per step.
+        seed: of what is held out and of all that is drawn.
+        workers: loading processes; no result depends on it.
+
+    Raises:
+        InputError: there is no such class, or no image or all images show it.
+    """
+
+    def __init__(
+        self,
+        source: SegmentationDataModule,
+        *,
+        target: str,
+        edge: int,
+        patches: int,
+        size: tuple[int, int],
+        augmentation: A.Compose,
+        steps: int,
+        batch_size: int,
+        positives: float = 0.5,
+        held_out: float = 0.2,
+        mined: Image | None = None,
+        first: bool = True,
+        seed: int = 0,
+        workers: int = 0,
+    ) -> None:
+        index = target_index(source, target)
+        draws = seed if first else int(np.random.default_rng([seed, 2]).integers(2**31))
+        kept, aside = divide(source.records("train"), held_out=held_out, seed=seed)
+        middle = MiddlePatches(CentralImages(source, aside, size=size), target=index, count=patches, size=edge)
+
+        def make_steps(parts: int) -> PatchSteps:
+            return PatchSteps(
+                _cut(source, kept, augmentation, seed=draws),
+                target=index,
+                count=patches,
+                size=edge,
+                positives=positives,
+                mined=mined,
+                batch_size=batch_size * parts,
+                steps=steps,
+                seed=draws,
+            )
+
+        super().__init__(steps=make_steps, held_out=middle.loader(workers=workers), workers=workers, seed=seed)
+
+
+def _cut(
+    data: SegmentationDataModule, records: Sequence[Record], augmentation: A.Compose, *, seed: int
+) -> SegmentationDataset:
+    """Some images of a data set, cut and moved by `augmentation`."""
+    return SegmentationDataset(
+        records, encode=data.encode, mean=data.mean, std=data.std, augmentation=augmentation, seed=seed
+    )

@@ -1,15 +1,14 @@
-"""The stages that open masks, choose_threshold and evaluate_patches, and classify_patches, which tells tags."""
+"""The stages that open masks, choose_threshold and evaluate of one class, and classify_patches, which tells tags."""
 
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_skies import NETWORK, SIZE, open_skies, train
-from PIL import Image
+from fake_patches import write_levels
+from fake_skies import SIZE, TRAINER, open_skies, train
 from sklearn.metrics import average_precision_score, jaccard_score
 
 from wsss_lightning.data.base import Split
@@ -18,8 +17,7 @@ from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.patches.stages.choose_threshold import choose_threshold, read_threshold
 from wsss_lightning.methods.patches.stages.classify_patches import classify_patches
-from wsss_lightning.methods.patches.stages.evaluate_patches import evaluate_patches
-from wsss_lightning.ops.pooling import pool_log_sum_exp
+from wsss_lightning.stages.evaluate import evaluate as evaluate_masks
 
 THETAS = [0.2, 0.4, 0.6, 0.8]
 
@@ -31,16 +29,16 @@ def data(tmp_path: Path) -> VOCDataModule:
 
 def write_guesses(folder: Path, data: VOCDataModule, split: Split) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities 0.7 in the sun and 0.3 elsewhere, with noise of 0.3; returns what counts of truth and of them."""
-    truths, guesses = [], []
+    truths, guesses, written = [], [], {}
     rng = np.random.default_rng(0)
-    (folder / "probabilities").mkdir(parents=True)
     for record in data.records(split):
         truth = data.read_target(record)
         levels = (65535 * (0.3 + 0.4 * (truth == 1) + rng.uniform(-0.3, 0.3, truth.shape))).astype(np.uint16)
-        Image.fromarray(levels).save(folder / "probabilities" / f"{record.image_id}.png")
+        written[record.image_id] = levels
         counted = truth != 255
         truths.append(truth[counted] == 1)
         guesses.append(levels[counted] / 65535)
+    write_levels(folder, written)
     return np.concatenate(truths), np.concatenate(guesses)
 
 
@@ -76,12 +74,13 @@ def test_a_class_that_no_training_image_shows_has_no_threshold(tmp_path: Path, d
 
 
 def evaluate(tmp_path: Path, data: VOCDataModule, target: str) -> dict[str, float]:
-    return evaluate_patches(
+    return evaluate_masks(
         out_dir=str(tmp_path / "out"),
         data=data,
         masks=str(tmp_path / "masks"),
         extra_masks={},
         extra_panels=None,
+        groups={},
         target=target,
         panels=2,
         loggers={},
@@ -93,15 +92,15 @@ def evaluate(tmp_path: Path, data: VOCDataModule, target: str) -> dict[str, floa
 def test_other_classes_are_background_and_255_does_not_count(
     tmp_path: Path, data: VOCDataModule, target: str, index: int
 ) -> None:
-    truths, found = [], []
+    truths, masks = [], []
     for number, record in enumerate(data.records("val")):
         mask = np.zeros(SIZE, np.uint8)
         mask[4:20, 4:20] = index * (number != 5)
         write_mask(tmp_path / "masks" / f"{record.image_id}.png", mask)
         truth = data.read_target(record)
         truths.append(truth[truth != 255] == index)
-        found.append(mask[truth != 255] == index)
-    truth, mask = np.concatenate(truths), np.concatenate(found)
+        masks.append(mask[truth != 255] == index)
+    truth, mask = np.concatenate(truths), np.concatenate(masks)
     metrics = evaluate(tmp_path, data, target)
     expected = {"val/ap": jaccard_score(truth, mask), "val/foreground": mask[truth].mean()}
     assert metrics == pytest.approx({**expected, "val/background": (~mask[~truth]).mean()})
@@ -123,14 +122,11 @@ def test_patches_tell_what_images_show(tmp_path: Path, data: VOCDataModule) -> N
         out_dir=str(tmp_path / "out"),
         data=data,
         target="sun",
-        network=NETWORK,
-        trained=str(tmp_path / "trained"),
+        model=str(tmp_path / "trained"),
         patches=4,
         size=SIZE,
-        pooling=partial(pool_log_sum_exp, sharpness=1.0),
-        accelerator="cpu",
+        trainer=TRAINER,
         workers=0,
-        progress=False,
     )
     assert metrics["val/tag_ap"] == average_precision_score([1, 0], [1, 0]) == 1
     assert metrics["val/classified"] >= 5 / 6 and metrics["val/classified_balanced"] > 0.7

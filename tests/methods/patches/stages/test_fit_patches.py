@@ -10,31 +10,31 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from fake_skies import NETWORK, open_skies, train
+from fake_skies import TRAINER, open_skies, train
 from pytorch_lightning.loggers import CSVLogger
-from torch import Tensor
 
+from wsss_lightning import models
 from wsss_lightning.data.samples import SegmentationDataset
 from wsss_lightning.errors import InputError
-from wsss_lightning.methods.patches.stages.fit_patches import MINED, new_patch_network, read_patch_network
+from wsss_lightning.methods.patches.stages.fit_patches import MINED, read_patch_module
 from wsss_lightning.methods.patches.steps import PatchSteps, divide
-from wsss_lightning.ops.pooling import pool_log_sum_exp
+from wsss_lightning.methods.pretrain.classifier import PictureClassifier
+from wsss_lightning.nn.optimisation import polynomial
+from wsss_lightning.nn.vgg import VGG
 from wsss_lightning.stages.io import read_tensors
 
-WEIGHTS = "patches.safetensors"
+WEIGHTS = models.WEIGHTS
 
 
-class Killed:
-    """A pooling that breaks down at its `dies_at`-th call."""
+class Killed(pl.Callback):
+    """Breaks down in the step `dies_at`."""
 
     def __init__(self, dies_at: int) -> None:
-        self.left = dies_at
+        self.dies_at = dies_at
 
-    def __call__(self, scores: Tensor) -> Tensor:
-        self.left -= 1
-        if self.left < 0:
+    def on_before_backward(self, trainer: pl.Trainer, *_: object) -> None:
+        if trainer.global_step == self.dies_at:
             raise RuntimeError("killed")
-        return pool_log_sum_exp(scores, 1.0)
 
 
 @pytest.mark.parametrize("dies_at", [1, 5])
@@ -42,7 +42,7 @@ def test_killed_and_resumed_gives_the_same_weights(tmp_path: Path, dies_at: int)
     data = open_skies(tmp_path / "voc")
     whole = train(tmp_path / "whole", data)
     with pytest.raises(RuntimeError, match="killed"):
-        train(tmp_path / "parts", data, pooling=Killed(dies_at))
+        train(tmp_path / "parts", data, callbacks={"killed": Killed(dies_at)})
     assert not (tmp_path / "parts" / WEIGHTS).exists()
     assert train(tmp_path / "parts", data) == whole
     assert (tmp_path / "parts" / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
@@ -80,7 +80,7 @@ def test_the_second_round_draws_anew(tmp_path: Path, monkeypatch: pytest.MonkeyP
             super().__init__(images, **settings)
             rounds.append(self)
 
-    monkeypatch.setattr("wsss_lightning.methods.patches.stages.fit_patches.PatchSteps", Kept)
+    monkeypatch.setattr("wsss_lightning.methods.patches.steps.PatchSteps", Kept)
     train(tmp_path / "first", data)
     train(tmp_path / "second", data, start=str(tmp_path / "first"))
     first, second = ([each.batch(step, rank=0, world=1)["patches"].values for step in range(7)] for each in rounds)
@@ -107,17 +107,48 @@ def test_images_that_are_held_out_are_not_learned_from(tmp_path: Path) -> None:
 
 def test_what_is_read_back_is_what_was_trained(tmp_path: Path) -> None:
     train(tmp_path / "out", open_skies(tmp_path / "voc"))
-    network, written = read_patch_network(tmp_path / "out", NETWORK), read_tensors(tmp_path / "out" / WEIGHTS)
-    assert all(torch.equal(value, written[name]) for name, value in network.state_dict().items())
-    assert not network.training and not any(parameter.requires_grad for parameter in network.parameters())
-    with pytest.raises(InputError, match="does not fit PatchNetwork"):
-        read_patch_network(tmp_path / "out", partial(NETWORK, filters=(4, 4, 8, 9)))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {models.WEIGHTS, models.DESCRIPTION}
+    module, written = read_patch_module(str(tmp_path / "out")), read_tensors(tmp_path / "out" / WEIGHTS)
+    assert all(torch.equal(value, written[name]) for name, value in module.state_dict().items())
+    assert not module.training and not any(parameter.requires_grad for parameter in module.parameters())
+    inputs = models.read_inputs(tmp_path / "out")
+    assert inputs.class_names == ["sun"] and inputs.indices == [0, 1] and inputs.size == 32
+    assert inputs.palette == [[0, 0, 0], [128, 0, 0]] and list(inputs.mean) == [0.5] * 3
 
 
-def test_weights_are_a_function_of_the_seed() -> None:
-    one, same, other = (new_patch_network(NETWORK, start=None, seed=seed).state_dict() for seed in (0, 0, 1))
-    assert all(torch.equal(one[name], same[name]) for name in one)
-    assert not any(torch.equal(one[name], other[name]) for name in one)
+def test_a_model_of_another_kind_is_named(tmp_path: Path) -> None:
+    train(tmp_path / "out", open_skies(tmp_path / "voc"))
+    network = partial(VGG, widths=(1,) * 5, fc6_kernel=1, hidden=1)
+    other = PictureClassifier(network=network, class_names=["sun"], rate=0.1, weight_decay=0.0)
+    models.save(other, tmp_path / "out", inputs=models.read_inputs(tmp_path / "out"))
+    with pytest.raises(InputError, match="holds a PictureClassifier: name the folder of a fit_patches stage"):
+        train(tmp_path / "next", open_skies(tmp_path / "voc"), start=str(tmp_path / "out"))
+
+
+def weights(folder: Path) -> torch.Tensor:
+    return torch.cat([value.flatten() for value in read_tensors(folder / WEIGHTS).values()])
+
+
+def test_accumulated_batches_are_one_batch(tmp_path: Path) -> None:
+    data, twice = open_skies(tmp_path / "voc"), partial(TRAINER, accumulate_grad_batches=2)
+    whole = train(tmp_path / "whole", data, batch_size=4)
+    parts = train(tmp_path / "parts", data, batch_size=2, trainer=twice)
+    with pytest.raises(RuntimeError, match="killed"):
+        train(tmp_path / "killed", data, batch_size=2, trainer=twice, callbacks={"killed": Killed(5)})
+    train(tmp_path / "killed", data, batch_size=2, trainer=twice)
+    torch.testing.assert_close(weights(tmp_path / "parts"), weights(tmp_path / "whole"), rtol=0, atol=1e-6)
+    assert torch.equal(weights(tmp_path / "killed"), weights(tmp_path / "parts"))
+    assert parts["val/tag_ap"] == whole["val/tag_ap"]
+
+
+def test_another_optimiser_and_schedule(tmp_path: Path) -> None:
+    data, adam = open_skies(tmp_path / "voc"), partial(torch.optim.Adam, betas=(0.8, 0.9))
+    train(tmp_path / "plain", data)
+    train(tmp_path / "same", data, optimizer=torch.optim.SGD)
+    train(tmp_path / "other", data, optimizer=adam, scheduler=partial(polynomial, power=0.5))
+    assert torch.equal(weights(tmp_path / "plain"), weights(tmp_path / "same"))
+    assert not torch.allclose(weights(tmp_path / "plain"), weights(tmp_path / "other"))
+    assert read_patch_module(str(tmp_path / "other")).hparams["optimizer"]["betas"] == [0.8, 0.9]
 
 
 def test_an_unknown_class_is_named(tmp_path: Path) -> None:

@@ -7,17 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fake_skies import HALF, NETWORK, SIZE, open_skies, train
+from fake_skies import SIZE, TRAINER, open_skies, train
 
-from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import read_mask
-from wsss_lightning.data.samples import Normalisation
 from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.methods.patches.network import probability
-from wsss_lightning.methods.patches.stages.fit_patches import MINED, read_patch_network
+from wsss_lightning.methods.patches.stages.fit_patches import MINED, read_patch_module
 from wsss_lightning.methods.patches.stages.mine_patches import mine_patches
-from wsss_lightning.methods.patches.stages.predict_patches import pixel_probability
-from wsss_lightning.methods.patches.steps import divide
+from wsss_lightning.methods.patches.steps import CentralImages, divide
 
 
 @pytest.fixture
@@ -30,14 +27,15 @@ def data(tmp_path: Path) -> VOCDataModule:
 
 
 def mine(tmp_path: Path, data: VOCDataModule, **settings: Any) -> dict[str, float]:
-    given: dict[str, Any] = {"target": "sun", "network": NETWORK, "trained": str(tmp_path / "trained"), "size": SIZE}
+    given: dict[str, Any] = {"target": "sun", "model": str(tmp_path / "trained"), "size": SIZE}
     given |= {
         "held_out": 0.25,
         "threshold": 0.5,
         "images": 9,
         "most": 10_000,
         "seed": 0,
-        "accelerator": "cpu",
+        "trainer": TRAINER,
+        "workers": 0,
         "progress": False,
     }
     return mine_patches(out_dir=str(tmp_path / "out"), source=data, **{**given, **settings})
@@ -48,17 +46,17 @@ def mined(tmp_path: Path) -> np.ndarray:
 
 
 def test_the_patches_are_those_of_false_positives_in_held_out_images(tmp_path: Path, data: VOCDataModule) -> None:
-    network = read_patch_network(tmp_path / "trained", NETWORK)
+    module = read_patch_module(str(tmp_path / "trained"))
     aside = divide(data.records("train"), held_out=0.25, seed=0)[1]
-    normalise, image = Normalisation(HALF, HALF), read_image(next(r for r in aside if not r.tags[0]).image)
-    middle = float(pixel_probability(network, image, normalise=normalise, side=None).median())
+    shown = CentralImages(data, [record for record in aside if not record.tags[0]], size=SIZE)
+    middle = float(module(shown[0]["image"][None]).median())
     metrics = mine(tmp_path, data, threshold=middle)
     masks = {path.stem: read_mask(path) for path in (tmp_path / "out" / "false_positives").iterdir()}
     assert masks.keys() == {record.image_id for record in aside if not record.tags[0]}
     count = sum(int(mask.sum()) for mask in masks.values())
     assert metrics == {"mined/false_positives": count, "mined/patches": count} and 0 < count < 32 * 32 * len(masks)
     patches = torch.from_numpy(mined(tmp_path)).permute(0, 3, 1, 2) / 255 * 2 - 1
-    assert len(patches) == count and bool((probability(network(patches)) > middle - 1e-6).all())
+    assert len(patches) == count and bool((probability(module.network(patches)) > middle - 1e-6).all())
 
 
 def test_at_most_so_many_are_kept_and_come_from_everywhere(tmp_path: Path, data: VOCDataModule) -> None:

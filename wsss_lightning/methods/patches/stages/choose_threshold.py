@@ -1,6 +1,5 @@
 """Stage: theta of eq 5 by a grid search on training images, whose ground truth it opens (patches sec. 4, Figure 5)."""
 
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,11 +13,11 @@ from wsss_lightning.data.labels import LabelMap
 from wsss_lightning.data.samples import Record, read_target
 from wsss_lightning.data.target import target_index
 from wsss_lightning.errors import InputError
-from wsss_lightning.methods.patches.stages.predict_patches import read_probability
 from wsss_lightning.metrics.segmentation import threshold_confusions
 from wsss_lightning.metrics.single_class import accuracies, one_against_all
 from wsss_lightning.scoring.comparison import measure_images
-from wsss_lightning.stages.io import write_json
+from wsss_lightning.stages.io import read_json, write_json
+from wsss_lightning.stages.predict import read_probabilities
 
 _CHOICE = "threshold.json"
 
@@ -41,8 +40,7 @@ def choose_threshold(
     """
     label, folder, records = target_index(data, target) + 1, Path(probabilities), data.records("train")
     measure = partial(_count, labels=data.labels, folder=folder, label=label, thresholds=torch.tensor(thresholds))
-    about = f"thresholds, {target}"
-    each = measure_images(records, measure, processes=processes, description=about, progress=progress)
+    each = measure_images(records, measure, processes=processes, description=f"thresholds, {target}", progress=progress)
     confusions = torch.stack(list(each)).sum(dim=0)
     curve = [accuracies(confusion)["ap"] for confusion in confusions]
     if np.isnan(curve).all():
@@ -54,12 +52,12 @@ def choose_threshold(
 
 
 def read_threshold(folder: Path) -> float:
-    """Theta, as `choose_threshold` found it."""
-    return float(json.loads((folder / _CHOICE).read_text())["threshold"])
+    """Theta, as `choose_threshold` wrote it."""
+    return float(read_json(folder / _CHOICE)["threshold"])
 
 
 def _count(record: Record, *, labels: LabelMap, folder: Path, label: int, thresholds: Tensor) -> Tensor:
     """A confusion matrix for each threshold, (T, 2, 2)."""
     target = one_against_all(torch.from_numpy(read_target(record, labels.encode)), label=label)
-    probs = torch.from_numpy(read_probability(folder, record.image_id))
+    probs = read_probabilities(folder, record.image_id, (target.shape[0], target.shape[1]))[1]
     return threshold_confusions(torch.ones_like(target), probs, target, thresholds, num_labels=2)

@@ -10,8 +10,12 @@ from skimage.segmentation import find_boundaries
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.images import read_image
 from wsss_lightning.data.target import target_index
-from wsss_lightning.methods.patches.stages.predict_patches import read_probability
-from wsss_lightning.methods.patches.stages.segment_patches import MakeSuperpixels, fixed_or_chosen, foreground
+from wsss_lightning.methods.patches.stages.segment_patches import (
+    MakeSuperpixels,
+    class_probability,
+    fixed_or_chosen,
+    foreground,
+)
 from wsss_lightning.methods.patches.superpixels import Superpixels, majority_vote
 from wsss_lightning.stages.drawing import WHITE, Picture, enlarged, in_rows, titled
 from wsss_lightning.stages.evaluate import panel_records
@@ -41,7 +45,7 @@ def preview_patches(
         image = read_image(record.image)
         picture = draw_inference(
             image,
-            probs=read_probability(Path(probabilities), record.image_id),
+            probs=class_probability(Path(probabilities), record),
             threshold=theta,
             superpixels=superpixels(image),
             truth=data.read_target(record) == index + 1,

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsss_lightning.data.base import Record, SegmentationDataModule, Split
-from wsss_lightning.data.images import read_image
+from wsss_lightning.data.images import image_size, read_image
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.data.target import target_index
 from wsss_lightning.methods.patches.stages.choose_threshold import read_threshold
-from wsss_lightning.methods.patches.stages.predict_patches import read_probability
 from wsss_lightning.methods.patches.superpixels import Superpixels, majority_vote
 from wsss_lightning.stages.missing import write_missing
+from wsss_lightning.stages.predict import read_probabilities
 
 MakeSuperpixels = Callable[[NDArray[np.uint8]], Superpixels]
 
@@ -53,13 +53,25 @@ def segment_patches(
         superpixels=superpixels,
         index=data.labels.indices[target_index(data, target)],
     )
-    about = f"masks, {split}"
-    write_missing(work, data.records(split), folder, processes=workers, description=about, progress=progress)
+    write_missing(
+        work,
+        data.records(split),
+        folder,
+        processes=workers,
+        description=f"masks, {split}",
+        progress=progress,
+    )
 
 
 def fixed_or_chosen(threshold: float | str) -> float:
-    """Theta: the number, or what the `choose_threshold` stage in that folder found."""
+    """Theta: the number, or what the `choose_threshold` stage in that folder chose."""
     return read_threshold(Path(threshold)) if isinstance(threshold, str) else threshold
+
+
+def class_probability(folder: Path, record: Record) -> NDArray[np.float32]:
+    """p(c = 1) of an image as a `predict_patches` stage wrote it, (H, W) at the image's own size."""
+    probs: NDArray[np.float32] = read_probabilities(folder, record.image_id, image_size(record.image))[1].numpy()
+    return probs
 
 
 def foreground(probs: NDArray[np.float32], threshold: float) -> NDArray[np.uint8]:
@@ -76,7 +88,7 @@ def _segment_one(
     superpixels: MakeSuperpixels | None,
     index: int,
 ) -> None:
-    labels = foreground(read_probability(probabilities, record.image_id), threshold)
+    labels = foreground(class_probability(probabilities, record), threshold)
     if superpixels is not None:
         labels = majority_vote(labels, superpixels(read_image(record.image)))
     write_mask(folder / f"{record.image_id}.png", labels * np.uint8(index))

@@ -52,7 +52,7 @@ def extract(
 
 
 def _grid(data: SegmentationDataModule, stride: int) -> Size:
-    if data.size is None:
+    if data.size is None or isinstance(data.size, int):
         raise ValueError("Hypercolumns share one grid: `data.size` must be given.")
     return data.size[0] // stride, data.size[1] // stride
 
