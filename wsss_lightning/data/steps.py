@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -120,9 +121,15 @@ class StepLoader(DataLoader[Sample]):
         )
 
     def __iter__(self) -> Any:
-        """Batches in the order of the steps."""
-        for batch in super().__iter__():
-            yield {name: value.finished() if isinstance(value, Pixels) else value for name, value in batch.items()}
+        """Batches in the order of the steps.
+
+        Of several that a step accumulates each has `step_masks`, the masks of all of them that this process sees.
+        """
+        batches = super().__iter__()
+        while step := list(islice(batches, getattr(self.dataset, "parts", 1))):
+            masks = {"step_masks": [batch["mask"] for batch in step]} if len(step) > 1 and "mask" in step[0] else {}
+            for batch in step:
+                yield masks | {name: _finished(value) for name, value in batch.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: the trainer's step tells what comes next. That it is there tells Lightning that this resumes."""
@@ -190,6 +197,10 @@ class _Batches(Dataset[Sample]):
         place, places = part * self.world + self.rank, self.parts * self.world
         batch = self.steps.batch(step, rank=place, world=places)
         return {**batch, "share": torch.tensor(_share_of(self.steps.batch_size, place, places))}
+
+
+def _finished(value: Any) -> Any:
+    return value.finished() if isinstance(value, Pixels) else value
 
 
 def _share_of(total: int, place: int, places: int) -> float:

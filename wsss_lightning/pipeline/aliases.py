@@ -25,7 +25,6 @@ MOVED: dict[str, str] = {
     "wsss_lightning.methods.coseg.stages.judge_cosegmentation": "wsss_lightning.stages.judge_cosegmentation",
     "wsss_lightning.methods.coseg.stages.kept_masks": "wsss_lightning.stages.kept_masks",
     "wsss_lightning.methods.coseg.stages.predict_scales": "wsss_lightning.stages.predict_scales",
-    "wsss_lightning.methods.coseg.stages.refine_scales": "wsss_lightning.stages.refine_scales",
     "wsss_lightning.methods.coseg.stages.segment_alone": "wsss_lightning.stages.segment_alone",
     "wsss_lightning.methods.coseg.subcategories": "wsss_lightning.ops.subcategories",
     "wsss_lightning.methods.coseg.subcategory_detectors": "wsss_lightning.ops.subcategory_detectors",

@@ -92,6 +92,11 @@ class CosegNetwork(nn.Module):
         image = self.branch(shared)
         return Scores(pixels + image[..., None, None] if self.added else pixels, image)
 
+    def new_parameters(self) -> list[nn.Parameter]:
+        """Those of the layers that the backbone does not have."""
+        heads = [self.head] if self.branch is None else [self.head, self.branch.head]
+        return [parameter for head in heads for parameter in head.parameters()]
+
     def train(self, mode: bool = True) -> "CosegNetwork":
         """Training mode for all but batch norm, whose statistics stay those of the backbone, as the authors' do."""
         super().train(mode)

@@ -8,63 +8,198 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from wsss_lightning.methods.coseg.mask_losses import joint_loss, labels_in, pixel_loss
-from wsss_lightning.methods.coseg.network import CosegNetwork, Scores
-from wsss_lightning.metrics.tags import average_precision
-from wsss_lightning.nn.deeplab import whole_cells
-from wsss_lightning.nn.optimisation import descent, optimisation, phases
+from wsss_lightning.methods.coseg.mask_losses import joint_loss, labelled_pixels, labels_in, pixel_loss
+from wsss_lightning.methods.coseg.multi_scale import (
+    constrained_labels,
+    grey_levels,
+    mean_at_size,
+    normalised_at,
+    read_maps,
+    scaled_size,
+)
+from wsss_lightning.methods.coseg.network import Branch, CosegNetwork, Scores
+from wsss_lightning.metrics.segmentation import SegmentationConfusion, mean_iou
+from wsss_lightning.metrics.tags import TagScores
+from wsss_lightning.nn.backbones import Backbone
+from wsss_lightning.nn.deeplab import STRIDE, whole_cells
+from wsss_lightning.nn.description import Node, build, describe
+from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, descent, optimisation, phases
+from wsss_lightning.nn.prediction import Prediction
 from wsss_lightning.ops.pooling import log_sum_exp_pool
 from wsss_lightning.ops.resize import resize_labels
 
 Present = Literal["mask", "tags"]
-MaskLoss = Callable[[Scores, Tensor, Tensor], Tensor]
+MakeNetwork = Callable[..., CosegNetwork]
+MaskLoss = Callable[..., Tensor]
 _SHARPNESS = 5.0  # of the pooled probabilities that tell tags, as in priors
 
 
 class CosegModule(pl.LightningModule):
-    """Trains a `CosegNetwork` on images and masks.
+    """The mask generator or the final network: learns from `image`, `mask` and `tags`, tells labels at several scales.
 
-    `loss`: `mask_loss` with its settings; `rates`, `steps`: see `nn.optimisation.phases`.
+    Arguments may also be given as descriptions (`nn.description`).
+
+    Args:
+        backbone: a VGG or a ResNet, taken over.
+        network: `network.CosegNetwork` with its sizes.
+        branch: see there.
+        num_classes: C, without background.
+        loss: `mask_loss` with its settings.
+        rates: see `nn.optimisation.phases`.
+        steps: see `nn.optimisation.phases`.
+        seed: of the first weights of what the backbone does not have.
+        scales: of the image, at which predictions are made (sec. 4.2).
+        tagged: in predictions only background and the tags of the image are possible (eq 2).
+        mean: statistics that images are normalised with; None for the backbone's.
+        std: likewise.
+        optimizer: makes another one than the paper's.
+        scheduler: of the rate from `rates[0]` over all `steps`, in place of phases.
+        new_layers: by how much the rate of new layers is higher.
     """
 
-    def __init__(self, *, network: CosegNetwork, loss: MaskLoss, rates: Sequence[float], steps: Sequence[int]) -> None:
+    def __init__(
+        self,
+        *,
+        backbone: Backbone | Node,
+        network: MakeNetwork | Node,
+        branch: Branch | None,
+        num_classes: int,
+        loss: MaskLoss | Node,
+        rates: Sequence[float],
+        steps: Sequence[int],
+        seed: int = 0,
+        scales: Sequence[float] = (1.0,),
+        tagged: bool = False,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        optimizer: MakeOptimizer | Node | None = None,
+        scheduler: Scheduler | Node | None = None,
+        new_layers: float = 1.0,
+    ) -> None:
         super().__init__()
-        self.network = network
-        self.loss, self.rates, self.steps = loss, tuple(rates), tuple(steps)
-        self._seen: list[tuple[Tensor, Tensor]] = []
+        own: Backbone = build(backbone)
+        given = {"backbone": backbone, "network": network, "branch": branch, "num_classes": num_classes, "loss": loss}
+        given |= {"rates": rates, "steps": steps, "seed": seed, "scales": scales, "tagged": tagged}
+        given |= {"mean": mean or own.mean, "std": std or own.std}
+        given |= {"optimizer": optimizer, "scheduler": scheduler, "new_layers": new_layers}
+        self.save_hyperparameters({name: describe(value) for name, value in given.items()})
+        self.network: CosegNetwork = build(network)(
+            own, num_labels=num_classes + 1, branch=branch, generator=torch.Generator().manual_seed(seed)
+        )
+        self.loss: MaskLoss = build(loss)
+        self.scales, self.tagged = tuple(scales), tagged
+        self.optimizer, self.scheduler = build(optimizer) or descent, build(scheduler)
+        self.tag_scores, self.confusion = TagScores(), SegmentationConfusion(num_classes + 1)
+        self.reading = read_maps
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Mean of the softmax maps at all `scales`, (N, 3, H, W) normalised -> (N, L, H, W)."""
+        height, width = images.shape[-2:]
+        return mean_at_size([each.float() for each in self.maps(images)], (height, width))
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Softmax of every scale's scores of normalised images (N, 3, H, W), each (N, L, h, w) float16.
+
+        An image is seen at whole cells; what is not its own size is resized as a picture, in whole grey levels.
+        """
+        height, width = images.shape[-2:]
+        sizes = [scaled_size((height, width), scale, stride=STRIDE) for scale in self.scales]
+        return [self.network(self._at(images, size)).pixels.softmax(dim=1).half() for size in sizes]
+
+    def _at(self, images: Tensor, size: tuple[int, int]) -> Tensor:
+        if size == images.shape[-2:]:
+            return images
+        mean, std = (torch.tensor(self.hparams[name]).view(3, 1, 1) for name in ("mean", "std"))
+        return normalised_at(grey_levels(images, mean, std), size, mean, std).to(images)
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
-        loss = self.loss(self.network(batch["image"]), batch["mask"], batch["tags"])
-        self.log("train/loss", loss, batch_size=len(batch["image"]))
+        """Eq 1 or eq 4 of this process's part of the step; the mean over all parts is that of the whole step."""
+        scores: Scores = self.network(batch["image"])
+        counted = self._counted(batch.get("step_masks", [batch["mask"]]), scores)
+        loss = self.loss(scores, batch["mask"], batch["tags"], counted=counted, share=batch["share"])
+        self.log("train/loss", loss, batch_size=len(batch["image"]), sync_dist=True)
         return loss
+
+    def _counted(self, masks: Sequence[Tensor], scores: Scores) -> Tensor:
+        """Labelled pixels of the whole step for each of its parts; `masks` are this process's."""
+        own = torch.stack([labelled_pixels(labels_at(mask, scores)) for mask in masks]).sum()
+        total = self.trainer.strategy.reduce(own, reduce_op="sum").clamp_min(1)
+        return total / (self.trainer.world_size * len(masks))
+
+    def on_validation_epoch_start(self) -> None:
+        self.tag_scores.reset()
 
     def validation_step(self, batch: dict[str, Any], _: int) -> None:
         probs = self.network(whole_cells(batch["image"])).pixels.softmax(dim=1)
-        self._seen.append((log_sum_exp_pool(probs[:, 1:], _SHARPNESS), batch["tags"]))
+        self.tag_scores.update(log_sum_exp_pool(probs[:, 1:], _SHARPNESS), batch["tags"])
 
     def on_validation_epoch_end(self) -> None:
         """Average precision of the tags of images that were not trained on: what rates are chosen by."""
-        scores, tags = (torch.cat(column) for column in zip(*self._seen, strict=True))
-        self._seen.clear()
-        self.log("val/tag_ap", average_precision(scores, tags).nanmean().float())
+        self.log("val/tag_ap", self.tag_scores.compute()["tag_ap"])
 
-    def configure_optimizers(self) -> Any:
-        return optimisation(self.network.parameters(), optimizer=descent, rate=phases(self.rates, self.steps))
+    def on_test_epoch_start(self) -> None:
+        self.confusion.reset()
+
+    def test_step(self, batch: dict[str, Any], index: int) -> None:
+        for prediction, target in zip(self.predict_step(batch, index), batch["target"], strict=True):
+            self.confusion.update(prediction.labels, target)
+
+    def on_test_epoch_end(self) -> None:
+        """MIoU of the predictions."""
+        self.log("test/miou", mean_iou(self.confusion.compute()))
+
+    def predict_step(self, batch: dict[str, Any], _: int) -> list[Prediction]:
+        """Labels of images at their own size, of the maps that are kept: the best of their mean."""
+        maps = self.maps(batch["image"])
+        images = zip(batch["image_id"], batch["size"].tolist(), batch["tags"], zip(*maps, strict=True), strict=True)
+        return [self._prediction(image_id, (size[0], size[1]), tags, own) for image_id, size, tags, own in images]
+
+    def _prediction(self, image_id: str, size: tuple[int, int], tags: Tensor, maps: Sequence[Tensor]) -> Prediction:
+        stored = {str(number): each for number, each in enumerate(maps)}
+        probs = self.reading(stored, size)
+        labels = constrained_labels(probs, tags) if self.tagged else probs.argmax(dim=0)
+        return Prediction(image_id, labels, stored)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        rates, steps = self.hparams["rates"], self.hparams["steps"]
+        return optimisation(
+            self.network.parameters(),
+            optimizer=self.optimizer,
+            rate=self.scheduler(rates[0], sum(steps)) if self.scheduler else phases(rates, steps),
+            new=self.network.new_parameters(),
+            factor=self.hparams["new_layers"],
+        )
 
 
-def mask_loss(scores: Scores, mask: Tensor, tags: Tensor, *, balance: float, present: Present) -> Tensor:
-    """Eq 1, and with a branch eq 4, at the resolution of the scores, whose labels are the mask's at cells' centres.
+def labels_at(mask: Tensor, scores: Scores) -> Tensor:
+    """The labels of masks (N, H, W) at the resolution of the scores, (N, h, w): those at the cells' centres."""
+    return resize_labels(mask, (scores.pixels.shape[-2], scores.pixels.shape[-1]))
+
+
+def mask_loss(
+    scores: Scores,
+    mask: Tensor,
+    tags: Tensor,
+    *,
+    balance: float,
+    present: Present,
+    counted: Tensor | None = None,
+    share: Tensor | float = 1.0,
+) -> Tensor:
+    """Eq 1, and with a branch eq 4, at the resolution of the scores.
 
     Args:
         scores: of a `CosegNetwork`.
         mask: labels (N, H, W) in 0..L - 1, or 255.
         tags: of the whole images, (N, C) bool.
         balance: lambda of eq 4.
-        present: which labels the branch is to tell: "mask", those in the mask, background too, as the authors' code
-            does, or "tags", the y of the text, and background.
+        present: which labels the branch is to tell: "mask", those in the mask of the crop, background too, or "tags",
+            the y of the text, and background.
+        counted: see `mask_losses.joint_loss`.
+        share: see `mask_losses.joint_loss`.
     """
-    labels = resize_labels(mask, (scores.pixels.shape[-2], scores.pixels.shape[-1]))
+    labels = labels_at(mask, scores)
     if scores.image is None:
-        return pixel_loss(scores.pixels, labels)
+        return pixel_loss(scores.pixels, labels, counted=counted)
     shown = labels_in(mask, scores.image.shape[1]) if present == "mask" else F.pad(tags, (1, 0), value=True)
-    return joint_loss(scores.pixels, scores.image, labels, shown, balance=balance)
+    return joint_loss(scores.pixels, scores.image, labels, shown, balance=balance, counted=counted, share=share)
