@@ -2,7 +2,6 @@
 
 import logging
 import warnings
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,11 +21,14 @@ from wsss_lightning import models
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.masks import palette
 from wsss_lightning.errors import InputError
+from wsss_lightning.nn.seeds import own_seed, seeded
 from wsss_lightning.stages.loggers import finished, log_stage
 from wsss_lightning.stages.training_progress import TrainingProgress
 
 # Deterministic mode also fills every new tensor, a third of a small network's time; no layer here reads one unwritten.
 torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+__all__ = ["Callbacks", "MakeTrainer", "drop_checkpoint", "fit", "make_trainer", "own_seed", "quiet", "seeded"]
 
 _CHECKPOINT = "last.ckpt"
 MakeTrainer = Callable[..., pl.Trainer]
@@ -149,16 +151,3 @@ def _readable(checkpoint: Path) -> Path:
     except Exception as error:  # torch names no common base for what a damaged file can raise
         raise InputError(f"{checkpoint} is damaged ({error}): delete it to train from the start.") from None
     return checkpoint
-
-
-def own_seed(seed: int, name: str) -> int:
-    """A seed of one image's or class's own: a function of (seed, name), whatever was drawn for others."""
-    return zlib.crc32(f"{seed}/{name}".encode())
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Initial weights as a function of `seed`, torch's global generator left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield

@@ -28,6 +28,8 @@ from wsss_lightning.progress import display
 from wsss_lightning.stages.fit import MakeTrainer, inputs_of, make_trainer, quiet
 from wsss_lightning.stages.io import read_json, read_tensors, write_json, write_tensors
 
+__all__ = ["Prediction", "infer", "predict", "read_probabilities", "without", "write_predictions"]
+
 Reading = Callable[[dict[str, Tensor], tuple[int, int]], Tensor]  # stored tensors, (H, W) -> probabilities (L, H, W)
 _READING, _READING_TENSORS = "reading.json", "reading.safetensors"
 
