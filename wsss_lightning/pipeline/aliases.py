@@ -55,7 +55,6 @@ MOVED: dict[str, str] = {
     "wsss_lightning.methods.points.stages.localize": "wsss_lightning.stages.localize",
     "wsss_lightning.methods.points.stages.predict": "wsss_lightning.stages.predict",
     "wsss_lightning.methods.points.stages.preview": "wsss_lightning.stages.preview",
-    "wsss_lightning.methods.points.stages.refine": "wsss_lightning.stages.refine",
     "wsss_lightning.methods.points.stages.sample": "wsss_lightning.stages.sample",
     "wsss_lightning.methods.points.stages.sample_truth": "wsss_lightning.stages.sample_truth",
     "wsss_lightning.methods.points.stages.threshold": "wsss_lightning.stages.threshold",

@@ -15,9 +15,10 @@ from wsss_lightning.data.shapes import PICTURE_CLASSES, picture
 from wsss_lightning.data.steps import ImageSteps, StepData
 from wsss_lightning.data.transforms import augment, picture_augmentation
 from wsss_lightning.methods.pretrain.classifier import PictureClassifier
+from wsss_lightning.nn.precision import to_float16
 from wsss_lightning.nn.vgg import VGG, fold_batch_norm
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit, seeded
-from wsss_lightning.stages.io import to_float16, write_tensors
+from wsss_lightning.stages.io import write_tensors
 
 
 def pretrain(
