@@ -150,8 +150,10 @@ def joined(parts: Sequence[LocalizerModule], class_names: Sequence[str]) -> Loca
     localizers = {
         name: one for part in parts for name, one in zip(part.class_names, part.localizers.classes, strict=True)
     }
-    whole = LocalizerModule(**{**parts[0].hparams, "class_names": [*class_names]})
-    whole.load_state_dict(parts[0].state_dict(), strict=False)
+    first = parts[0]
+    own = {"backbone": first.backbone, "pooling": first.pooling, "class_names": [*class_names]}
+    whole = LocalizerModule(**{**first.hparams, **own})
+    whole.load_state_dict(first.state_dict(), strict=False)
     for name, localizer in zip(class_names, whole.localizers.classes, strict=True):
         localizer.load_state_dict(localizers[name].state_dict())
     return whole

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from wsss_lightning import models
 from wsss_lightning.data.base import SegmentationDataModule, Split
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.points.hypercolumn_module import HypercolumnModule
 from wsss_lightning.methods.points.stages.features import FeatureStore
 from wsss_lightning.nn.backbones import Backbone, Features, check_statistics
 from wsss_lightning.nn.hypercolumns import Size
-from wsss_lightning.stages.fit import MakeTrainer
+from wsss_lightning.stages.fit import MakeTrainer, inputs_of
 from wsss_lightning.stages.predict import infer, without
 
 
@@ -28,6 +29,7 @@ def extract(
 ) -> dict[str, float]:
     """Store the maps of all layers, the global vector and, where `splits` hold train, the statistics of its images.
 
+    The folder is that of the `HypercolumnModule`, too: whoever reads the features knows what they are of.
     `grid_stride`: input pixels per grid cell (paper: 4); `half`: store float16, refused where a value exceeds it.
     """
     check_statistics(backbone, data.mean, data.std)
@@ -50,6 +52,7 @@ def extract(
             description=f"hypercolumns, {split}",
         )
     if model.global_rank == 0:
+        models.save(model, store.folder, inputs=inputs_of(data))
         store.write_grid(grid)
         if "train" in splits:
             store.write_statistics("train", [record.image_id for record in data.records("train")])

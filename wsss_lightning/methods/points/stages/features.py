@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from wsss_lightning import models
 from wsss_lightning.data.images import image_size
 from wsss_lightning.data.samples import Record, Sample
-from wsss_lightning.nn.backbones import Features
+from wsss_lightning.methods.points.hypercolumn_module import HypercolumnModule
+from wsss_lightning.nn.backbones import Backbone, Features
 from wsss_lightning.nn.hypercolumns import Size, channel_parts, compact
 from wsss_lightning.nn.precision import to_float16
 from wsss_lightning.ops.resize import resize_maps
@@ -81,6 +83,19 @@ class FeatureStore:
         if not with_global:
             return tensors["mean"], tensors["std"]
         return torch.cat([tensors["mean"], tensors["global_mean"]]), torch.cat([tensors["std"], tensors["global_std"]])
+
+
+def read_backbone(*, model: str) -> Backbone:
+    """The backbone of an `extract` stage or of any model of this paper, with the RGB statistics that go with it."""
+    owner, inputs = models.load(model), models.read_inputs(model)
+    assert isinstance(owner, HypercolumnModule)
+    owner.backbone.mean, owner.backbone.std = _three(inputs.mean), _three(inputs.std)
+    return owner.backbone
+
+
+def _three(values: Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = values
+    return red, green, blue
 
 
 class StoredImages(Dataset[Sample]):

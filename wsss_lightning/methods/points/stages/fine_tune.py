@@ -1,6 +1,6 @@
 """Stage: the backbone fine-tuned with the point classifier on sampled points (points sec. 3.3)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +8,9 @@ import numpy as np
 import torch
 from pytorch_lightning.loggers import Logger
 
-from wsss_lightning import models
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.steps import StepData, share
 from wsss_lightning.methods.points.fine_tuning import FineTuningModule
-from wsss_lightning.methods.points.hypercolumn_module import HypercolumnModule
-from wsss_lightning.nn.backbones import Backbone
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit, inputs_of
 from wsss_lightning.stages.io import read_tensors
@@ -42,7 +39,13 @@ def fine_tune(
 ) -> dict[str, float]:
     """Go on from the model `classifier` for `steps` steps of `images` images, all their points in the loss."""
     given = load_fitting(classifier, data)
-    own = {"rate": rate, "optimizer": optimizer, "scheduler": scheduler, "new_layers": new_layers}
+    own = {
+        "backbone": given.backbone,
+        "rate": rate,
+        "optimizer": optimizer,
+        "scheduler": scheduler,
+        "new_layers": new_layers,
+    }
     model = FineTuningModule(**{**given.hparams, **own})
     model.load_state_dict(given.state_dict())
     metrics = fit(
@@ -63,19 +66,6 @@ def fine_tune(
     )
     drop_checkpoint(Path(out_dir))
     return metrics
-
-
-def tuned_backbone(*, model: str) -> Backbone:
-    """The backbone of a model of this paper, with the statistics of the images that it learned from."""
-    tuned, inputs = models.load(model), models.read_inputs(model)
-    assert isinstance(tuned, HypercolumnModule)
-    tuned.backbone.mean, tuned.backbone.std = _three(inputs.mean), _three(inputs.std)
-    return tuned.backbone
-
-
-def _three(values: Sequence[float]) -> tuple[float, float, float]:
-    red, green, blue = values
-    return red, green, blue
 
 
 class LabelledImages:

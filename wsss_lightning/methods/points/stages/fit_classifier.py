@@ -7,9 +7,8 @@ from pytorch_lightning.loggers import Logger
 
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.methods.points.classifier import PointClassifierModule
-from wsss_lightning.methods.points.stages.features import FeatureStore
+from wsss_lightning.methods.points.stages.features import FeatureStore, read_backbone
 from wsss_lightning.methods.points.stages.point_data import PointBank, PointData
-from wsss_lightning.nn.backbones import Backbone
 from wsss_lightning.nn.hypercolumns import Standardisation
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit, inputs_of
@@ -19,7 +18,6 @@ def fit_classifier(
     *,
     out_dir: str,
     data: SegmentationDataModule,
-    backbone: Backbone,
     features: str,
     points: Sequence[str],
     hidden: int,
@@ -48,7 +46,7 @@ def fit_classifier(
     bank = PointBank.read([Path(folder) for folder in points], global_features=global_features)
     model = PointClassifierModule(
         class_names=data.class_names,
-        backbone=backbone,
+        backbone=read_backbone(model=features),
         grid=store.grid(),
         statistics=Standardisation(*store.statistics(), enabled=standardise),
         global_features=global_features,

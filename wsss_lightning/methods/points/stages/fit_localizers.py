@@ -9,9 +9,8 @@ from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.methods.points.localizer_module import LocalizerModule
 from wsss_lightning.methods.points.localizers import Pooling
 from wsss_lightning.methods.points.stages.class_shares import share_classes
-from wsss_lightning.methods.points.stages.features import FeatureStore
+from wsss_lightning.methods.points.stages.features import FeatureStore, read_backbone
 from wsss_lightning.methods.points.stages.localizer_data import LocalizerData
-from wsss_lightning.nn.backbones import Backbone
 from wsss_lightning.nn.hypercolumns import Standardisation
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit, inputs_of
@@ -21,7 +20,6 @@ def fit_localizers(
     *,
     out_dir: str,
     data: SegmentationDataModule,
-    backbone: Backbone,
     features: str,
     statistics: str,
     pooling: Pooling,
@@ -43,11 +41,12 @@ def fit_localizers(
     """Train one localizer per class on its positive images and as many random negative ones.
 
     A class's localizer is a function of its own tags, name and seed: the other classes change no bit of it, and several
-    devices share the classes. `features`: what `backbone` tells of the images. `statistics`: the features whose mean
+    devices share the classes. `statistics`: the features whose mean
     and deviation standardise the inputs, those of the classes known before if there are any; `global_features` adds
     the global vector to what it sees; `hidden`, `rates`, `epochs` depend on the backbone and stand in its file;
     `standardise` is a deviation from the paper, whose localizers see raw hypercolumns.
     """
+    backbone, grid = read_backbone(model=features), FeatureStore(Path(features)).grid()
     known = FeatureStore(Path(statistics)).statistics(with_global=global_features)
 
     def train(
@@ -64,7 +63,7 @@ def fit_localizers(
         model = LocalizerModule(
             class_names=data.class_names,
             backbone=backbone,
-            grid=FeatureStore(Path(features)).grid(),
+            grid=grid,
             rates=rates,
             steps=steps.phase_steps,
             statistics=Standardisation(*known, enabled=standardise),
