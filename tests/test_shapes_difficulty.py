@@ -4,17 +4,17 @@ Limits are those that the data set was designed to; what `backbone=tiny` reaches
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from wsss_lightning import pipeline
+from wsss_lightning import load, pipeline
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.shapes import CLASSES
 from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.methods.points.stages.features import FeatureStore
-from wsss_lightning.methods.points.stages.fit_localizers import read_localizers
 from wsss_lightning.metrics.segmentation import confusion_matrix, mean_iou
 
 # The scenes of `data=shapes`, whole: fewer would make the ceiling look lower than it is.
@@ -55,10 +55,11 @@ def test_the_best_fifth_of_a_score_map_misses_most_of_the_object(root: Path) -> 
 
 def coverage(data: SegmentationDataModule, store: FeatureStore, localizers: Path) -> list[float]:
     """Per val image and class, the share of the object's pixels on the grid among the best fifth of the locations."""
-    network, shares = read_localizers(localizers, store), []
+    network: Any = load(localizers).localizers
+    shares = []
     for record in data.records("val"):
         classes = np.flatnonzero(record.tags).tolist()
-        scores = network(store.read("val", record.image_id).maps, classes)[:, 0]
+        scores = network(store.read("val", record.image_id), classes, store.grid())[0, :, 0]
         target = torch.from_numpy(data.read_target(record))[2::4, 2::4]
         for c, score in zip(classes, scores, strict=True):
             best = score >= score.flatten().kthvalue(score.numel() * 4 // 5).values

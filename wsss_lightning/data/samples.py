@@ -217,9 +217,9 @@ def collate(samples: Sequence[Sample]) -> Sample:
     Raises:
         InputError: the images differ in size.
     """
-    if len({sample["image"].shape for sample in samples}) > 1:
+    if len({sample["image"].shape for sample in samples if "image" in sample}) > 1:
         raise InputError("the images of a batch differ in size: set the data set's size=[H, W], or batch_size=1.")
-    packed = [sample["image"] for sample in samples if isinstance(sample["image"], Pixels)]
+    packed = [sample["image"] for sample in samples if isinstance(sample.get("image"), Pixels)]
     if packed:
         samples = [sample | {"image": pixels.values} for sample, pixels in zip(samples, packed, strict=True)]
     targets = [sample["target"] for sample in samples if "target" in sample]

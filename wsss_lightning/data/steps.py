@@ -196,7 +196,7 @@ class _Batches(Dataset[Sample]):
         step, part = divmod(index, self.parts)
         place, places = part * self.world + self.rank, self.parts * self.world
         batch = self.steps.batch(step, rank=place, world=places)
-        return {**batch, "share": torch.tensor(_share_of(self.steps.batch_size, place, places))}
+        return {"share": torch.tensor(_share_of(self.steps.batch_size, place, places)), **batch}
 
 
 def _finished(value: Any) -> Any:

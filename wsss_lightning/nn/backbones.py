@@ -28,6 +28,11 @@ class Features:
     maps: list[Tensor]
     pooled: Tensor
 
+    def of_image(self, index: int) -> "Features":
+        """Those of one image of the batch, N = 1."""
+        part = slice(index, index + 1)
+        return Features(maps=[each[part] for each in self.maps], pooled=self.pooled[part])
+
 
 class Backbone(nn.Module):
     """A classification network as a source of features; subclasses fill in what is not implemented here.

@@ -6,12 +6,13 @@ map at its own resolution and resized afterwards. Maps finer than the grid are f
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from wsss_lightning.nn.description import Node
 from wsss_lightning.ops.resize import resize_maps
 
 Size = tuple[int, int]
@@ -84,6 +85,16 @@ class Standardisation(nn.Module):
         self.register_buffer("mean", mean.float() if enabled else torch.zeros_like(mean).float())
         self.register_buffer("scale", scale.float() if enabled else torch.ones_like(std).float())
 
+    def on_maps(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """The same for the maps of all layers, (N, D_l, h_l, w_l) each."""
+        starts = accumulate((each.shape[1] for each in maps), initial=0)
+        return [self.on_map(each, start) for each, start in zip(maps, starts, strict=False)]
+
+    @property
+    def description(self) -> Node:
+        """See `nn.description.describe`; the statistics themselves are kept with the weights."""
+        return {"_target_": f"{__name__}.unit_statistics", "features": len(self.mean)}
+
     def forward(self, rows: Tensor) -> Tensor:
         """(..., D) -> (..., D)."""
         return (rows - self.mean) * self.scale
@@ -92,6 +103,11 @@ class Standardisation(nn.Module):
         """The same for one layer's map (N, D_l, h, w) whose first dimension is number `start` of D."""
         part = slice(start, start + feature_map.shape[1])
         return (feature_map - self.mean[part, None, None]) * self.scale[part, None, None]
+
+
+def unit_statistics(features: int) -> Standardisation:
+    """A standardisation of D = `features` dimensions that changes nothing."""
+    return Standardisation(torch.zeros(features), torch.ones(features))
 
 
 def linear_on_maps(maps: Sequence[Tensor], weight: Tensor, bias: Tensor, grid: Size) -> Tensor:

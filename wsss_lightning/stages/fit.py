@@ -99,7 +99,7 @@ def make_trainer(
     length = {} if given.keys() & {"max_steps", "max_epochs", "fast_dev_run"} else {"max_epochs": 1}
     return trainer(
         callbacks=[*callbacks, *given.get("callbacks", [])],
-        plugins=[_environment(), *given.get("plugins", [])],
+        plugins=[_environment(given.get("devices")), *given.get("plugins", [])],
         logger=logger,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -110,9 +110,13 @@ def make_trainer(
     )
 
 
-def _environment() -> ClusterEnvironment:
+def _environment(devices: Any) -> ClusterEnvironment:
     # Under SLURM Lightning would requeue by itself and go on from a checkpoint of its own, of which no loader knows.
-    return TorchElasticEnvironment() if TorchElasticEnvironment.detect() else LightningEnvironment()
+    # In a group of processes, a trainer of a single device is one that its process does not share.
+    grouped = (
+        TorchElasticEnvironment.detect() and devices != 1 and not (isinstance(devices, list) and len(devices) == 1)
+    )
+    return TorchElasticEnvironment() if grouped else LightningEnvironment()
 
 
 class _Saved(ModelCheckpoint):

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -51,10 +50,3 @@ def read_json(path: Path) -> Any:
 def write_picture(path: Path, picture: np.ndarray[Any, Any]) -> None:
     """Write an (H, W, 3) uint8 picture as PNG."""
     replace_file(path, lambda temporary: Image.fromarray(picture).save(temporary))
-
-
-def to_float16(tensor: Tensor, *, what: str) -> Tensor:
-    """Half precision for storage; values beyond its range, 65504, are refused instead of becoming infinite."""
-    if bool((tensor.abs() > torch.finfo(torch.float16).max).any()):
-        raise InputError(f"{what} exceeds the range of float16: set points.half=false.")
-    return tensor.half()

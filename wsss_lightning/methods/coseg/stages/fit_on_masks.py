@@ -129,7 +129,7 @@ class _Snapshots(pl.Callback):
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:  # noqa: ARG002
+    ) -> None:
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if stepped and trainer.global_step % self.every == 0 and trainer.is_global_zero:
             models.save(pl_module, self.folder / f"{trainer.global_step:06d}", inputs=self.inputs)

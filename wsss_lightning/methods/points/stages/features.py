@@ -5,13 +5,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import Dataset
 
-from wsss_lightning.nn.backbones import Features
+from wsss_lightning import models
+from wsss_lightning.data.images import image_size
+from wsss_lightning.data.samples import Record, Sample
+from wsss_lightning.methods.points.hypercolumn_module import HypercolumnModule
+from wsss_lightning.nn.backbones import Backbone, Features
 from wsss_lightning.nn.hypercolumns import Size, channel_parts, compact
+from wsss_lightning.nn.precision import to_float16
 from wsss_lightning.ops.resize import resize_maps
-from wsss_lightning.stages.io import read_tensors, to_float16, write_json, write_tensors
+from wsss_lightning.stages.io import read_tensors, write_json, write_tensors
 
 
 @dataclass(frozen=True)
@@ -34,10 +42,10 @@ class FeatureStore:
 
     def read(self, split: str, image_id: str) -> Features:
         """One image's features (N = 1) as float32."""
-        seen = self.read_stored(split, image_id)
+        stored = self.read_stored(split, image_id)
         # Channels last: on a CPU, resizing and multiplying many channels is several times faster in this layout.
-        maps = [m.to(torch.float32, memory_format=torch.channels_last) for m in seen.maps]
-        return Features(maps=maps, pooled=seen.pooled)
+        maps = [m.to(torch.float32, memory_format=torch.channels_last) for m in stored.maps]
+        return Features(maps=maps, pooled=stored.pooled)
 
     def read_stored(self, split: str, image_id: str) -> Features:
         """One image's features (N = 1) in the precision in which they are stored."""
@@ -66,8 +74,8 @@ class FeatureStore:
         mean, std = _moments(total, squares, len(image_ids) * height * width)
         every = torch.cat(pooled)
         global_mean, global_std = _moments(every.sum(dim=0), every.square().sum(dim=0), len(every))
-        found = {"mean": mean, "std": std, "global_mean": global_mean, "global_std": global_std}
-        write_tensors(self.folder / "statistics.safetensors", found)
+        moments = {"mean": mean, "std": std, "global_mean": global_mean, "global_std": global_std}
+        write_tensors(self.folder / "statistics.safetensors", moments)
 
     def statistics(self, *, with_global: bool = False) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (D,), or (D + G,) with those of the global vector behind them, float64."""
@@ -75,6 +83,50 @@ class FeatureStore:
         if not with_global:
             return tensors["mean"], tensors["std"]
         return torch.cat([tensors["mean"], tensors["global_mean"]]), torch.cat([tensors["std"], tensors["global_std"]])
+
+
+def read_backbone(*, model: str) -> Backbone:
+    """The backbone of an `extract` stage or of any model of this paper, with the RGB statistics that go with it."""
+    owner, inputs = models.load(model), models.read_inputs(model)
+    assert isinstance(owner, HypercolumnModule)
+    owner.backbone.mean, owner.backbone.std = _three(inputs.mean), _three(inputs.std)
+    return owner.backbone
+
+
+def _three(values: Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = values
+    return red, green, blue
+
+
+class StoredImages(Dataset[Sample]):
+    """Stored features of images, each in the precision that it is stored in: `maps`, `pooled`, `tags`, `size`.
+
+    Args:
+        store: of the features.
+        split: of the images.
+        records: the images, in order.
+        present: (N, C) bool, classes that localizers shall score; None leaves that open.
+    """
+
+    def __init__(
+        self, store: FeatureStore, split: str, records: Sequence[Record], *, present: NDArray[np.bool_] | None = None
+    ) -> None:
+        self.store, self.split, self.records, self.present = store, split, records, present
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Sample:
+        record = self.records[index]
+        stored = self.store.read_stored(self.split, record.image_id)
+        sample = {
+            "maps": [each[0] for each in stored.maps],
+            "pooled": stored.pooled[0],
+            "tags": torch.from_numpy(record.tags.copy()),
+            "image_id": record.image_id,
+            "size": torch.tensor(image_size(record.image)),
+        }
+        return sample if self.present is None else sample | {"present": torch.from_numpy(self.present[index])}
 
 
 def _sums(maps: Sequence[Tensor], grid: Size) -> dict[str, Tensor]:

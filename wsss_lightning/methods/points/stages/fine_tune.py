@@ -11,21 +11,16 @@ from pytorch_lightning.loggers import Logger
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.steps import StepData, share
 from wsss_lightning.methods.points.fine_tuning import FineTuningModule
-from wsss_lightning.methods.points.stages.features import FeatureStore
-from wsss_lightning.methods.points.stages.fit_classifier import read_classifier
-from wsss_lightning.nn.backbones import Backbone, check_statistics, freeze, load_weights
-from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit
-from wsss_lightning.stages.io import read_tensors, write_tensors
-
-_BACKBONE = "backbone.safetensors"
+from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
+from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit, inputs_of
+from wsss_lightning.stages.io import read_tensors
+from wsss_lightning.stages.predict import load_fitting
 
 
 def fine_tune(
     *,
     out_dir: str,
     data: SegmentationDataModule,
-    backbone: Backbone,
-    features: str,
     points: str,
     classifier: str,
     rate: float,
@@ -38,24 +33,30 @@ def fine_tune(
     checkpoint_every: int,
     progress: bool,
     callbacks: Callbacks = None,
+    optimizer: MakeOptimizer | None = None,
+    scheduler: Scheduler | None = None,
+    new_layers: float = 1.0,
 ) -> dict[str, float]:
-    """Go on from a trained classifier for `steps` steps of `images` images, all their points in the loss.
-
-    Writes `backbone.safetensors` (see `tuned_backbone`) and the classifier as `fit_classifier` does.
-    """
-    check_statistics(backbone, data.mean, data.std)
-    network = read_classifier(Path(classifier))
-    grid = FeatureStore(Path(features)).grid()
+    """Go on from the model `classifier` for `steps` steps of `images` images, all their points in the loss."""
+    given = load_fitting(classifier, data)
+    own = {
+        "backbone": given.backbone,
+        "rate": rate,
+        "optimizer": optimizer,
+        "scheduler": scheduler,
+        "new_layers": new_layers,
+    }
+    model = FineTuningModule(**{**given.hparams, **own})
+    model.load_state_dict(given.state_dict())
     metrics = fit(
         out_dir=Path(out_dir),
-        model=FineTuningModule(backbone=backbone, classifier=network, grid=grid, rate=rate),
+        model=model,
         data=StepData(
-            steps=lambda parts: _LabelledImages(data, Path(points), total=steps, images=images * parts, seed=seed),
-            held_out=None,
+            steps=lambda parts: LabelledImages(data, Path(points), total=steps, images=images * parts, seed=seed),
             workers=workers,
             seed=seed,
         ),
-        inputs=None,
+        inputs=inputs_of(data),
         trainer=trainer,
         callbacks=callbacks,
         loggers=loggers,
@@ -63,20 +64,11 @@ def fine_tune(
         progress=progress,
         description="fine-tuning",
     )
-    write_tensors(Path(out_dir) / _BACKBONE, backbone.state_dict())
-    write_tensors(Path(out_dir) / "classifier.safetensors", network.state_dict())  # what `read_classifier` reads
     drop_checkpoint(Path(out_dir))
     return metrics
 
 
-def tuned_backbone(*, network: Backbone, folder: str) -> Backbone:
-    """`network` with the weights that a finished stage trained."""
-    load_weights(network, read_tensors(Path(folder) / _BACKBONE), source=folder)
-    freeze(network)
-    return network
-
-
-class _LabelledImages:
+class LabelledImages:
     """A few training images a step with their points; every epoch is a permutation drawn from (seed, epoch)."""
 
     def __init__(self, data: SegmentationDataModule, points: Path, *, total: int, images: int, seed: int) -> None:
@@ -89,14 +81,23 @@ class _LabelledImages:
         return self.total
 
     def batch(self, step: int, *, rank: int, world: int) -> dict[str, Any]:
-        """Images (N, 3, H, W) and, image by image, `locations` (P,) and `labels` (P,) of their points."""
+        """Images (N, 3, H, W) and, image by image, `locations` (P,) and `labels` (P,) of their points.
+
+        `share`: images have different numbers of points, all of which count alike.
+        """
         epoch, position = divmod(step, len(self.tagged) // self.images)
         order = np.random.default_rng([self.seed, epoch]).permutation(self.tagged)
-        chosen = share(order[position * self.images :][: self.images], rank=rank, world=world)
-        samples = [self.dataset[index] for index in chosen.tolist()]
-        stored = [read_tensors(self.points / f"{sample['image_id']}.safetensors") for sample in samples]
+        everyone = order[position * self.images :][: self.images]
+        chosen = share(everyone, rank=rank, world=world).tolist()
+        samples, stored = [self.dataset[index] for index in chosen], [self._points(index) for index in chosen]
+        labels = [points["labels"] for points in stored]
+        total = sum(len(self._points(index)["labels"]) for index in everyone) if world > 1 else sum(map(len, labels))
         return {
             "image": torch.stack([sample["image"] for sample in samples]),
             "locations": [points["locations"] for points in stored],
-            "labels": [points["labels"] for points in stored],
+            "labels": labels,
+            "share": torch.tensor(sum(map(len, labels)) * world / total),
         }
+
+    def _points(self, index: int) -> dict[str, torch.Tensor]:
+        return read_tensors(self.points / f"{self.dataset.records[index].image_id}.safetensors")

@@ -28,15 +28,15 @@ def judge(
     points of generated scenes, `train/points/on_<part>` says how many lie on bodies, discriminative and thin parts.
     """
     del out_dir  # metrics are all there is
-    grid, found = FeatureStore(Path(features)).grid(), []
+    grid, points_of_images = FeatureStore(Path(features)).grid(), []
     records = tagged(data)
     for record in track(records, description="judging points", total=len(records), enabled=progress):
         stored = read_tensors(Path(points) / f"{record.image_id}.safetensors")
         truth = resize_labels(data.read_target(record), grid)
         places = _places(data.reader.root / "Parts" / f"{record.image_id}.png", grid)
-        seen = [torch.from_numpy(m.astype(np.int64)).flatten()[stored["locations"]] for m in (truth, places)]
-        found.append(torch.stack([stored["labels"], *seen]))
-    return _shares(torch.cat(found, dim=1), data.class_names)
+        there = [torch.from_numpy(m.astype(np.int64)).flatten()[stored["locations"]] for m in (truth, places)]
+        points_of_images.append(torch.stack([stored["labels"], *there]))
+    return _shares(torch.cat(points_of_images, dim=1), data.class_names)
 
 
 def _places(path: Path, grid: tuple[int, int]) -> Mask:

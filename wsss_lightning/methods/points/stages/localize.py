@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from wsss_lightning.data.base import SegmentationDataModule, Split
-from wsss_lightning.methods.points.stages.features import FeatureStore
-from wsss_lightning.methods.points.stages.fit_localizers import read_localizers
-from wsss_lightning.progress import track
+from wsss_lightning.methods.points.stages.features import FeatureStore, StoredImages
+from wsss_lightning.nn.prediction import Prediction
+from wsss_lightning.stages.fit import MakeTrainer
 from wsss_lightning.stages.io import read_tensors, write_tensors
+from wsss_lightning.stages.predict import infer, load_fitting, without
 
 
 def localize(
@@ -21,23 +21,35 @@ def localize(
     localizers: str,
     split: Split,
     tagged_only: bool,
+    trainer: MakeTrainer,
+    workers: int,
     progress: bool,
 ) -> None:
     """Store S(., c) and S̄(., c): `<image_id>.safetensors` with `scores` (F, 2, h, w), `present` (F,).
 
     `present` are labels 1..C in ascending order: those that the image's tags name or, unless `tagged_only`, all.
     """
-    store = FeatureStore(Path(features))
-    network = read_localizers(Path(localizers), store)
+    store, model, folder = FeatureStore(Path(features)), load_fitting(localizers, data), Path(out_dir)
+    model.grid = store.grid()  # type: ignore[assignment]
     records = data.records(split)
-    for record in track(records, description=f"score maps, {split}", total=len(records), enabled=progress):
-        path = score_path(Path(out_dir), record.image_id)
-        if not path.exists():
-            classes = np.flatnonzero(record.tags | (not tagged_only)).tolist()
-            with torch.inference_mode():
-                seen = store.read(split, record.image_id)
-                scores = network.on_image(seen, classes) if classes else torch.zeros(0, 2, *store.grid())
-            write_tensors(path, {"scores": scores, "present": torch.tensor(classes, dtype=torch.int64) + 1})
+    present = np.stack([record.tags | (not tagged_only) for record in records])
+
+    def write(prediction: Prediction) -> None:
+        write_tensors(score_path(folder, prediction.image_id), prediction.stored)
+
+    infer(
+        model,
+        without(
+            StoredImages(store, split, records, present=present),
+            [score_path(folder, record.image_id) for record in records],
+        ),
+        write=write,
+        batch_size=data.batch_size,
+        trainer=trainer,
+        workers=workers,
+        progress=progress,
+        description=f"score maps, {split}",
+    )
 
 
 def score_path(folder: Path, image_id: str) -> Path:

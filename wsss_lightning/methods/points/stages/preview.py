@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,13 +19,13 @@ from wsss_lightning.methods.points.samplers import Evidence, Points
 from wsss_lightning.methods.points.sampling import diverse_steps_by
 from wsss_lightning.methods.points.similarity import ColumnSimilarity
 from wsss_lightning.methods.points.stages.features import FeatureStore
-from wsss_lightning.methods.points.stages.fit_localizers import read_localizers
 from wsss_lightning.methods.points.stages.sample import Convention
 from wsss_lightning.nn.hypercolumns import Standardisation
+from wsss_lightning.nn.seeds import own_seed
 from wsss_lightning.stages.drawing import WHITE, Picture, draw_scores, enlarged, in_rows, titled
 from wsss_lightning.stages.evaluate import panel_records
-from wsss_lightning.stages.fit import own_seed
 from wsss_lightning.stages.io import write_picture
+from wsss_lightning.stages.predict import load_fitting
 
 Step = tuple[Tensor, int]
 _RED = (230, 30, 30)  # occurs in none of the heat map's colours
@@ -50,17 +51,17 @@ def preview(
     Sampling needs to know which classes to sample, so these pictures, and no number, use the tags of val images.
     """
     store = FeatureStore(Path(features))
-    network = read_localizers(Path(localizers), store)
+    model: Any = load_fitting(localizers, data)
     statistics = Standardisation(*store.statistics())
     for record in panel_records(data.records("val"), panels):
-        seen = store.read("val", record.image_id)
+        image = store.read("val", record.image_id)
         classes = np.flatnonzero(record.tags)
         with torch.inference_mode():
-            maps = network.on_image(seen, classes.tolist())
+            maps = model.localizers(image, classes.tolist(), store.grid())[0]
         scores = convention(maps[:, 0], maps[:, 1])
         evidence = Evidence(
             scores=scores,
-            similarity=cache(ColumnSimilarity(seen.maps, store.grid(), statistics)),
+            similarity=cache(ColumnSimilarity(image.maps, store.grid(), statistics)),
             present=torch.from_numpy(classes) + 1,
             peaks=scores.amax(dim=(1, 2)).clamp_min(1e-12),
             seed=own_seed(seed, record.image_id),
@@ -76,9 +77,9 @@ def _draw(
     colours = palette()[data.decode(points.labels.numpy().astype(np.uint8))]
     write_picture(folder / "points.png", draw_points(image, points.locations.numpy(), colours, grid=grid))
     walk = islice(diverse_steps_by(evidence.scores[0].flatten(), evidence.similarity), steps)
-    if found := [(objective.view(grid), point) for objective, point in walk]:
+    if own := [(objective.view(grid), point) for objective, point in walk]:
         name = data.class_names[int(evidence.present[0]) - 1]
-        write_picture(folder / "steps.png", draw_steps(image, found, name=name))
+        write_picture(folder / "steps.png", draw_steps(image, own, name=name))
 
 
 def draw_steps(image: Picture, steps: Sequence[Step], *, name: str) -> Picture:

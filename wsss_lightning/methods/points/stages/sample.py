@@ -14,9 +14,10 @@ from wsss_lightning.methods.points.stages.features import FeatureStore
 from wsss_lightning.methods.points.stages.localize import read_scores
 from wsss_lightning.nn.backbones import Features
 from wsss_lightning.nn.hypercolumns import Size, Standardisation, hypercolumns_at
+from wsss_lightning.nn.precision import to_float16
+from wsss_lightning.nn.seeds import own_seed
 from wsss_lightning.progress import track
-from wsss_lightning.stages.fit import own_seed
-from wsss_lightning.stages.io import read_tensors, to_float16, write_tensors
+from wsss_lightning.stages.io import read_tensors, write_tensors
 from wsss_lightning.stages.records import tagged
 
 Convention = Callable[[Tensor, Tensor], Tensor]
@@ -48,16 +49,16 @@ def sample(
         path = folder / f"{record.image_id}.safetensors"
         if not path.exists():
             maps, present = read_scores(Path(scores), record.image_id)
-            seen = store.read_stored("train", record.image_id)
+            stored = store.read_stored("train", record.image_id)
             evidence = Evidence(
                 scores=convention(maps[:, 0], maps[:, 1]),
                 # What a class asks for is asked for again by eq 5.
-                similarity=cache(ColumnSimilarity(seen.maps, store.grid(), statistics)),
+                similarity=cache(ColumnSimilarity(stored.maps, store.grid(), statistics)),
                 present=present,
                 peaks=peaks[present - 1],
                 seed=own_seed(seed, record.image_id),
             )
-            write_points(path, seen, store.grid(), sampler(evidence), half=half)
+            write_points(path, stored, store.grid(), sampler(evidence), half=half)
     return point_counts(folder, records)
 
 
@@ -71,12 +72,12 @@ def score_peaks(folder: Path, data: SegmentationDataModule, convention: Conventi
     return torch.stack([torch.stack(values or [torch.ones(())]).mean() for values in highest]).clamp_min(1e-12)
 
 
-def write_points(path: Path, seen: Features, grid: Size, points: Points, *, half: bool) -> None:
+def write_points(path: Path, features: Features, grid: Size, points: Points, *, half: bool) -> None:
     """Store labelled points of a training image with their features."""
-    rows = hypercolumns_at(seen.maps, points.locations, grid)
+    rows = hypercolumns_at(features.maps, points.locations, grid)
     rows = to_float16(rows, what=f"A feature of {path.stem}") if half else rows
-    found = {"labels": points.labels, "locations": points.locations}
-    write_tensors(path, {"features": rows, "pooled": seen.pooled, **found})
+    own = {"labels": points.labels, "locations": points.locations}
+    write_tensors(path, {"features": rows, "pooled": features.pooled, **own})
 
 
 def point_counts(folder: Path, records: list[Record]) -> dict[str, float]:

@@ -9,9 +9,9 @@ from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.methods.points.samplers import Points
 from wsss_lightning.methods.points.stages.features import FeatureStore
 from wsss_lightning.methods.points.stages.sample import point_counts, write_points
+from wsss_lightning.nn.seeds import own_seed
 from wsss_lightning.ops.resize import resize_labels
 from wsss_lightning.progress import track
-from wsss_lightning.stages.fit import own_seed
 from wsss_lightning.stages.records import tagged
 
 
@@ -31,6 +31,6 @@ def sample_truth(
             drawn = np.random.default_rng(own_seed(seed, record.image_id)).permutation(len(labels))
             locations = torch.from_numpy(np.sort(drawn[labels[drawn] != 255][:kept]))
             points = Points(locations=locations, labels=labels[locations])
-            seen = store.read_stored("train", record.image_id)
-            write_points(path, seen, store.grid(), points, half=half)
+            stored = store.read_stored("train", record.image_id)
+            write_points(path, stored, store.grid(), points, half=half)
     return point_counts(folder, records)

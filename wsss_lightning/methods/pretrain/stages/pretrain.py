@@ -12,9 +12,10 @@ from wsss_lightning.methods.pretrain.classifier import PictureClassifier
 from wsss_lightning.methods.pretrain.steps import PictureData
 from wsss_lightning.models import Inputs
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
+from wsss_lightning.nn.precision import to_float16
 from wsss_lightning.nn.vgg import VGG, fold_batch_norm
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit
-from wsss_lightning.stages.io import to_float16, write_tensors
+from wsss_lightning.stages.io import write_tensors
 
 
 def pretrain(

@@ -1,6 +1,6 @@
 import numpy as np
 
-from wsss_lightning.methods.points.stages.fit_localizers import balanced_schedule, phase_ends
+from wsss_lightning.methods.points.stages.balanced_schedule import balanced_schedule, phase_steps
 
 TAGS = np.array([[1, 0], [1, 1], [0, 1], [0, 0], [0, 0], [0, 0], [0, 1], [0, 0]], dtype=bool)
 
@@ -42,7 +42,7 @@ def test_what_a_class_draws_does_not_depend_on_the_others() -> None:
     assert of_b == [[image for image, _ in steps] for steps in alone]  # the same images in the same order
 
 
-def test_a_phase_ends_with_its_last_epoch() -> None:
+def test_a_phase_is_as_long_as_its_epochs() -> None:
     schedule = balanced_schedule(TAGS, "ab", epochs=3, seed=0)
     first, second, third = map(len, schedule)
-    assert phase_ends(schedule, [2, 1]) == [first + second, first + second + third]
+    assert phase_steps(schedule, [2, 1]) == [first + second, third]
