@@ -42,6 +42,7 @@ def write_module(folder: Path, *, target: str = "cat") -> PatchModule:
 def write_levels(folder: Path, levels: dict[str, NDArray[np.uint16]]) -> None:
     """Probabilities in steps of 1 / 65535 by image, as a `predict_patches` stage leaves them."""
     write_json(folder / "reading.json", describe(read_levels))
+    write_tensors(folder / "reading.safetensors", {})
     for image_id, values in levels.items():
         write_tensors(folder / "scores" / f"{image_id}.safetensors", {"levels": torch.from_numpy(values)})
 

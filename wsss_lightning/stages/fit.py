@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ def inputs_of(data: SegmentationDataModule) -> models.Inputs:
         palette=palette()[indices].tolist(),
         mean=[*data.mean],
         std=[*data.std],
-        size=None if data.size is None else [*data.size],
+        size=[*data.size] if isinstance(data.size, Sequence) else data.size,
     )
 
 

@@ -27,7 +27,7 @@ def test_ten_lines(tmp_path: Path) -> None:
     model = PatchModule(network=NETWORK, pooling=pooling, rate=0.01, target="moon", seed=3)
     patches = {"target": "moon", "edge": model.network.size, "patches": 4, "size": SIZE, "held_out": 0.25}
     steps = {"augmentation": jitter_augmentation(SIZE), "steps": 5, "batch_size": 3, "seed": 3}
-    trainer = pl.Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_progress_bar=False)
+    trainer = pl.Trainer(max_epochs=1, accelerator="cpu", logger=False, default_root_dir=tmp_path)
     trainer.fit(model, datamodule=PatchData(skies, **patches, **steps))  # type: ignore[arg-type]
     trainer.save_checkpoint(tmp_path / "model.ckpt")
 

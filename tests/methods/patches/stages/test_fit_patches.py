@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import fake_skies
 import numpy as np
 import pytest
 import pytorch_lightning as pl
@@ -139,6 +143,27 @@ def test_accumulated_batches_are_one_batch(tmp_path: Path) -> None:
     torch.testing.assert_close(weights(tmp_path / "parts"), weights(tmp_path / "whole"), rtol=0, atol=1e-6)
     assert torch.equal(weights(tmp_path / "killed"), weights(tmp_path / "parts"))
     assert parts["val/tag_ap"] == whole["val/tag_ap"]
+
+
+_TWO_PROCESSES = """
+import sys
+from functools import partial
+from pathlib import Path
+from fake_skies import TRAINER, open_skies, train
+folder = Path(sys.argv[1])
+train(folder / "two", open_skies(folder / "voc"), batch_size=5, trainer=partial(TRAINER, devices=2))
+"""
+
+
+@pytest.mark.long
+def test_two_processes_with_uneven_shares_are_one(tmp_path: Path) -> None:
+    train(tmp_path / "one", open_skies(tmp_path / "voc"), batch_size=5)
+    (tmp_path / "two.py").write_text(_TWO_PROCESSES)
+    places = [str(Path(fake_skies.__file__).parent), *sys.path]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(places)}
+    subprocess.run([*command, str(tmp_path / "two.py"), str(tmp_path)], env=environment, check=True)
+    torch.testing.assert_close(weights(tmp_path / "two"), weights(tmp_path / "one"), rtol=0, atol=1e-6)
 
 
 def test_another_optimiser_and_schedule(tmp_path: Path) -> None:

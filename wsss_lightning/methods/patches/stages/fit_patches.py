@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,12 @@ from pytorch_lightning.loggers import Logger
 
 from wsss_lightning import models
 from wsss_lightning.data.base import SegmentationDataModule
-from wsss_lightning.data.masks import palette
 from wsss_lightning.data.target import target_index
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.patches.module import MakePatchNetwork, PatchModule, Pooling
 from wsss_lightning.methods.patches.steps import PatchData
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
-from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit
+from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit, inputs_of
 
 if TYPE_CHECKING:
     import albumentations as A
@@ -125,13 +125,11 @@ def read_patch_module(folder: str) -> PatchModule:
 
 def _inputs(source: SegmentationDataModule, target: str, *, side: int) -> models.Inputs:
     """The class alone, label 1; images whose shorter side is as long as in training."""
-    indices = [0, int(source.labels.indices[target_index(source, target)])]
-    colours = palette()[indices].tolist()
-    return models.Inputs(
+    whole, label = inputs_of(source), 1 + target_index(source, target)
+    return replace(
+        whole,
         class_names=[target],
-        indices=indices,
-        palette=colours,
-        mean=list(source.mean),
-        std=list(source.std),
+        indices=[0, whole.indices[label]],
+        palette=[whole.palette[0], whole.palette[label]],
         size=side,
     )
