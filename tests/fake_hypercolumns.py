@@ -1,14 +1,25 @@
-"""A backbone of two layers, random features as it would give, and modules on them."""
+"""A backbone of two layers and features as it would give; scenes with stored features and localizers."""
 
 from functools import partial
+from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+import wsss_lightning
+from wsss_lightning.data.base import SegmentationDataModule
+from wsss_lightning.data.shapes import CLASSES as SHAPES
+from wsss_lightning.data.shapes import write_scenes
+from wsss_lightning.data.voc import VOCDataModule
+from wsss_lightning.methods.points.mil import global_logits
+from wsss_lightning.methods.points.stages.extract import extract
+from wsss_lightning.methods.points.stages.fit_localizers import fit_localizers
 from wsss_lightning.nn.backbones import Backbone, Features
 from wsss_lightning.nn.description import described
+from wsss_lightning.nn.vgg import TINY_MEAN, TINY_STD, tiny
 
+SHIPPED = Path(wsss_lightning.__file__).parent / "nn" / "weights" / "tiny.safetensors"
 GRID = (6, 8)
 CLASSES = ("cat", "dog", "bird")
 trainer = partial(pl.Trainer, accelerator="cpu", devices=1, logger=False, enable_progress_bar=False)
@@ -50,3 +61,62 @@ def features(seed: int, images: int = 1) -> Features:
 def pictures(count: int, seed: int = 0) -> Tensor:
     """Normalised images (N, 3, 24, 32), whose grid is `GRID`."""
     return torch.randn(count, 3, 24, 32, generator=torch.Generator().manual_seed(seed))
+
+
+def scenes(folder: Path, *, train: int = 16, val: int = 3) -> SegmentationDataModule:
+    """Generated scenes of three classes, for `tiny`."""
+    write_scenes(folder, train=train, val=val, size=96, seed=0, processes=1, progress=False)
+    return opened(folder)
+
+
+def opened(folder: Path) -> SegmentationDataModule:
+    """Scenes that are written."""
+    return VOCDataModule(
+        root=folder,
+        names=SHAPES,
+        classes=("check_brick", "ring_brick", "ray_tent"),
+        train_list="train",
+        size=(96, 96),
+        mean=TINY_MEAN,
+        std=TINY_STD,
+        batch_size=4,
+    )
+
+
+def stored(folder: Path, data: SegmentationDataModule) -> str:
+    """The folder of an `extract` stage, features of the shipped `tiny`."""
+    extract(
+        out_dir=str(folder),
+        data=data,
+        backbone=tiny(str(SHIPPED), 20),
+        splits=["train", "val"],
+        grid_stride=4,
+        global_features=True,
+        half=True,
+        trainer=trainer,
+        workers=0,
+        progress=False,
+    )
+    return str(folder)
+
+
+def localized(folder: Path, data: SegmentationDataModule, features: str) -> dict[str, float]:
+    """A `fit_localizers` stage of few units."""
+    return fit_localizers(
+        out_dir=str(folder),
+        data=data,
+        features=features,
+        statistics=features,
+        pooling=global_logits,
+        global_features=False,
+        hidden=8,
+        rates=[1e-3, 1e-4],
+        epochs=[1, 1],
+        standardise=True,
+        seed=0,
+        trainer=trainer,
+        loggers={},
+        workers=0,
+        checkpoint_every=100,
+        progress=False,
+    )

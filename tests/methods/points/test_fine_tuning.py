@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+from fake_hypercolumns import two_layers
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -66,8 +67,7 @@ def test_batch_norm_keeps_its_statistics() -> None:
 
 def test_shares_of_images_with_different_numbers_of_points_have_the_gradient_of_all() -> None:
     """Three and two points of two images, each on a device of its own."""
-    torch.manual_seed(0)
-    whole = network(tiny(None, 20))
+    whole = network(two_layers())
     shared = copy.deepcopy(whole)
     labels = [torch.tensor([0, 1, 2]), torch.tensor([2, 1])]
     batch = {"image": images(), "locations": LOCATIONS, "labels": labels}

@@ -126,7 +126,8 @@ def test_all_classes_learn_from_images_without_a_choice() -> None:
 
 def test_joined_localizers_keep_their_weights_in_the_order_of_the_names() -> None:
     whole = module()
-    parts = [LocalizerModule(**{**whole.hparams, "class_names": names}) for names in (["cat", "bird"], ["dog"])]
+    own = [{"backbone": two_layers(), "class_names": names} for names in (["cat", "bird"], ["dog"])]
+    parts = [LocalizerModule(**{**whole.hparams, **each}) for each in own]
     for part in parts:
         for parameter in part.localizers.classes.parameters():
             parameter.data.add_(torch.randn_like(parameter))
