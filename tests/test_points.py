@@ -9,13 +9,12 @@ import pytest
 import torch
 from fake_data import write_coco
 
-from wsss_lightning import pipeline
+from wsss_lightning import load, pipeline
 from wsss_lightning.cli import main
 from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import colorize, read_mask
-from wsss_lightning.methods.points.stages.fine_tune import tuned_backbone
-from wsss_lightning.methods.points.stages.fit_classifier import PointBank
-from wsss_lightning.methods.points.stages.fit_localizers import read_state
+from wsss_lightning.methods.points.stages.features import read_backbone
+from wsss_lightning.methods.points.stages.point_data import PointBank
 from wsss_lightning.nn.vgg import tiny
 from wsss_lightning.stages.io import read_tensors
 
@@ -147,7 +146,8 @@ def test_a_class_is_added_without_touching_the_others(root: Path) -> None:
     assert {"val/miou/known", "val/miou/added"} <= metrics.keys()
     joint = plan(root, "result=localizers", f"data.classes=[{KNOWN},{ADDED}]")
     pipeline.run(joint)
-    together, apart = (read_state(p.stages[s].folder) for p, s in ((joint, "localizers"), (grown, "all_localizers")))
+    both = (joint.stages["localizers"], grown.stages["all_localizers"])
+    together, apart = (load(stage.folder).state_dict() for stage in both)
     assert together.keys() == apart.keys()
     assert all(torch.equal(value, apart[name]) for name, value in together.items())
 
@@ -213,11 +213,10 @@ def test_the_backbone_can_be_fine_tuned_on_the_points(root: Path) -> None:
     assert 0 <= metrics["val/miou"] <= 1
     folder = planned.stages["tuned"].folder
     before = tiny(pipeline.compose([]).backbone.weights, 20)
-    after = tuned_backbone(network=tiny(None, 20), folder=str(folder))
+    after = read_backbone(model=str(folder))
     moved = [not torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True)]
     assert sum(moved) >= 26  # every convolution's weight and bias; fc8 is not used
     again = pipeline.rerun(folder / "stage.json", out_dir=folder.with_name("again"))
     assert again == planned.stages["tuned"].record()["metrics"]
-    assert (folder.with_name("again") / "backbone.safetensors").read_bytes() == (
-        folder / "backbone.safetensors"
-    ).read_bytes()
+    one, other = (place / "model.safetensors" for place in (folder, folder.with_name("again")))
+    assert one.read_bytes() == other.read_bytes()

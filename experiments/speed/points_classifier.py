@@ -16,7 +16,9 @@ from torch.nn import functional as F
 
 from wsss_lightning.data.steps import StepData
 from wsss_lightning.methods.points.classifier import PointClassifier, PointClassifierModule
-from wsss_lightning.methods.points.stages.fit_classifier import PointBank, _PointSteps
+from wsss_lightning.methods.points.stages.point_data import PointBank, PointSteps
+from wsss_lightning.nn.backbones import Backbone
+from wsss_lightning.nn.description import described
 from wsss_lightning.nn.hypercolumns import Standardisation
 from wsss_lightning.stages.fit import fit
 
@@ -94,6 +96,24 @@ def _network(setting: Setting) -> PointClassifier:
     )
 
 
+@described
+def stored_features(own: int, shared: int) -> Backbone:
+    """The backbone of features that are stored: it is never asked for them."""
+    backbone = Backbone()
+    backbone.channels, backbone.global_size = (own,), shared
+    return backbone
+
+
+def _module(setting: Setting) -> PointClassifierModule:
+    return PointClassifierModule(
+        class_names=[f"class {label}" for label in range(1, setting.labels)],
+        backbone=stored_features(setting.own, setting.shared),
+        grid=(1, 1),
+        hidden=setting.hidden,
+        rate=_RATE,
+    )
+
+
 class _Loop:
     """The training without Lightning, on the device where the bank is."""
 
@@ -163,7 +183,7 @@ def _trainings(bank: PointBank, setting: Setting, steps: int) -> dict[str, Task]
 
 def _own_adam(setting: Setting) -> str:
     """Which of the two implementations the package's module asks for."""
-    optimizer = PointClassifierModule(classifier=_network(setting), rate=_RATE).configure_optimizers()
+    optimizer = _module(setting).configure_optimizers()["optimizer"]
     return "Adam(fused=True)" if optimizer.defaults["fused"] else "Adam"
 
 
@@ -177,7 +197,7 @@ def _per_step(loop: _Loop, steps: int) -> Callable[[], float]:
     return lambda: seconds() / steps
 
 
-class _Stamped(_PointSteps):
+class _Stamped(PointSteps):
     """Notes when each step asks for its batch."""
 
     def __init__(self, bank: PointBank, *, total: int, batch_size: int) -> None:
@@ -197,7 +217,7 @@ def _stage(bank: PointBank, setting: Setting, steps: int) -> Callable[[], float]
         with TemporaryDirectory() as folder:
             fit(
                 out_dir=Path(folder),
-                model=PointClassifierModule(classifier=_network(setting), rate=_RATE),
+                model=_module(setting),
                 data=StepData(steps=lambda _: stamped),
                 inputs=None,
                 callbacks=None,

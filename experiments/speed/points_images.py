@@ -7,9 +7,10 @@ from tempfile import TemporaryDirectory
 
 import torch
 from measurement import Row, Task, measure, operations, peak_bytes, timed
+from points_classifier import stored_features
 from torch import Tensor, nn
 
-from wsss_lightning.methods.points.localizers import LocalizerModule, Localizers
+from wsss_lightning.methods.points.localizer_module import LocalizerModule
 from wsss_lightning.methods.points.samplers import Diverse, Evidence, Points
 from wsss_lightning.methods.points.similarity import ColumnSimilarity
 from wsss_lightning.methods.points.stages.features import FeatureStore
@@ -85,11 +86,22 @@ def _features(network: VGG, image: Tensor, store: FeatureStore, grid: Size) -> d
 
 def _localizers(store: FeatureStore, grid: Size, hidden: int) -> dict[str, Task]:
     """A step of two classes' localizers on one image, all maps, and Adam's, in its two implementations."""
-    seen, statistics = store.read("train", "image"), Standardisation(*store.statistics(), enabled=False)
-    localizers = Localizers(statistics=statistics, num_classes=2, hidden=hidden, grid=grid)
-    module = LocalizerModule(localizers=localizers, rates=[1e-4], ends=[1])
-    batch = {"maps": seen.maps, "tags": torch.tensor([True, False]), "classes": [0, 1]}
-    weights = list(localizers.classes.parameters())
+    seen = store.read("train", "image")
+    module = LocalizerModule(
+        class_names=["first", "second"],
+        backbone=stored_features(sum(each.shape[1] for each in seen.maps), seen.pooled.shape[1]),
+        grid=grid,
+        rates=[1e-4],
+        steps=[1],
+        hidden=hidden,
+    )
+    batch = {
+        "maps": seen.maps,
+        "pooled": seen.pooled,
+        "tags": torch.tensor([[True, False]]),
+        "share": torch.tensor(1.0),
+    }
+    weights = list(module.localizers.classes.parameters())
 
     def step() -> None:
         module.zero_grad()

@@ -17,7 +17,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: Lightning rebuilds what a step returns, field by field
 class Features:
     """What a backbone sees in a batch of images.
 
