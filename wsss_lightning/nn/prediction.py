@@ -1,12 +1,11 @@
 """What a network tells of one image."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
 
-@dataclass  # not frozen: Lightning rebuilds what a step returns, field by field
-class Prediction:
+class Prediction(NamedTuple):  # Lightning moves what a step returns to the CPU, but for frozen dataclasses
     """Of one image: labels (H, W) at its own size, 0 background, and what probabilities can be read from again."""
 
     image_id: str
