@@ -1,5 +1,6 @@
 """Stage: class activation maps of the classes that an image's tags name (priors eq 1)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -48,7 +49,7 @@ def class_activations(
 def input_size(model: str) -> tuple[int, int] | None:
     """(H, W) in px of the images that a model was trained with; None for any."""
     size = read_inputs(model).size
-    return None if size is None else (size[0], size[1])
+    return (size[0], size[1]) if isinstance(size, Sequence) else None
 
 
 def read_class_activations(folder: Path, image_id: str, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
