@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: Lightning rebuilds what a step returns, field by field
 class Prediction:
     """Of one image: labels (H, W) at its own size, 0 background, and what probabilities can be read from again."""
 
