@@ -78,9 +78,9 @@ class CosegModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         own: Backbone = build(backbone)
-        given = {"backbone": backbone, "network": network, "branch": branch, "num_classes": num_classes, "loss": loss}
-        given |= {"rates": rates, "steps": steps, "seed": seed, "scales": scales, "tagged": tagged}
-        given |= {"mean": mean or own.mean, "std": std or own.std}
+        given: dict[str, Any] = {"backbone": backbone, "network": network, "branch": branch, "loss": loss}
+        given |= {"num_classes": num_classes, "rates": rates, "steps": steps, "seed": seed}
+        given |= {"scales": scales, "tagged": tagged, "mean": mean or own.mean, "std": std or own.std}
         given |= {"optimizer": optimizer, "scheduler": scheduler, "new_layers": new_layers}
         self.save_hyperparameters({name: describe(value) for name, value in given.items()})
         self.network: CosegNetwork = build(network)(
@@ -160,7 +160,7 @@ class CosegModule(pl.LightningModule):
         labels = constrained_labels(probs, tags) if self.tagged else probs.argmax(dim=0)
         return Prediction(image_id, labels, stored)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         rates, steps = self.hparams["rates"], self.hparams["steps"]
         return optimisation(
             self.network.parameters(),
@@ -193,8 +193,8 @@ def mask_loss(
         mask: labels (N, H, W) in 0..L - 1, or 255.
         tags: of the whole images, (N, C) bool.
         balance: lambda of eq 4.
-        present: which labels the branch is to tell: "mask", those in the mask of the crop, background too, or "tags",
-            the y of the text, and background.
+        present: which labels the branch is to tell: "mask", those left in the crop's mask (the authors' code: those
+            of the whole mask), background too, or "tags", the y of the text, and background.
         counted: see `mask_losses.joint_loss`.
         share: see `mask_losses.joint_loss`.
     """

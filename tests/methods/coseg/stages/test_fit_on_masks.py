@@ -2,50 +2,69 @@ import csv
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from fake_coseg import NETWORK, train
-from fake_segmenter import backbone, open_voc, write_weak_masks
+from fake_coseg import NETWORK, TRAINER, train
+from fake_segmenter import open_voc, write_weak_masks
 from pytorch_lightning.loggers import CSVLogger
-from torch import Tensor
+from safetensors.torch import load_file
 
+from wsss_lightning import models
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.errors import InputError
-from wsss_lightning.methods.coseg.network import Scores
-from wsss_lightning.methods.coseg.segmenter import mask_loss
-from wsss_lightning.methods.coseg.stages.fit_on_masks import SNAPSHOTS, WEIGHTS, masked_dataset, read_network
-from wsss_lightning.stages.io import read_tensors
+from wsss_lightning.methods.coseg.stages.fit_on_masks import SNAPSHOTS, masked_dataset
+from wsss_lightning.models import DESCRIPTION, WEIGHTS
 
 
-class Killed:
-    """A loss that breaks down at its `dies_at`-th call."""
+class Killed(pl.Callback):
+    """Breaks training down before the batch `dies_at`."""
 
     def __init__(self, dies_at: int) -> None:
-        self.left = dies_at
+        self.dies_at = dies_at
 
-    def __call__(self, scores: Scores, mask: Tensor, tags: Tensor) -> Tensor:
-        self.left -= 1
-        if self.left < 0:
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> None:
+        if index == self.dies_at:
             raise RuntimeError("killed")
-        return mask_loss(scores, mask, tags, balance=1.0, present="mask")
 
 
+@pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.parametrize("dies_at", [1, 5])
-def test_killed_and_resumed_gives_the_same_weights(tmp_path: Path, dies_at: int) -> None:
+def test_killed_and_resumed_gives_the_same_weights(tmp_path: Path, dies_at: int, parts: int) -> None:
     data = open_voc(tmp_path / "voc")
     masks = write_weak_masks(tmp_path / "masks", data)
-    whole = train(tmp_path / "whole", data, masks, snapshot_every=3)
+    settings = {"snapshot_every": 3, "batch_size": 1, "trainer": partial(TRAINER, accumulate_grad_batches=parts)}
+    whole = train(tmp_path / "whole", data, masks, **settings)
     with pytest.raises(RuntimeError, match="killed"):
-        train(tmp_path / "parts", data, masks, loss=Killed(dies_at), snapshot_every=3)
+        train(tmp_path / "parts", data, masks, callbacks={"killed": Killed(dies_at)}, **settings)
     assert not (tmp_path / "parts" / WEIGHTS).exists()
-    assert train(tmp_path / "parts", data, masks, snapshot_every=3) == whole
-    for name in (WEIGHTS, f"{SNAPSHOTS}/000003.safetensors", f"{SNAPSHOTS}/000006.safetensors"):
-        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert train(tmp_path / "parts", data, masks, **settings) == whole
+    for folder in (".", f"{SNAPSHOTS}/000003", f"{SNAPSHOTS}/000006"):
+        for name in (WEIGHTS, DESCRIPTION):
+            assert (tmp_path / "parts" / folder / name).read_bytes() == (
+                tmp_path / "whole" / folder / name
+            ).read_bytes()
     assert len(list((tmp_path / "whole" / SNAPSHOTS).iterdir())) == 2
+
+
+def test_accumulated_batches_are_one_large_batch(tmp_path: Path) -> None:
+    """To rounding; masks differ in how many pixels they label, so that a mean of means would be another number."""
+    data = open_voc(tmp_path / "voc")
+    masks = write_weak_masks(tmp_path / "masks", data)
+    first, *_ = data.records("train")
+    rows = np.full((24, 32), 255, np.uint8)
+    rows[:9] = 0
+    write_mask(tmp_path / "masks" / f"{first.image_id}.png", rows)
+    settings = {"network": partial(NETWORK, dropout=0.0), "steps": [4, 0]}
+    train(tmp_path / "whole", data, masks, batch_size=2, **settings)
+    trainer = partial(TRAINER, accumulate_grad_batches=2)
+    train(tmp_path / "parts", data, masks, batch_size=1, trainer=trainer, **settings)
+    whole, parts = (load_file(tmp_path / name / WEIGHTS) for name in ("whole", "parts"))
+    for name, weight in whole.items():
+        torch.testing.assert_close(parts[name], weight, atol=1e-6, rtol=1e-4)
 
 
 @pytest.mark.parametrize("branch", [None, "added"])
@@ -89,20 +108,20 @@ def test_training_goes_on_from_the_weights_of_another_stage(tmp_path: Path) -> N
     masks = write_weak_masks(tmp_path / "masks", data)
     train(tmp_path / "first", data, masks)
     train(tmp_path / "second", data, masks, start=str(tmp_path / "first"), rates=[0.0], steps=[2])
-    first, second = (read_tensors(tmp_path / name / WEIGHTS) for name in ("first", "second"))
+    first, second = (load_file(tmp_path / name / WEIGHTS) for name in ("first", "second"))
     assert all(torch.equal(second[name], value) for name, value in first.items())
+    with pytest.raises(InputError, match="does not fit CosegModule"):
+        train(tmp_path / "third", data, masks, start=str(tmp_path / "first"), network=partial(NETWORK, hidden=4))
 
 
-def test_a_trained_network_is_read_back(tmp_path: Path) -> None:
+def test_what_is_left_is_a_whole_model(tmp_path: Path) -> None:
     data = open_voc(tmp_path / "voc")
-    train(tmp_path / "out", data, write_weak_masks(tmp_path / "masks", data))
-    path = tmp_path / "out" / WEIGHTS
-    made = read_network(path, backbone=backbone(), network=NETWORK, branch="added", data=data)
-    stored = read_tensors(path)
-    assert all(torch.equal(stored[name], value) for name, value in made.state_dict().items())
-    assert not made.training and not any(p.requires_grad for p in made.parameters())
-    with pytest.raises(InputError, match="does not fit CosegNetwork"):
-        read_network(path, backbone=backbone(), network=partial(NETWORK, hidden=4), branch="added", data=data)
+    train(tmp_path / "out", data, write_weak_masks(tmp_path / "masks", data), new_layers=10.0)
+    model, stored = models.load(tmp_path / "out"), load_file(tmp_path / "out" / WEIGHTS)
+    assert all(torch.equal(stored[name], value) for name, value in model.state_dict().items())
+    assert not model.training and not any(p.requires_grad for p in model.parameters())
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [DESCRIPTION, WEIGHTS]
+    assert models.read_inputs(tmp_path / "out").class_names == list(data.class_names)
 
 
 def test_masks_are_in_the_data_sets_own_indices(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from wsss_lightning import models
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.coseg.stages.fit_on_masks import SNAPSHOTS
+from wsss_lightning.methods.coseg.stages.predict_scales import load_segmenter
 from wsss_lightning.metrics.segmentation import mean_iou
 from wsss_lightning.progress import track
 from wsss_lightning.stages.fit import MakeTrainer, make_trainer, quiet
 from wsss_lightning.stages.io import read_json, write_json
-from wsss_lightning.stages.predict import load_fitting
 
 
 def choose_snapshot(
@@ -40,7 +40,7 @@ def choose_snapshot(
 
 def _score(snapshot: Path, data: SegmentationDataModule, *, trainer: MakeTrainer, target: Path) -> None:
     """`Trainer.test` of a snapshot; its val mIoU is written by one of the processes."""
-    segmenter = load_fitting(str(snapshot), data)
+    segmenter = load_segmenter(str(snapshot), data)
     with quiet():
         runner = make_trainer(trainer, callbacks=[], logger=[], folder=target.parent)
         runner.test(segmenter, datamodule=data, verbose=False)

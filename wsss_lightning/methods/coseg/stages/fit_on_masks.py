@@ -55,8 +55,8 @@ def fit_on_masks(
 ) -> dict[str, float]:
     """Train a `CosegModule` on the training images of `data` that have a mask, `steps[i]` steps at `rates[i]`.
 
-    `held_out`: the data set whose val tags, not masks, say how well it goes; `start`: folder of a model whose weights to
-    go on from; `masks`: folder of `<image_id>.png` in the data set's own indices, the only masks that are opened;
+    `held_out`: the data set whose val tags, not masks, say how well it goes; `start`: folder of a model whose weights
+    to go on from; `masks`: folder of `<image_id>.png` in the data set's own indices, the only masks that are opened;
     `snapshot_every`: keep the model after every so many steps, for `choose_snapshot`.
     """
     if data.class_names != held_out.class_names:
@@ -127,9 +127,8 @@ class _Snapshots(pl.Callback):
     def __init__(self, folder: Path, inputs: models.Inputs, *, every: int) -> None:
         self.folder, self.inputs, self.every = folder, inputs, every
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:
+        *_, index = arguments
+        stepped = (index + 1) % trainer.accumulate_grad_batches == 0
         if stepped and trainer.global_step % self.every == 0 and trainer.is_global_zero:
             models.save(pl_module, self.folder / f"{trainer.global_step:06d}", inputs=self.inputs)

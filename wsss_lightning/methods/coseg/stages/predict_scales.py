@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wsss_lightning.data.base import SegmentationDataModule, Split
+from wsss_lightning.errors import InputError
+from wsss_lightning.methods.coseg.segmenter import CosegModule
 from wsss_lightning.stages.fit import MakeTrainer
 from wsss_lightning.stages.predict import load_fitting, write_predictions
 
@@ -26,7 +28,7 @@ def predict_scales(
     `model`: folder of a `fit_on_masks` or `choose_snapshot` stage; `tagged`: only background and the image's tags are
     possible (eq 2). What `read_probabilities` reads is written with `keep` alone.
     """
-    segmenter = load_fitting(model, data)
+    segmenter = load_segmenter(model, data)
     segmenter.scales, segmenter.tagged = tuple(scales), tagged
     write_predictions(
         segmenter,
@@ -40,3 +42,11 @@ def predict_scales(
         progress=progress,
         description=f"predictions, {split}",
     )
+
+
+def load_segmenter(folder: str, data: SegmentationDataModule) -> CosegModule:
+    """The model of a folder, checked to be of this paper and to fit the data; see `load_fitting`."""
+    model = load_fitting(folder, data)
+    if not isinstance(model, CosegModule):
+        raise InputError(f"{folder} holds a {type(model).__name__}: name the folder of a fit_on_masks stage.")
+    return model
