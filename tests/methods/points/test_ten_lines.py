@@ -57,7 +57,7 @@ def points(folder: Path, data: SegmentationDataModule, features: str, localizers
     localize(
         **run, out_dir=scores, localizers=str(localizers), split="train", tagged_only=True, trainer=Trainer, workers=0
     )
-    own: dict[str, Any] = {"sampler": Diverse(k=5), "convention": shift_scores, "half": True, "seed": 0}
+    own: dict[str, Any] = {"sampler": Diverse(k=5), "convention": shift_scores, "half": True, "seed": 0, "workers": 1}
     sample(**run, out_dir=str(folder / "points"), scores=scores, **own)
     return folder / "points"
 

@@ -1,12 +1,14 @@
 """Stage: the backbone fine-tuned with the point classifier on sampled points (points sec. 3.3)."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from pytorch_lightning.loggers import Logger
+from torch import distributed
 
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.steps import StepData, share
@@ -57,7 +59,7 @@ def fine_tune(
             seed=seed,
         ),
         inputs=inputs_of(data),
-        trainer=trainer,
+        trainer=_lenient(trainer),
         callbacks=callbacks,
         loggers=loggers,
         checkpoint_every=checkpoint_every,
@@ -66,6 +68,13 @@ def fine_tune(
     )
     drop_checkpoint(Path(out_dir))
     return metrics
+
+
+def _lenient(trainer: MakeTrainer) -> MakeTrainer:
+    """`trainer` for layers that learn nothing where several processes exchange gradients: those behind the features."""
+    if not distributed.is_torchelastic_launched() or "strategy" in getattr(trainer, "keywords", {}):
+        return trainer
+    return partial(trainer, strategy="ddp_find_unused_parameters_true")
 
 
 class LabelledImages:

@@ -1,7 +1,7 @@
 """Stage: labelled points of the training images (points sec. 3.2)."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ from wsss_lightning.nn.backbones import Features
 from wsss_lightning.nn.hypercolumns import Size, Standardisation, hypercolumns_at
 from wsss_lightning.nn.precision import to_float16
 from wsss_lightning.nn.seeds import own_seed
-from wsss_lightning.progress import track
+from wsss_lightning.parallel import in_parallel
 from wsss_lightning.stages.io import read_tensors, write_tensors
 from wsss_lightning.stages.records import tagged
 
@@ -34,6 +34,7 @@ def sample(
     convention: Convention,
     half: bool,
     seed: int,
+    workers: int,
     progress: bool,
 ) -> dict[str, float]:
     """Store the points of every training image: `<image_id>.safetensors`.
@@ -41,25 +42,51 @@ def sample(
     Keys: `features` (P, D) raw hypercolumns, `labels` (P,), `locations` (P,), `pooled` (1, G). `convention` says what
     a score is before any sampler sees it. An image whose tags are all absent teaches nothing.
     """
-    store, folder = FeatureStore(Path(features)), Path(out_dir)
-    records = tagged(data)
-    peaks = score_peaks(Path(scores), data, convention)
-    statistics = Standardisation(*store.statistics())
-    for record in track(records, description="points", total=len(records), enabled=progress):
-        path = folder / f"{record.image_id}.safetensors"
-        if not path.exists():
-            maps, present = read_scores(Path(scores), record.image_id)
-            stored = store.read_stored("train", record.image_id)
-            evidence = Evidence(
-                scores=convention(maps[:, 0], maps[:, 1]),
-                # What a class asks for is asked for again by eq 5.
-                similarity=cache(ColumnSimilarity(stored.maps, store.grid(), statistics)),
-                present=present,
-                peaks=peaks[present - 1],
-                seed=own_seed(seed, record.image_id),
-            )
-            write_points(path, stored, store.grid(), sampler(evidence), half=half)
+    folder, records = Path(out_dir), tagged(data)
+    work = partial(
+        _sample_one,
+        folder=folder,
+        store=FeatureStore(Path(features)),
+        scores=Path(scores),
+        peaks=score_peaks(Path(scores), data, convention),
+        sampler=sampler,
+        convention=convention,
+        half=half,
+        seed=seed,
+    )
+    missing = [record.image_id for record in records if not _path(folder, record.image_id).exists()]
+    for _ in in_parallel(work, missing, processes=workers, description="points", progress=progress):
+        pass
     return point_counts(folder, records)
+
+
+def _sample_one(
+    image_id: str,
+    *,
+    folder: Path,
+    store: FeatureStore,
+    scores: Path,
+    peaks: Tensor,
+    sampler: Sampler,
+    convention: Convention,
+    half: bool,
+    seed: int,
+) -> None:
+    maps, present = read_scores(scores, image_id)
+    features, grid = store.read_stored("train", image_id), store.grid()
+    evidence = Evidence(
+        scores=convention(maps[:, 0], maps[:, 1]),
+        # What a class asks for is asked for again by eq 5.
+        similarity=cache(ColumnSimilarity(features.maps, grid, Standardisation(*store.statistics()))),
+        present=present,
+        peaks=peaks[present - 1],
+        seed=own_seed(seed, image_id),
+    )
+    write_points(_path(folder, image_id), features, grid, sampler(evidence), half=half)
+
+
+def _path(folder: Path, image_id: str) -> Path:
+    return folder / f"{image_id}.safetensors"
 
 
 def score_peaks(folder: Path, data: SegmentationDataModule, convention: Convention) -> Tensor:
@@ -82,5 +109,5 @@ def write_points(path: Path, features: Features, grid: Size, points: Points, *, 
 
 def point_counts(folder: Path, records: list[Record]) -> dict[str, float]:
     """Number of stored points, and of those labelled background."""
-    labels = torch.cat([read_tensors(folder / f"{record.image_id}.safetensors")["labels"] for record in records])
+    labels = torch.cat([read_tensors(_path(folder, record.image_id))["labels"] for record in records])
     return {"points": float(len(labels)), "background": float((labels == 0).sum())}
