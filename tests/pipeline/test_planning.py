@@ -228,7 +228,7 @@ def test_images_of_several_sizes_one_at_a_time_cannot_be_shared() -> None:
         pipeline.plan([*NO_WEIGHTS, "method=priors", "trainer.devices=2"])
     assert pipeline.plan([*NO_WEIGHTS, "method=priors", "trainer.devices=2", "stages.segmenter.trainer.devices=1"])
     batches = pipeline.plan([*NO_WEIGHTS, "method=priors", "trainer.devices=2", "ablation=priors/batches"])
-    assert "321 x 321, 8 a step" in batches.card["images"]
+    assert "8 images a step" in batches.card["segmenter_images"]
 
 
 @pytest.mark.parametrize("option", ["callbacks=[]", "max_steps=5", "max_epochs=2", "limit_train_batches=3"])
