@@ -227,6 +227,8 @@ def test_images_of_several_sizes_one_at_a_time_cannot_be_shared() -> None:
     with pytest.raises(InputError, match=r"stages\.segmenter: a batch of 1 cannot be shared by 2 devices"):
         pipeline.plan([*NO_WEIGHTS, "method=priors", "trainer.devices=2"])
     assert pipeline.plan([*NO_WEIGHTS, "method=priors", "trainer.devices=2", "stages.segmenter.trainer.devices=1"])
+    batches = pipeline.plan([*NO_WEIGHTS, "method=priors", "trainer.devices=2", "ablation=priors/batches"])
+    assert "8 images a step" in batches.card["segmenter_images"]
 
 
 @pytest.mark.parametrize("option", ["callbacks=[]", "max_steps=5", "max_epochs=2", "limit_train_batches=3"])

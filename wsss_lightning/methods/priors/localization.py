@@ -79,19 +79,9 @@ class LocalizationModule(pl.LightningModule):
         base, make, self.loss = build(backbone), build(network), build(loss)
         self.optimizer, self.scheduler = build(optimizer), build(scheduler)
         self.rates, self.steps, self.new_layers = tuple(rates), tuple(steps), new_layers
-        arguments = {
-            "backbone": base,
-            "network": make,
-            "num_classes": num_classes,
-            "loss": self.loss,
-            "rates": self.rates,
-            "steps": self.steps,
-            "seed": seed,
-            "optimizer": self.optimizer,
-            "scheduler": self.scheduler,
-            "new_layers": new_layers,
-        }
-        self.save_hyperparameters(describe(arguments))
+        given = {"backbone": base, "network": make, "num_classes": num_classes, "loss": self.loss, "rates": rates}
+        given |= {"steps": steps, "seed": seed, "optimizer": self.optimizer, "scheduler": self.scheduler}
+        self.save_hyperparameters(describe(given | {"new_layers": new_layers}))
         generator = torch.Generator().manual_seed(seed)
         self.network: LocalizationNetwork = make(base, num_classes=num_classes, generator=generator)
         self.tag_scores, self.confusion = TagScores(), SegmentationConfusion(num_classes + 1)

@@ -62,19 +62,9 @@ class SegmenterModule(pl.LightningModule):
         base, make, self.loss = build(backbone), build(network), build(loss)
         self.optimizer, self.scheduler = build(optimizer), build(scheduler)
         self.rates, self.steps, self.new_layers = tuple(rates), tuple(steps), new_layers
-        arguments = {
-            "backbone": base,
-            "network": make,
-            "class_names": class_names,
-            "loss": self.loss,
-            "rates": self.rates,
-            "steps": self.steps,
-            "seed": seed,
-            "optimizer": self.optimizer,
-            "scheduler": self.scheduler,
-            "new_layers": new_layers,
-        }
-        self.save_hyperparameters(describe(arguments))
+        given = {"backbone": base, "network": make, "class_names": class_names, "loss": self.loss, "rates": rates}
+        given |= {"steps": steps, "seed": seed, "optimizer": self.optimizer, "scheduler": self.scheduler}
+        self.save_hyperparameters(describe(given | {"new_layers": new_layers}))
         generator = torch.Generator().manual_seed(seed)
         self.segmenter: DeepLab = make(base, class_names=class_names, generator=generator)
         self.tag_scores, self.confusion = TagScores(), SegmentationConfusion(len(class_names) + 1)

@@ -114,6 +114,9 @@ def test_images_of_several_sizes_are_a_batch_each_or_resized(tmp_path: Path) -> 
     with pytest.raises(InputError, match=r"differ in size: set .*batch_size=1"):
         train(tmp_path / "several", open_voc(tmp_path / "voc", batch_size=3), masks)
     train(tmp_path / "resized", open_voc(tmp_path / "voc", batch_size=3, size=(16, 24)), masks)
+    train(tmp_path / "own", data, masks, batch_size=3, size=[16, 24])
+    ours, theirs = (read_tensors(tmp_path / name / WEIGHTS) for name in ("own", "resized"))
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
 def test_a_missing_mask_is_named(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def activate(
         ActivationModule(backbone=backbone, convolution=convolution),
         without(images, [folder / f"{record.image_id}.safetensors" for record in images.records]),
         write=partial(_write, folder=folder),
-        batch_size=1 if data.size is None else data.batch_size,
+        batch_size=data.inference_batch_size,
         trainer=trainer,
         workers=workers,
         progress=progress,

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from wsss_lightning.data.base import SegmentationDataModule, Split
+from wsss_lightning.data.samples import Size
 from wsss_lightning.models import read_inputs
 from wsss_lightning.nn.prediction import Prediction
 from wsss_lightning.ops.resize import resize_maps
@@ -46,10 +47,10 @@ def class_activations(
     )
 
 
-def input_size(model: str) -> tuple[int, int] | None:
-    """(H, W) in px of the images that a model was trained with; None for any."""
+def input_size(model: str) -> Size:
+    """The size of the images that a model was trained with, see `SegmentationDataModule`."""
     size = read_inputs(model).size
-    return (size[0], size[1]) if isinstance(size, Sequence) else None
+    return (size[0], size[1]) if isinstance(size, Sequence) else size
 
 
 def read_class_activations(folder: Path, image_id: str, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

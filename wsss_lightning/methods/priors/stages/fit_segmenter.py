@@ -33,15 +33,20 @@ def fit_segmenter(
     scheduler: Scheduler | None = None,
     callbacks: Callbacks = None,
     new_layers: float = 1.0,
+    size: Sequence[int] | None = None,
+    batch_size: int | None = None,
 ) -> dict[str, float]:
     """Train on all training images, `steps[i]` steps at `rates[i]`; leaves the whole model (see `SegmenterModule`).
 
     `masks`: folder of `<image_id>.png` in the data set's own indices, or of 0 and 1, for the losses that look at them.
-    Ground truth is never opened. Images have `data.size`, or are of their own, which takes batches of one.
+    Ground truth is never opened. `size` (H, W) and `batch_size`: of the images that are trained on, None for those of
+    `data`; images of their own sizes take batches of one.
     """
     check_statistics(backbone, data.mean, data.std)
     images = replace(
         data,
+        size=data.size if size is None else (size[0], size[1]),
+        batch_size=data.batch_size if batch_size is None else batch_size,
         pseudo_masks=data.pseudo_masks if masks is None else masks,
         steps=sum(steps),
         workers=workers,

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from skimage.segmentation import find_boundaries
 from torch import Tensor
 
-from wsss_lightning.data.base import Record, SegmentationDataModule
+from wsss_lightning.data.base import Record, SegmentationDataModule, SegmentationDataset
 from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import colorize
-from wsss_lightning.data.samples import Normalisation, resize_image
+from wsss_lightning.data.samples import Size
 from wsss_lightning.methods.priors.activations import fusion_maps, layer_activations
 from wsss_lightning.methods.priors.localization import LocalizationModule
 from wsss_lightning.methods.priors.localization_network import LocalizationNetwork
@@ -91,12 +91,10 @@ def _view(
     network: LocalizationNetwork,
     *,
     convolution: int,
-    size: tuple[int, int] | None,
+    size: Size,
 ) -> View:
     image, classes = read_image(record.image), np.flatnonzero(record.tags)
-    normalise = Normalisation(data.mean, data.std)
-    resized = image if size is None else resize_image(image, size)
-    whole, shown = normalise(image)[None], normalise(resized)[None]
+    whole, shown = (_normalised(record, data, each) for each in (None, size))
     cams = class_activation_maps(network.features(shown), network.weights[torch.from_numpy(classes)])
     return View(
         image=image,
@@ -105,6 +103,13 @@ def _view(
         fusion=fuse(*fusion_maps(backbone, whole, convolution=convolution), image.shape[:2])[0],
         cams=resize_maps(cams, image.shape[:2])[0],
     )
+
+
+def _normalised(record: Record, data: SegmentationDataModule, size: Size) -> Tensor:
+    """An image as networks see it, (1, 3, H, W)."""
+    images = SegmentationDataset([record], encode=data.encode, size=size, mean=data.mean, std=data.std)
+    image: Tensor = images[0]["image"][None]
+    return image
 
 
 def class_maps(view: View, combine: Combine) -> tuple[Tensor, Tensor]:
