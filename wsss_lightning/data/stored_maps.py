@@ -218,5 +218,3 @@ class PooledDataset(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Mapping[str, Tensor]:  # type: ignore[override]
         return {"pooled": self.pooled.values[0, index], "tags": self.pooled.tags[index]}
-
-

@@ -97,9 +97,7 @@ class Trunk(nn.Module):
 
     def image_size(self, size: tuple[int, int], scale: float = 1.0) -> tuple[int, int]:
         """The size (H, W) nearest to `scale` times `size` that maps can be taken at."""
-        rest = int(self.corners)
-        height, width = (max(round((scale * edge - rest) / PERIOD), 1) * PERIOD + rest for edge in size)
-        return height, width
+        return image_size(size, scale, corners=self.corners)
 
     def grid(self, size: tuple[int, int], scale: float = 1.0) -> tuple[int, int]:
         """Cells (h, w) of the maps of an image of `size`."""
@@ -121,6 +119,13 @@ class Trunk(nn.Module):
     def learnable(self) -> Iterator[nn.Parameter]:
         """What `learning` leaves to be trained."""
         return (parameter for parameter in self.parameters() if parameter.requires_grad)
+
+
+def image_size(size: tuple[int, int], scale: float = 1.0, *, corners: bool) -> tuple[int, int]:
+    """See `Trunk.image_size`."""
+    rest = int(corners)
+    height, width = (max(round((scale * edge - rest) / PERIOD), 1) * PERIOD + rest for edge in size)
+    return height, width
 
 
 def enlarge(maps: Tensor, size: tuple[int, int], *, corners: bool) -> Tensor:
