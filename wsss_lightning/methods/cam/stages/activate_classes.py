@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch.utils.data import Dataset
 
 from wsss_lightning.data.base import Record, SegmentationDataModule, Split
@@ -17,8 +18,6 @@ from wsss_lightning.scoring.cams import empty_maps, write_cam_file
 from wsss_lightning.stages.empty import report_empty
 from wsss_lightning.stages.fit import MakeTrainer
 from wsss_lightning.stages.predict import infer, load_fitting, without
-
-import torch
 
 
 def activate_classes(

@@ -10,8 +10,8 @@ from pytorch_lightning.loggers import Logger
 from torch.utils.data import DataLoader
 
 from wsss_lightning.data.base import SegmentationDataModule
-from wsss_lightning.data.stored_maps import Pooled, PooledDataset, PooledSteps, StoredMaps
 from wsss_lightning.data.steps import StepData
+from wsss_lightning.data.stored_maps import Pooled, PooledDataset, PooledSteps, StoredMaps
 from wsss_lightning.methods.cam.classifier import TagClassifier
 from wsss_lightning.nn.backbones import Backbone, check_statistics
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
@@ -48,7 +48,7 @@ def fit_classifier(
     scheduler: Scheduler | None = None,
     callbacks: Callbacks = None,
 ) -> dict[str, float]:
-    """Train a `TagClassifier` on the tags of the training images, and see how well it tells those of val (`val/tag_ap`).
+    """Train a `TagClassifier` on the tags of the training images; `val/tag_ap` is how well it tells those of val.
 
     `maps`, `val_maps`: folders of `store_maps` stages, whose averages are learned from, an image's or its mirror
     image's; None where the trunk learns, and then images are, with `augmentation`. `scales`, `mirror`: of the
