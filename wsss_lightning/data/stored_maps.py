@@ -128,16 +128,16 @@ class MapDataset(Dataset[Sample]):
         return sample if self.encode is None else sample | {"mask": self._mask(record, variant, self.encode)}
 
     def _mask(self, record: Record, variant: str, encode: Encode) -> Tensor:
-        mask = read_target(record, encode)
+        mask = torch.from_numpy(read_target(record, encode)).long()
         scale, _, mirrored = variant.partition("-")
         if self.image_size is not None:
             mask = resize_labels(mask, self.image_size((mask.shape[0], mask.shape[1]), float(scale)))
-        return torch.from_numpy(np.ascontiguousarray(mask[:, ::-1] if mirrored else mask)).long()
+        return mask.flip(-1) if mirrored else mask
 
     def _cropped(self, sample: Sample, crop: tuple[int, int], generator: np.random.Generator) -> Sample:
         size = sample[self.layers[0]].shape[-2:]
         cells = [slice(*_window(whole, part, generator)) for whole, part in zip(size, crop, strict=True)]
-        cut = {layer: sample[layer][:, cells[0], cells[1]] for layer in self.layers}
+        cut: Sample = {layer: sample[layer][:, cells[0], cells[1]] for layer in self.layers}
         if "mask" in sample:
             rows, columns = (self._pixels(cell) for cell in cells)
             cut["mask"] = sample["mask"][rows, columns]

@@ -69,7 +69,7 @@ class Trunk(nn.Module):
         backbone.requires_grad_(learning == "all")
         if learning == "last":
             _last_block(backbone).requires_grad_(True)
-        self.backbone = backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.backbone = backbone.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised images (N, 3, H, W) of a size of `image_size` -> shallow (N, D, h, w) and deep (N, E, h, w)."""

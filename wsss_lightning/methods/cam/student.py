@@ -90,7 +90,7 @@ class Student(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:  # noqa: ARG002
         losses = [self._loss(*each) for each in zip(self._each_scores(batch), batch["mask"], strict=True)]
-        loss = torch.stack(losses).mean() * batch["share"]
+        loss: Tensor = torch.stack(losses).mean() * batch["share"]
         self.log("train/loss", loss, batch_size=len(losses), sync_dist=True)
         return loss
 
@@ -98,7 +98,7 @@ class Student(pl.LightningModule):
         """Logits (1, L, h, w) of each image of a batch."""
         if "deep" in batch:
             return [self.scores(s[None], d[None]) for s, d in zip(batch["shallow"], batch["deep"], strict=True)]
-        return list(self.scores(*self.trunk.look(batch["image"], Variant())).split(1))
+        return [each[None] for each in self.scores(*self.trunk.look(batch["image"], Variant()))]
 
     def _loss(self, scores: Tensor, mask: Tensor) -> Tensor:
         logits = self.trunk.enlarge(scores, (mask.shape[-2], mask.shape[-1])).float()
@@ -126,12 +126,11 @@ class Student(pl.LightningModule):
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[Prediction]:  # noqa: ARG002
         sizes = [(int(height), int(width)) for height, width in batch["size"]]
         each = zip(batch["image_id"], self._each_scores(batch), sizes, strict=True)
-        return [
-            Prediction(i, self._labels(scores.half(), size), {"logits": scores[0].half()}) for i, scores, size in each
-        ]
+        return [Prediction(i, self._labels(scores, size), {"logits": scores[0].half()}) for i, scores, size in each]
 
     def _labels(self, scores: Tensor, size: tuple[int, int]) -> Tensor:
-        return self.trunk.enlarge(scores.float(), size)[0].argmax(dim=0)
+        # Of what is stored, so that the mask is what can be read again.
+        return self.trunk.enlarge(scores.half().float(), size)[0].argmax(dim=0)
 
     def configure_optimizers(self) -> Any:
         head = [*self.context.parameters(), *self.out.parameters(), *self.detail.parameters()]

@@ -63,7 +63,8 @@ def label_pixels(
 def background_and_classes(maps: Maps, background: float) -> Maps:
     """Maps (K, H, W) in 0..1 and a constant -> probabilities (K + 1, H, W), background first."""
     whole: Maps = np.concatenate([np.full_like(maps[:1], background), maps])
-    return whole / whole.sum(axis=0)
+    whole /= whole.sum(axis=0)
+    return whole
 
 
 def _label(
