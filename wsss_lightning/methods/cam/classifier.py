@@ -1,8 +1,7 @@
 """The classifier of tags whose rows become class activation maps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -18,8 +17,7 @@ from wsss_lightning.nn.seeds import seeded
 from wsss_lightning.nn.trunk import Learning, Trunk, Variant, variants
 
 
-@dataclass(frozen=True)
-class Activation:
+class Activation(NamedTuple):
     """Maps (K, H, W) in 0..1 of the K classes of an image's tags, counted from 0."""
 
     image_id: str

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from wsss_lightning.data.base import SegmentationDataModule, Split
 from wsss_lightning.data.images import image_size
@@ -17,6 +18,6 @@ def keep_tagged(*, out_dir: str, data: SegmentationDataModule, predictions: str,
     folder.mkdir(parents=True, exist_ok=True)
     for record in track(records, description="known tags", total=len(records), enabled=progress):
         probs = read_probabilities(Path(predictions), record.image_id, image_size(record.image))
-        probs[1:][~record.tags] = 0
+        probs = probs.where(torch.from_numpy(np.append(True, record.tags))[:, None, None], 0)
         labels = probs.argmax(dim=0).numpy().astype(np.uint8)
         write_mask(folder / f"{record.image_id}.png", data.decode(labels))
