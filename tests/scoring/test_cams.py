@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from wsss_lightning.data.labels import LabelMap
 from wsss_lightning.data.voc import VOC_CLASSES
 from wsss_lightning.errors import InputError
-from wsss_lightning.scoring.cams import read_cam_file
+from wsss_lightning.scoring.cams import empty_maps, read_cam_file, read_cam_maps, write_cam_file
 
 SIZE = (6, 8)
 VOC = LabelMap(VOC_CLASSES, VOC_CLASSES)
@@ -101,3 +101,22 @@ def test_a_file_at_fault_is_named(tmp_path: Path, fault: str) -> None:
     content, message = FAULTS[fault]
     with pytest.raises(InputError, match=rf"a\.npy .*{message}"):
         read_cam_file(_save(tmp_path, content), labels=VOC, size=SIZE)
+
+
+def test_what_is_written_is_read_as_irnets(tmp_path: Path) -> None:
+    path, maps = tmp_path / "a.npy", _maps(count=3)
+    maps[1] = 0
+    write_cam_file(path, classes=np.array([0, 7, 14]), maps=maps)
+    labels, read = read_cam_maps(path, labels=VOC, size=SIZE)
+    assert labels.tolist() == [1, 8, 15] and np.array_equal(read, maps)
+    prediction = read_cam_file(path, labels=VOC, size=SIZE)
+    assert np.array_equal(prediction.scores, maps.max(axis=0)) and prediction.classes == {1, 8, 15}
+    assert empty_maps(path) == (1, 3)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.npy"]
+
+
+def test_an_image_without_tags_has_no_map(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    write_cam_file(path, classes=np.zeros(0, np.int64), maps=np.zeros((0, *SIZE), np.float32))
+    assert read_cam_file(path, labels=VOC, size=SIZE).classes == frozenset()
+    assert empty_maps(path) == (0, 0)

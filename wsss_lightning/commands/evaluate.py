@@ -20,7 +20,7 @@ class Split(StrEnum):
 
 
 def evaluate(
-    predictions: Annotated[Path, typer.Argument(help="A folder of index PNGs, or of .npy CAM dictionaries.")],
+    predictions: Annotated[Path, typer.Argument(help="A folder of index PNGs or .npy CAM dictionaries, or a stage's.")],
     name: Name,
     overrides: Overrides = None,
     root: Root = None,
@@ -42,7 +42,7 @@ def evaluate(
     from wsss_lightning.scoring.text import print_evaluation
 
     evaluation = score_folder(
-        folder=predictions,
+        folder=_of_stage(predictions),
         data=open_data(name, root=root, overrides=overrides or []),
         split=split.value,
         threshold=threshold,
@@ -54,6 +54,13 @@ def evaluate(
         typer.echo(f"written to {write_evaluation(json_file, evaluation)}")
     if plots is not None:
         _plot(evaluation, plots)
+
+
+def _of_stage(folder: Path) -> Path:
+    """Where a stage of the pipeline keeps its predictions; any other folder as it is."""
+    if not (folder / "stage.json").exists():
+        return folder
+    return next((folder / name for name in ("masks", "cams") if (folder / name).is_dir()), folder)
 
 
 def _plot(evaluation: "Evaluation", folder: Path) -> None:

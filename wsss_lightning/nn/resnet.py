@@ -43,10 +43,11 @@ class ResNet(Backbone):
             current = outputs[-1][-1]
         return outputs
 
-    def dilate(self) -> None:
-        """Bring the last two stages to 1/8 of the input; every 4th position keeps the value it had at 1/32."""
-        _dilate(self.network.layer3, 1)
-        _dilate(self.network.layer4, 2)
+    def dilate(self, stride: int = 8) -> None:
+        """Bring the last two stages to 1/8 of the input, or to 1/16; a position at 1/32 keeps the value it had."""
+        if stride == 8:
+            _dilate(self.network.layer3, 1)
+        _dilate(self.network.layer4, 16 // stride)
 
     def drop_classifier(self) -> None:
         del self.network.fc

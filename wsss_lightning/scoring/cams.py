@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wsss_lightning.atomic import replace_file
 from wsss_lightning.data.labels import IGNORE, LabelMap
 from wsss_lightning.data.pickles import read_pickled_arrays
 from wsss_lightning.errors import InputError
@@ -37,16 +38,46 @@ def read_cam_file(path: Path, *, labels: LabelMap, size: tuple[int, int]) -> Pre
         InputError: the file is no such dictionary, of another size, names a class that the data set does not have, or
             its scores are not within 0..1.
     """
+    encoded, maps, left_out = _kept_maps(path, labels, size)
+    if not len(encoded):
+        return Prediction(np.zeros(size, np.uint8), np.zeros(size, np.float32), frozenset(), left_out)
+    return Prediction(encoded[maps.argmax(axis=0)], maps.max(axis=0), frozenset(encoded.tolist()), left_out)
+
+
+def read_cam_maps(path: Path, *, labels: LabelMap, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Maps]:
+    """Labels (K,) of the kept classes that have a map, and their maps (K, *size) in 0..1; see `read_cam_file`."""
+    return _kept_maps(path, labels, size)[:2]
+
+
+def write_cam_file(path: Path, *, classes: Classes, maps: Maps) -> None:
+    """Write IRNet's `{keys, high_res}`: classes (K,) from 0 in the data set's order, maps (K, H, W) in 0..1.
+
+    In half precision; images of one size are not asked for.
+    """
+    content = np.array({"keys": classes.astype(np.int64), "high_res": maps.astype(np.float16)}, dtype=object)
+    replace_file(path, lambda temporary: _save(temporary, content))
+
+
+def empty_maps(path: Path) -> tuple[int, int]:
+    """How many maps of a file that `write_cam_file` wrote are 0 everywhere, and how many there are."""
+    maps = np.asarray(read_pickled_arrays(path)["high_res"])
+    return int((~maps.any(axis=(1, 2))).sum()), len(maps)
+
+
+def _save(path: Path, content: NDArray[np.object_]) -> None:
+    with path.open("wb") as file:  # numpy.save would add a suffix to a name
+        np.save(file, content, allow_pickle=True)
+
+
+def _kept_maps(path: Path, labels: LabelMap, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Maps, int]:
+    """Labels and maps of the kept classes, and how many maps are of others."""
     classes, maps = _parse(read_pickled_arrays(path), size, path)
     _check(classes, maps, labels, path)
     encoded = labels.encode((classes + 1).astype(np.uint8), path)
     kept = encoded != IGNORE
-    left_out = int((~kept).sum())
-    if not kept.any():
-        return Prediction(np.zeros(size, np.uint8), np.zeros(size, np.float32), frozenset(), left_out)
-    check_size(maps.shape[1:], size, path)
-    encoded, maps = encoded[kept], maps[kept]
-    return Prediction(encoded[maps.argmax(axis=0)], maps.max(axis=0), frozenset(encoded.tolist()), left_out)
+    if kept.any():
+        check_size(maps.shape[1:], size, path)
+    return encoded[kept], maps[kept], int((~kept).sum())
 
 
 def _parse(content: Any, size: tuple[int, int], path: Path) -> tuple[Classes, Maps]:

@@ -153,8 +153,12 @@ def infer(
     workers: int,
     progress: bool,
     description: str,
+    together: Callable[[Sequence[Any]], Any] = collate,
 ) -> None:
-    """`Trainer.predict` over images, each on one device; a thread calls `write` with each item of a step's list."""
+    """`Trainer.predict` over images, each on one device; a thread calls `write` with each item of a step's list.
+
+    `together` makes a batch of items.
+    """
     writer = _Writer(write, total=len(images), progress=progress, description=description)  # type: ignore[arg-type]
     model.allow_zero_length_dataloader_with_multiple_devices = True  # more devices than images that are left
     with quiet():
@@ -164,7 +168,7 @@ def infer(
             batch_size=batch_size,
             sampler=OwnShare(images, trainer=runner),
             num_workers=workers,
-            collate_fn=collate,
+            collate_fn=together,
         )
         runner.predict(model, loader, return_predictions=False)
         runner.strategy.barrier()

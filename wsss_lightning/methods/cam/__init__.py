@@ -1,0 +1,1 @@
+"""Plain class activation maps and a student of them: what the four papers are measured against."""

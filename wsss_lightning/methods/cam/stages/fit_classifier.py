@@ -1,0 +1,116 @@
+"""Stage: the classifier of tags."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytorch_lightning import LightningDataModule
+from pytorch_lightning.loggers import Logger
+from torch.utils.data import DataLoader
+
+from wsss_lightning.data.base import SegmentationDataModule
+from wsss_lightning.data.steps import StepData
+from wsss_lightning.data.stored_maps import Pooled, PooledDataset, PooledSteps, StoredMaps
+from wsss_lightning.methods.cam.classifier import TagClassifier
+from wsss_lightning.nn.backbones import Backbone, check_statistics
+from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
+from wsss_lightning.nn.trunk import Learning, variants
+from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit, inputs_of
+
+if TYPE_CHECKING:
+    import albumentations as A
+
+
+def fit_classifier(
+    *,
+    out_dir: str,
+    data: SegmentationDataModule,
+    backbone: Backbone,
+    maps: str | None,
+    val_maps: str | None,
+    stride: int,
+    trunk: Learning,
+    scales: Sequence[float],
+    mirror: bool,
+    batch_size: int,
+    epochs: int,
+    rate: float,
+    seed: int,
+    trainer: MakeTrainer,
+    loggers: Mapping[str, Logger],
+    workers: int,
+    checkpoint_every: int,
+    progress: bool,
+    augmentation: "A.Compose | None" = None,
+    new_layers: float = 1.0,
+    optimizer: MakeOptimizer | None = None,
+    scheduler: Scheduler | None = None,
+    callbacks: Callbacks = None,
+) -> dict[str, float]:
+    """Train a `TagClassifier` on the tags of the training images; `val/tag_ap` is how well it tells those of val.
+
+    `maps`, `val_maps`: folders of `store_maps` stages, whose averages are learned from, an image's or its mirror
+    image's; None where the trunk learns, and then images are, with `augmentation`. `scales`, `mirror`: of the
+    activation maps that the model makes; the others as in `TagClassifier`.
+    """
+    check_statistics(backbone, data.mean, data.std)
+    model = TagClassifier(
+        backbone=backbone,
+        class_names=data.class_names,
+        stride=stride,
+        trunk=trunk,
+        scales=scales,
+        mirror=mirror,
+        rate=rate,
+        new_layers=new_layers,
+        seed=seed,
+        optimizer=optimizer,
+        scheduler=scheduler,
+    )
+    source: LightningDataModule
+    if maps is None:
+        images = len(data.records("train"))
+        steps = epochs * max(images // batch_size, 1)
+        settings = {"batch_size": batch_size, "augmentation": augmentation, "steps": steps, "seed": seed}
+        source = replace(data, **settings, workers=workers)  # type: ignore[arg-type]
+    else:
+        source = stored_averages(data, maps, val_maps, mirror=mirror, batch_size=batch_size, epochs=epochs, seed=seed)
+    metrics = fit(
+        out_dir=Path(out_dir),
+        model=model,
+        data=source,
+        inputs=inputs_of(data),
+        trainer=trainer,
+        callbacks=callbacks,
+        loggers=loggers,
+        checkpoint_every=checkpoint_every,
+        progress=progress,
+        description="classifier of tags",
+    )
+    drop_checkpoint(Path(out_dir))
+    return metrics
+
+
+def stored_averages(
+    data: SegmentationDataModule,
+    maps: str,
+    val_maps: str | None,
+    *,
+    mirror: bool,
+    batch_size: int,
+    epochs: int,
+    seed: int,
+) -> StepData:
+    """What a `TagClassifier` of a frozen trunk learns from: `epochs` times the averages of stored maps."""
+    names = [variant.name for variant in variants([1.0], mirror=mirror)]
+    pooled = Pooled.read(StoredMaps(Path(maps)), data.records("train"), variants=names)
+    held_out = None
+    if val_maps is not None:
+        shown = Pooled.read(StoredMaps(Path(val_maps)), data.records("val"), variants=names[:1])
+        held_out = DataLoader(PooledDataset(shown), batch_size=batch_size)
+    return StepData(
+        steps=lambda parts: PooledSteps(pooled, batch_size=batch_size * parts, epochs=epochs, seed=seed),
+        held_out=held_out,
+        seed=seed,
+    )

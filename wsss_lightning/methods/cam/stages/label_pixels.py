@@ -1,0 +1,92 @@
+"""Stage: pseudo-labels out of class activation maps."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsss_lightning.data.base import Record, SegmentationDataModule, Split
+from wsss_lightning.data.images import read_image
+from wsss_lightning.data.labels import IGNORE
+from wsss_lightning.data.masks import read_mask, write_mask
+from wsss_lightning.errors import InputError
+from wsss_lightning.ops.crf import unary_from_probabilities
+from wsss_lightning.scoring.cams import read_cam_maps
+from wsss_lightning.stages.empty import report_empty
+from wsss_lightning.stages.missing import write_missing
+from wsss_lightning.stages.refine import smooth
+
+Crf = Callable[..., NDArray[np.float32]]
+Maps = NDArray[np.float32]
+
+
+def label_pixels(
+    *,
+    out_dir: str,
+    data: SegmentationDataModule,
+    cams: str,
+    split: Split,
+    background: float,
+    foreground: float | None,
+    crf: Crf | None,
+    workers: int,
+    progress: bool,
+) -> dict[str, float]:
+    """Write `masks/<image_id>.png` of the images of `split` in the data set's own indices.
+
+    Background is a map of the constant `background` beside those of the classes, and the highest map gives the label;
+    what is below `foreground` besides is ignored (255). With a `crf`, the maps, divided by their sum, are its
+    probabilities.
+
+    Args:
+        cams: folder of an `activate_classes` stage.
+        background: in 0..1, of the class's maximum.
+        foreground: at least `background`; None to ignore nothing.
+        crf: `ops.crf.dense_crf` with its weights; None for none.
+
+    Returns:
+        `<split>/empty`: the share of tagged images whose labels are background alone.
+    """
+    if foreground is not None and (crf is not None or foreground < background):
+        raise InputError(f"foreground={foreground} needs background={background} below it, and no CRF.")
+    label = partial(_label, background=background, foreground=foreground, crf=crf)
+    folder, records = Path(out_dir) / "masks", data.records(split)
+    work = partial(_label_one, folder=folder, cams=Path(cams) / "cams", data=data, label=label)
+    write_missing(work, records, folder, processes=workers, description=f"pseudo-labels, {split}", progress=progress)
+    tagged = [record for record in records if record.tags.any()]
+    empty = sum(not read_mask(folder / f"{record.image_id}.png").any() for record in tagged)
+    return {f"{split}/empty": report_empty(empty, len(tagged), what=f"masks of tagged images of {split}")}
+
+
+def background_and_classes(maps: Maps, background: float) -> Maps:
+    """Maps (K, H, W) in 0..1 and a constant -> probabilities (K + 1, H, W), background first."""
+    whole: Maps = np.concatenate([np.full_like(maps[:1], background), maps])
+    whole /= whole.sum(axis=0)
+    return whole
+
+
+def _label(
+    image: NDArray[np.uint8], maps: Maps, *, background: float, foreground: float | None, crf: Crf | None
+) -> NDArray[np.intp]:
+    """0 for background, k for map k - 1, 255."""
+    probs = background_and_classes(maps, background)
+    if crf is not None:
+        return smooth(image, probs, None, unary=unary_from_probabilities, crf=crf)
+    best: NDArray[np.intp] = probs.argmax(axis=0)
+    if foreground is not None:
+        best[(best > 0) & (maps.max(axis=0) < foreground)] = IGNORE
+    return best
+
+
+def _label_one(
+    record: Record, *, folder: Path, cams: Path, data: SegmentationDataModule, label: Callable[..., NDArray[np.intp]]
+) -> None:
+    image = read_image(record.image)
+    size = (image.shape[0], image.shape[1])
+    labels, maps = read_cam_maps(cams / f"{record.image_id}.npy", labels=data.labels, size=size)
+    chosen = label(image, maps.astype(np.float32)) if len(labels) else np.zeros(size, np.intp)
+    table = np.full(IGNORE + 1, IGNORE, np.uint8)
+    table[: len(labels) + 1] = [0, *labels]
+    write_mask(folder / f"{record.image_id}.png", data.decode(table[chosen]))
