@@ -155,6 +155,7 @@ def infer(
     description: str,
 ) -> None:
     """`Trainer.predict` over images, each on one device; a thread calls `write` with each item of a step's list."""
+    model.allow_zero_length_dataloader_with_multiple_devices = True  # a resumed run may leave fewer images than devices
     writer = _Writer(write, total=len(images), progress=progress, description=description)  # type: ignore[arg-type]
     model.allow_zero_length_dataloader_with_multiple_devices = True  # more devices than images that are left
     with quiet():
