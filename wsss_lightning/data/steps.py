@@ -239,15 +239,19 @@ class OwnShare(DistributedSampler[Any]):
     """Indices rank, rank + world, ...: each in one process alone, also where they cannot be shared evenly."""
 
     def __init__(self, images: Dataset[Sample], *, trainer: pl.Trainer | None) -> None:
-        rank, world = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
-        super().__init__(images, num_replicas=world, rank=rank, shuffle=False)
-        self.own = range(rank, len(images), world)  # type: ignore[arg-type]
+        super().__init__(images, num_replicas=1, rank=0, shuffle=False)
+        self.count, self.trainer = len(images), trainer  # type: ignore[arg-type]
 
     def __len__(self) -> int:
-        return len(self.own)
+        return len(self._own())
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.own)
+        return iter(self._own())
+
+    def _own(self) -> range:
+        # Asked for late: a trainer that starts its processes itself has a rank only in them.
+        rank, world = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        return range(rank, self.count, world)
 
 
 def share(indices: Any, *, rank: int, world: int) -> Any:

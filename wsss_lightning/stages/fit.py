@@ -9,7 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.environments import (  # type: ignore[attr-defined]
     ClusterEnvironment,
@@ -59,7 +59,7 @@ def fit(
         bar = TrainingProgress(description=description, enabled=progress)
         runner = make_trainer(
             trainer,
-            callbacks=[_Saved(out_dir, every=checkpoint_every), bar, *(callbacks or {}).values()],
+            callbacks=[_Saved(last, every=checkpoint_every), bar, *(callbacks or {}).values()],
             logger=list(loggers.values()),
             folder=out_dir,
         )
@@ -119,21 +119,37 @@ def _environment(devices: Any) -> ClusterEnvironment:
     return TorchElasticEnvironment() if grouped else LightningEnvironment()
 
 
-class _Saved(ModelCheckpoint):
-    """Overwrite one checkpoint every so many steps, but not after the last: resumed there, nothing would be logged."""
+class _Saved(Checkpoint):
+    """Overwrite one checkpoint every so many steps, behind the validation of that step.
 
-    def __init__(self, folder: Path, *, every: int) -> None:
-        super().__init__(
-            dirpath=folder,
-            filename=Path(_CHECKPOINT).stem,
-            every_n_train_steps=every,
-            save_top_k=-1,
-            enable_version_counter=False,
-        )
+    Lightning resumes behind a validation that had not begun, and early stopping would miss it. None is written after
+    the last step, planned or not: resumed there, training would log nothing, or go on after it was stopped.
+    """
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:
-        if trainer.global_step < trainer.estimated_stepping_batches:
-            super().on_train_batch_end(trainer, *arguments)
+    def __init__(self, path: Path, *, every: int) -> None:
+        self.path, self.every, self.done = path, every, 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        self.done = trainer.global_step
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:  # noqa: ARG002
+        if not _validates_next(trainer):
+            self._save(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        self._save(trainer)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        step, last = trainer.global_step, trainer.estimated_stepping_batches
+        if step % self.every == 0 and self.done < step < last and not trainer.should_stop:
+            trainer.save_checkpoint(self.path)
+            self.done = step
+
+
+def _validates_next(trainer: pl.Trainer) -> bool:
+    loop = trainer.fit_loop
+    assert loop._data_fetcher is not None
+    return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
 
 
 @contextmanager
