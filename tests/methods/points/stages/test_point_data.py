@@ -1,40 +1,58 @@
+from __future__ import annotations
+
 from pathlib import Path
 
+import pytest
 import torch
 
 from wsss_lightning.methods.points.stages.point_data import PointBank, PointSteps
 from wsss_lightning.stages.io import write_tensors
 
 
-def store(folder: Path, *images: int) -> Path:
-    """Files of points whose features, global vector and label all tell the image's number."""
-    for number in images:
-        count = number % 3 + 1
-        tensors = {
-            "features": torch.full((count, 4), float(number)),
-            "pooled": torch.full((1, 5), float(number)),
-            "labels": torch.full((count,), number),
-        }
-        write_tensors(folder / f"image_{number:02}.safetensors", tensors)
-    return folder
+def write_points(folder: Path, image_id: str, *, labels: list[int], value: float) -> None:
+    """Points whose features and global vector are the image's own value."""
+    features, pooled = torch.full((len(labels), 3), value), torch.full((1, 2), value)
+    write_tensors(
+        folder / f"{image_id}.safetensors", {"features": features, "labels": torch.tensor(labels), "pooled": pooled}
+    )
 
 
-def test_each_point_comes_with_the_label_and_the_global_vector_of_its_own_image(tmp_path: Path) -> None:
-    bank = PointBank.read([store(tmp_path / "points", *range(9))], global_features=True)
-    steps, seen = PointSteps(bank, total=12, batch_size=6, seed=0), []
-    for step in range(len(steps)):
-        batch = steps.batch(step, rank=0, world=1)
-        assert torch.equal(batch["features"][:, 0].long(), batch["labels"])
-        assert torch.equal(batch["pooled"], batch["labels"][:, None].expand(-1, 5).float())
-        seen += batch["labels"].tolist()
-    counts = torch.bincount(torch.tensor(seen), minlength=9)
-    assert counts.tolist() == [4 * (number % 3 + 1) for number in range(9)]  # four times through all 18 points
+@pytest.fixture
+def folders(tmp_path: Path) -> list[Path]:
+    """Images a and b, and in a later folder b anew and c."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    write_points(first, "a", labels=[0, 1], value=1.0)
+    write_points(first, "b", labels=[0, 0, 0], value=2.0)
+    write_points(second, "b", labels=[2], value=3.0)
+    write_points(second, "c", labels=[0, 3, 3], value=4.0)
+    return [first, second]
 
 
-def test_a_later_folder_replaces_an_images_points(tmp_path: Path) -> None:
-    first, second = store(tmp_path / "first", 1, 2), tmp_path / "second"
-    tensors = {"features": torch.zeros(1, 4), "pooled": torch.ones(1, 5), "labels": torch.tensor([7])}
-    write_tensors(second / "image_01.safetensors", tensors)
-    bank = PointBank.read([first, second], global_features=False)
-    assert bank.labels.tolist() == [7, 2, 2, 2]
-    assert bank.pooled.shape == (2, 0) and bank.images.tolist() == [0, 1, 1, 1]
+def test_every_point_goes_with_its_image_and_its_label(folders: list[Path]) -> None:
+    steps = PointSteps(PointBank.read(folders, global_features=True), total=3, batch_size=2, seed=0)
+    batches = [steps.batch(step, rank=0, world=1) for step in range(3)]
+    features, pooled, labels = (
+        torch.cat([each[name] for each in batches]) for name in ("features", "pooled", "labels")
+    )
+    assert torch.equal(features[:, :2], pooled)
+    assert sorted(zip(features[:, 0].tolist(), labels.tolist(), strict=True)) == [
+        (1.0, 0),
+        (1.0, 1),
+        (3.0, 2),
+        (4.0, 0),
+        (4.0, 3),
+        (4.0, 3),
+    ]
+
+
+def test_global_vectors_may_be_left_out(folders: list[Path]) -> None:
+    steps = PointSteps(PointBank.read(folders, global_features=False), total=1, batch_size=4, seed=0)
+    assert steps.batch(0, rank=0, world=1)["pooled"].shape == (4, 0)
+
+
+def test_processes_share_a_batch(folders: list[Path]) -> None:
+    steps = PointSteps(PointBank.read(folders, global_features=True), total=2, batch_size=5, seed=1)
+    whole = steps.batch(1, rank=0, world=1)["features"]
+    parts = [steps.batch(1, rank=rank, world=2)["features"] for rank in (0, 1)]
+    assert [len(part) for part in parts] == [3, 2]
+    assert torch.equal(torch.cat(parts)[[0, 3, 1, 4, 2]], whole)
