@@ -4,6 +4,7 @@ A description is what Hydra instantiates, too: `{"_target_": dotted name, "_part
 """
 
 import importlib
+import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial, wraps
@@ -15,6 +16,7 @@ from torch import nn
 
 from wsss_lightning.errors import InputError
 
+TRUST = "WSSS_TRUST"  # packages, divided by commas, whose code may be called besides ours and torch's
 Node = dict[str, Any]
 Parameters = ParamSpec("Parameters")
 Made = TypeVar("Made", bound=nn.Module)
@@ -92,8 +94,11 @@ def _name(value: Any) -> str:
 
 def _named(name: str, *, trust: Collection[str]) -> Any:
     package, (module, _, attribute) = name.partition(".")[0], name.rpartition(".")
-    if package not in {"wsss_lightning", "torch", *trust}:
-        raise InputError(f"{name} is code of another package: load with trust=['{package}'] if you trust this model.")
+    if package not in {"wsss_lightning", "torch", *trust, *os.environ.get(TRUST, "").split(",")}:
+        raise InputError(
+            f"{name} is code of another package: if you trust this model, load with trust=['{package}'], or set the "
+            f"environment variable {TRUST}={package} for stages."
+        )
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError):
