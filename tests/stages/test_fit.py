@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from wsss_lightning.data.steps import StepData
 from wsss_lightning.errors import InputError
-from wsss_lightning.stages.fit import drop_checkpoint, fit, seeded
+from wsss_lightning.stages.fit import fit, seeded
 
 STEPS = 25
 
@@ -32,6 +32,10 @@ class Regression(pl.LightningModule):
         loss = (self.net(batch["x"]) - batch["y"]).square().mean()
         self.log("train/loss", loss, batch_size=len(batch["x"]))
         return loss
+
+    def on_fit_end(self) -> None:
+        if self.dies_at == STEPS:
+            raise RuntimeError("killed")
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(self.parameters(), lr=0.1)
@@ -85,15 +89,17 @@ def test_killed_and_resumed_gives_the_same_tensors(tmp_path: Path, dies_at: int)
 
 @pytest.mark.parametrize("every", [1, 4, STEPS])
 def test_a_stage_killed_after_its_last_step_ends_with_the_same_tensors(tmp_path: Path, every: int) -> None:
-    whole, again, anew = Regression(), Regression(), Regression()
-    metrics = [train(tmp_path, module, every=every) for module in (whole, again)]
-    drop_checkpoint(tmp_path)
-    assert not list(tmp_path.rglob("*.ckpt"))
-    metrics.append(train(tmp_path, anew, every=every))
-    assert metrics[0].keys() == {"train/loss"} and metrics[0] == metrics[1] == metrics[2]
-    for other in (again, anew):
+    whole, killed, again, anew = Regression(), Regression(dies_at=STEPS), Regression(), Regression()
+    metrics = [train(tmp_path / "whole", whole, every=every)]
+    with pytest.raises(RuntimeError, match="killed"):
+        train(tmp_path / "parts", killed, every=every)
+    assert (tmp_path / "parts" / "last.ckpt").exists() == (every < STEPS)
+    for other in (again, anew):  # before its weights were written, and before its record was
+        metrics.append(train(tmp_path / "parts", other, every=every))
+        assert not list(tmp_path.rglob("*.ckpt")), "a finished stage keeps no optimiser's states"
         for one, same in zip(weights(whole), weights(other), strict=True):
             torch.testing.assert_close(one, same, rtol=0, atol=0)
+    assert metrics[0].keys() == {"train/loss"} and metrics[0] == metrics[1] == metrics[2]
 
 
 def test_loading_processes_change_nothing(tmp_path: Path) -> None:

@@ -229,12 +229,23 @@ def test_killed_and_resumed_gives_the_same_bits(tmp_path: Path, name: str, every
         assert again == metrics, f"killed at {dies_at}"
 
 
+class KilledAtTheEnd(pl.Callback):
+    """Behind the last step and before the stage has written its weights."""
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        raise RuntimeError("killed")
+
+
 @pytest.mark.parametrize("name", OPTIONS)
 def test_run_again_after_the_last_step_gives_the_same_bits(tmp_path: Path, name: str) -> None:
     callbacks, options = OPTIONS[name]
     whole, again = Line(), Line()
-    metrics = [train(tmp_path, module, stage_callbacks=callbacks(), every=1, **options) for module in (whole, again)]
-    assert torch.equal(weights(again), weights(whole)) and metrics[0] == metrics[1]
+    metrics = train(tmp_path / "whole", whole, stage_callbacks=callbacks(), every=1, **options)
+    with pytest.raises(RuntimeError, match="killed"):
+        killed = {**(callbacks() or {}), "killed": KilledAtTheEnd()}
+        train(tmp_path / "parts", Line(), stage_callbacks=killed, every=1, **options)
+    assert metrics == train(tmp_path / "parts", again, stage_callbacks=callbacks(), every=1, **options)
+    assert torch.equal(weights(again), weights(whole))
     assert len(set(again.stepped)) <= 4
 
 

@@ -28,7 +28,7 @@ from wsss_lightning.stages.training_progress import TrainingProgress
 # Deterministic mode also fills every new tensor, a third of a small network's time; no layer here reads one unwritten.
 torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
-__all__ = ["Callbacks", "MakeTrainer", "drop_checkpoint", "fit", "make_trainer", "own_seed", "quiet", "seeded"]
+__all__ = ["Callbacks", "MakeTrainer", "fit", "make_trainer", "own_seed", "quiet", "seeded"]
 
 _CHECKPOINT = "last.ckpt"
 MakeTrainer = Callable[..., pl.Trainer]
@@ -50,8 +50,9 @@ def fit(
 ) -> dict[str, float]:
     """`Trainer.fit(model, datamodule=data)`, gone on with where a killed run left `out_dir/last.ckpt`.
 
-    Leaves the whole model in `out_dir` (`models.save`) and returns what it logged last. Training is as long as the
-    data module's loader unless the trainer says otherwise (`max_steps`, `max_epochs`, `limit_train_batches`).
+    Leaves the whole model in `out_dir` (`models.save`), no optimiser's states, and returns what it logged last.
+    Training is as long as the data module's loader unless the trainer says otherwise (`max_steps`, `max_epochs`,
+    `limit_train_batches`).
     """
     last = out_dir / _CHECKPOINT
     with finished(loggers), quiet():
@@ -67,6 +68,8 @@ def fit(
         if runner.is_global_zero and inputs is not None:
             models.save(model, out_dir, inputs=inputs)
         runner.strategy.barrier()
+    # A stage killed before this trains its last steps again, one killed before its record all: to the same bits.
+    last.unlink(missing_ok=True)
     return {name: float(value) for name, value in runner.callback_metrics.items()}
 
 
@@ -81,14 +84,6 @@ def inputs_of(data: SegmentationDataModule) -> models.Inputs:
         std=[*data.std],
         size=[*data.size] if isinstance(data.size, Sequence) else data.size,
     )
-
-
-def drop_checkpoint(out_dir: Path) -> None:
-    """Delete the optimiser's states once the weights are written.
-
-    A stage killed before this trains its last steps again, one killed before its record all of them: to the same bits.
-    """
-    (out_dir / _CHECKPOINT).unlink(missing_ok=True)
 
 
 def make_trainer(

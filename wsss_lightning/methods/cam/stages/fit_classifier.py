@@ -16,7 +16,7 @@ from wsss_lightning.methods.cam.classifier import TagClassifier
 from wsss_lightning.nn.backbones import Backbone, check_statistics
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
 from wsss_lightning.nn.trunk import Learning, variants
-from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit, inputs_of
+from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
 
 if TYPE_CHECKING:
     import albumentations as A
@@ -76,7 +76,7 @@ def fit_classifier(
         source = replace(data, **settings, workers=workers)  # type: ignore[arg-type]
     else:
         source = stored_averages(data, maps, val_maps, mirror=mirror, batch_size=batch_size, epochs=epochs, seed=seed)
-    metrics = fit(
+    return fit(
         out_dir=Path(out_dir),
         model=model,
         data=source,
@@ -88,8 +88,6 @@ def fit_classifier(
         progress=progress,
         description="classifier of tags",
     )
-    drop_checkpoint(Path(out_dir))
-    return metrics
 
 
 def stored_averages(

@@ -18,7 +18,7 @@ from wsss_lightning.methods.cam.student import Student
 from wsss_lightning.nn.backbones import Backbone, check_statistics
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
 from wsss_lightning.nn.trunk import Learning, Trunk, image_size, variants
-from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit, inputs_of
+from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
 
 if TYPE_CHECKING:
     import albumentations as A
@@ -79,7 +79,7 @@ def fit_student(
         source = stored_images(
             data, maps, val_maps, masks, model.trunk, mirror=mirror, batch_size=batch_size, steps=steps, seed=seed
         )
-    metrics = fit(
+    return fit(
         out_dir=Path(out_dir),
         model=model,
         data=source,
@@ -91,8 +91,6 @@ def fit_student(
         progress=progress,
         description="student",
     )
-    drop_checkpoint(Path(out_dir))
-    return metrics
 
 
 def stored_images(

@@ -17,7 +17,7 @@ from wsss_lightning.methods.coseg.network import Branch
 from wsss_lightning.methods.coseg.segmenter import CosegModule, MakeNetwork, MaskLoss
 from wsss_lightning.nn.backbones import Backbone, check_statistics, load_weights
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
-from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit, inputs_of
+from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
 from wsss_lightning.stages.io import read_tensors
 
 if TYPE_CHECKING:
@@ -102,7 +102,6 @@ def fit_on_masks(
         progress=progress,
         description="segmenter",
     )
-    drop_checkpoint(folder)
     return metrics | {"train/images": float(len(images))}
 
 

@@ -17,7 +17,7 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.methods.patches.module import MakePatchNetwork, PatchModule, Pooling
 from wsss_lightning.methods.patches.steps import PatchData
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
-from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit, inputs_of
+from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
 
 if TYPE_CHECKING:
     import albumentations as A
@@ -95,7 +95,7 @@ def fit_patches(
         seed=seed,
         workers=workers,
     )
-    metrics = fit(
+    return fit(
         out_dir=Path(out_dir),
         model=model,
         data=data,
@@ -107,8 +107,6 @@ def fit_patches(
         progress=progress,
         description=f"patch network, {target}",
     )
-    drop_checkpoint(Path(out_dir))
-    return metrics
 
 
 def read_patch_module(folder: str) -> PatchModule:

@@ -14,7 +14,7 @@ from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.steps import StepData, share
 from wsss_lightning.methods.points.fine_tuning import FineTuningModule
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
-from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit, inputs_of
+from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
 from wsss_lightning.stages.io import read_tensors
 from wsss_lightning.stages.predict import load_fitting
 
@@ -50,7 +50,7 @@ def fine_tune(
     }
     model = FineTuningModule(**{**given.hparams, **own})
     model.load_state_dict(given.state_dict())
-    metrics = fit(
+    return fit(
         out_dir=Path(out_dir),
         model=model,
         data=StepData(
@@ -66,8 +66,6 @@ def fine_tune(
         progress=progress,
         description="fine-tuning",
     )
-    drop_checkpoint(Path(out_dir))
-    return metrics
 
 
 def _lenient(trainer: MakeTrainer) -> MakeTrainer:

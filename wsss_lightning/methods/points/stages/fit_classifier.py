@@ -11,7 +11,7 @@ from wsss_lightning.methods.points.stages.features import FeatureStore, read_bac
 from wsss_lightning.methods.points.stages.point_data import PointBank, PointData
 from wsss_lightning.nn.hypercolumns import Standardisation
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
-from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit, inputs_of
+from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
 
 
 def fit_classifier(
@@ -56,7 +56,7 @@ def fit_classifier(
         optimizer=optimizer,
         scheduler=scheduler,
     )
-    metrics = fit(
+    return fit(
         out_dir=Path(out_dir),
         model=model,
         data=PointData(bank, batch_size=batch_size, steps=steps, epochs=epochs, seed=seed, workers=workers),
@@ -68,5 +68,3 @@ def fit_classifier(
         progress=progress,
         description="point classifier",
     )
-    drop_checkpoint(Path(out_dir))
-    return metrics

@@ -13,7 +13,7 @@ from wsss_lightning.methods.points.stages.features import FeatureStore, read_bac
 from wsss_lightning.methods.points.stages.localizer_data import LocalizerData
 from wsss_lightning.nn.hypercolumns import Standardisation
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
-from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit, inputs_of
+from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
 
 
 def fit_localizers(
@@ -74,7 +74,7 @@ def fit_localizers(
             optimizer=optimizer,
             scheduler=scheduler,
         )
-        metrics = fit(
+        return fit(
             out_dir=folder,
             model=model,
             data=steps,
@@ -86,7 +86,5 @@ def fit_localizers(
             progress=progress,
             description="localizers",
         )
-        drop_checkpoint(folder)
-        return metrics
 
     return share_classes(train, data, features=features, folder=Path(out_dir), trainer=trainer, loggers=loggers)

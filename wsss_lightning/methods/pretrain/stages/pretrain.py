@@ -14,7 +14,7 @@ from wsss_lightning.models import Inputs
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
 from wsss_lightning.nn.precision import to_float16
 from wsss_lightning.nn.vgg import VGG, fold_batch_norm
-from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit
+from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit
 from wsss_lightning.stages.io import write_tensors
 
 
@@ -82,7 +82,6 @@ def pretrain(
     state = fold_batch_norm(model.network.eval()).state_dict()
     half = {name: to_float16(value, what=f"A weight of {name}") for name, value in state.items()}
     write_tensors(Path(out_dir) / "tiny.safetensors", half)
-    drop_checkpoint(Path(out_dir))
     return metrics
 
 

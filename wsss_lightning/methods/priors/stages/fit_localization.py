@@ -11,7 +11,7 @@ from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.methods.priors.localization import LocalizationModule, Loss, MakeNetwork
 from wsss_lightning.nn.backbones import Backbone, check_statistics
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
-from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit, inputs_of
+from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
 
 if TYPE_CHECKING:
     import albumentations as A
@@ -66,7 +66,7 @@ def fit_localization(
         scheduler=scheduler,
         new_layers=new_layers,
     )
-    metrics = fit(
+    return fit(
         out_dir=Path(out_dir),
         model=model,
         data=images,
@@ -78,5 +78,3 @@ def fit_localization(
         progress=progress,
         description="localization network",
     )
-    drop_checkpoint(Path(out_dir))
-    return metrics

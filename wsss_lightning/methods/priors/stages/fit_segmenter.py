@@ -10,7 +10,7 @@ from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.methods.priors.segmenter import MakeNetwork, SegmenterModule, WeakLoss
 from wsss_lightning.nn.backbones import Backbone, check_statistics
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
-from wsss_lightning.stages.fit import Callbacks, MakeTrainer, drop_checkpoint, fit, inputs_of
+from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
 
 
 def fit_segmenter(
@@ -64,7 +64,7 @@ def fit_segmenter(
         scheduler=scheduler,
         new_layers=new_layers,
     )
-    metrics = fit(
+    return fit(
         out_dir=Path(out_dir),
         model=model,
         data=images,
@@ -76,5 +76,3 @@ def fit_segmenter(
         progress=progress,
         description="segmenter",
     )
-    drop_checkpoint(Path(out_dir))
-    return metrics
