@@ -216,6 +216,10 @@ assert not {{"torch", "pytorch_lightning", "numpy"}} & set(sys.modules)
             "stages.classifier.trainer.devices=101",
             r"stages\.classifier: a batch of 100 cannot be shared by 101",
         ),
+        (
+            "stages.localizers.trainer.accumulate_grad_batches=2",
+            r"stages\.localizers learns from one image a step: set .*accumulate_grad_batches=1",
+        ),
     ],
 )
 def test_what_a_trainer_is_given_in_vain_or_cannot_do_is_refused_by_name(override: str, message: str) -> None:
@@ -229,6 +233,16 @@ def test_images_of_several_sizes_one_at_a_time_cannot_be_shared() -> None:
     assert pipeline.plan([*NO_WEIGHTS, "method=priors", "trainer.devices=2", "stages.segmenter.trainer.devices=1"])
     batches = pipeline.plan([*NO_WEIGHTS, "method=priors", "trainer.devices=2", "ablation=priors/batches"])
     assert "8 images a step" in batches.card["segmenter_images"]
+
+
+def test_devices_share_the_classes_of_localizers_whatever_the_batch() -> None:
+    assert pipeline.plan([*NO_WEIGHTS, "trainer.devices=2", "data.batch_size=1"])
+
+
+def test_early_stopping_looks_before_training_ends() -> None:
+    node = pipeline.plan([*NO_WEIGHTS, "callbacks=early_stopping"]).stages["localizers"].node
+    assert node["trainer"]["val_check_interval"] == 0.1
+    assert node["callbacks"]["early_stopping"]["monitor"] == "val/tag_ap"
 
 
 @pytest.mark.parametrize("option", ["callbacks=[]", "max_steps=5", "max_epochs=2", "limit_train_batches=3"])

@@ -14,6 +14,7 @@ from hydra.utils import instantiate
 from wsss_lightning.errors import InputError
 from wsss_lightning.opened import recorded
 from wsss_lightning.pipeline.memory import peak_memory, reset_peak_memory
+from wsss_lightning.pipeline.signatures import constant_beside
 from wsss_lightning.pipeline.store import write_json
 
 # What stages give Lightning's trainer; a value of the user's would have no effect.
@@ -42,12 +43,18 @@ def processes(node: dict[str, Any]) -> int:
 
 
 def check_trainer(node: dict[str, Any], *, where: str) -> None:
-    """Raise `InputError` for what a stage decides itself, and for fewer images in a batch than devices."""
+    """Raise `InputError` for what a stage decides itself, and for fewer images in a batch than devices.
+
+    A stage whose module says `SHARES = "classes"` shares those among devices, and has one image a step.
+    """
     trainer = node.get("trainer") or {}
     if ours := sorted(_OURS & trainer.keys()):
         raise InputError(f"{where}.trainer.{ours[0]} is decided by the stage: leave it out.")
+    by_class = constant_beside(node["_target_"], "SHARES") == "classes"
+    if by_class and trainer.get("accumulate_grad_batches", 1) != 1:
+        raise InputError(f"{where} learns from one image a step: set {where}.trainer.accumulate_grad_batches=1.")
     count, size = processes(node), node.get("batch_size", (node.get("data") or {}).get("batch_size"))
-    if TRAINS in node and isinstance(size, int) and size < count:
+    if TRAINS in node and not by_class and isinstance(size, int) and size < count:
         raise InputError(
             f"{where}: a batch of {size} cannot be shared by {count} devices: enlarge it, or set "
             f"{where}.trainer.devices=1."

@@ -15,6 +15,7 @@ from wsss_lightning.nn.hypercolumns import Standardisation
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
 
+SHARES = "classes"  # among devices; read by the planner
 
 def fit_localizers(
     *,
