@@ -114,6 +114,12 @@ def finish() -> Finish:
 
 
 @pytest.fixture
+def record() -> Callable[..., None]:
+    """Write the record of one stage: the stage, its metrics, its card and `seconds`."""
+    return _write_record
+
+
+@pytest.fixture
 def draw() -> Callable[..., None]:
     """See `write_panels`."""
     return write_panels
@@ -148,6 +154,7 @@ def _write_record(
         "metrics": metrics,
         "card": card,
         "wall_seconds": seconds,
+        "peak_memory_bytes": 2_000_000_000,
         "finished": "2026-01-02T03:04:05+00:00",
         "packages": {"numpy": "2.0.0"},
         "commit": "0123456789abcdef0123456789abcdef01234567",

@@ -3,7 +3,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from wsss_lightning.tables.bootstrap import RESAMPLES, draws, foreground_iou, mean_iou, paired_interval
+from wsss_lightning.tables.bootstrap import RESAMPLES, draws, foreground_iou, mean_iou, paired_interval, seed_draws
 
 
 def _matrices(seed: int, *, seeds: int = 2, images: int = 7, labels: int = 3) -> np.ndarray:
@@ -23,9 +23,10 @@ def _slow_miou(confusion: np.ndarray) -> Fraction:
 
 def _slow_differences(ours: np.ndarray, reference: np.ndarray, resamples: int) -> list[float]:
     values = []
-    for counts in draws(ours.shape[1], resamples=resamples):
-        drawn = np.repeat(np.arange(ours.shape[1]), counts)
-        sides = [[_slow_miou(side[seed, drawn].sum(axis=0)) for seed in range(len(side))] for side in (ours, reference)]
+    drawn_seeds = seed_draws(len(ours), resamples=resamples)
+    for counts, seed_counts in zip(draws(ours.shape[1], resamples=resamples), drawn_seeds, strict=True):
+        drawn, seeds = np.repeat(np.arange(ours.shape[1]), counts), np.repeat(np.arange(len(ours)), seed_counts)
+        sides = [[_slow_miou(side[seed, drawn].sum(axis=0)) for seed in seeds] for side in (ours, reference)]
         values.append(float(sum(sides[0]) / len(sides[0]) - sum(sides[1]) / len(sides[1])))
     return values
 
@@ -59,10 +60,20 @@ def test_identical_rows_do_not_differ() -> None:
     assert paired_interval(_matrices(0), _matrices(0)) == (0.0, 0.0)
 
 
-def test_rows_that_exchange_their_seeds_do_not_differ() -> None:
+def test_rows_that_exchange_their_seeds_differ_by_nothing_that_a_seed_decides() -> None:
     matrices = _matrices(0)
     low, high = paired_interval(matrices, matrices[::-1])
-    assert (low, high) == pytest.approx((0.0, 0.0), abs=1e-15)
+    assert low < 0 < high
+    assert low == pytest.approx(-high, rel=0.1)
+
+
+def test_a_row_that_is_better_under_one_seed_alone_is_not_said_to_be_better() -> None:
+    reference = _matrices(4, seeds=2, images=200)
+    better, worse = (np.stack([m + sign * 4 * np.eye(3, dtype=np.int64) for m in reference[:1]]) for sign in (1, -1))
+    low, high = paired_interval(np.concatenate([better, worse]) + 4, np.concatenate([reference[:1]] * 2) + 4)
+    assert low < 0 < high
+    alone = paired_interval(better + 4, reference[:1] + 4)
+    assert alone[0] > 0
 
 
 def test_the_interval_of_one_class_is_of_its_own_iou() -> None:

@@ -12,7 +12,7 @@ from wsss_lightning import pipeline
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.store import RECORD
 from wsss_lightning.tables.bootstrap import paired_interval
-from wsss_lightning.tables.cells import Cell, needed, run_missing, split_seeds
+from wsss_lightning.tables.cells import Cell, needed, plan_cells, run_missing, split_seeds
 from wsss_lightning.tables.collect import collect, write_snapshot
 from wsss_lightning.tables.results import (
     CHANGED,
@@ -299,6 +299,39 @@ def test_a_further_metric_that_the_stage_lacks_is_named(
     further = replace(spec, heading=replace(spec.heading, also=["val/foreground"]))
     with pytest.raises(InputError, match="reports no val/foreground, only val/miou"):
         collect(further, [], cells, root=root, failures={}, notes=[])
+
+
+def test_columns_of_another_stage_and_of_what_a_row_takes(
+    spec: Spec, cells: list[Cell], finish: Finish, record: Callable[..., None], root: Path
+) -> None:
+    cell, folder = cells[0], root / "store"
+    finish(cell)
+    stages = {name: replace(stage, folder=folder / f"{name}-other") for name, stage in cell.plan.stages.items()}
+    other = replace(cell.plan, stages={**cell.plan.stages, "evaluation": replace(stages["evaluation"], key="other")})
+    stages_of_it = replace(cell, further={"evaluation_crf": other})
+    columns = ["evaluation_crf:val/miou", "seconds", "gigabytes"]
+    wide = replace(spec, heading=replace(spec.heading, also=columns), rows=spec.rows[:1])
+    (result,) = collect(wide, [], [stages_of_it], root=root, failures={}, notes=[]).rows[0].results
+    seconds = sum(1.5 + number for number in range(len(stages) - 1)) + 2.5
+    assert result.also == {"evaluation_crf:val/miou": None, "seconds": seconds, "gigabytes": 2.0}
+    record(other.final, {"val/miou": 0.5}, {}, seconds=10.0)
+    (result,) = collect(wide, [], [stages_of_it], root=root, failures={}, notes=[]).rows[0].results
+    assert result.also["evaluation_crf:val/miou"] == 0.5
+    assert result.also["seconds"] == seconds + 10
+    narrow = replace(wide, rows=[replace(spec.rows[0], also=[], metric="val/iou/cat")])
+    (result,) = collect(narrow, [], [stages_of_it], root=root, failures={}, notes=[]).rows[0].results
+    assert (result.also, result.value) == ({}, _metrics(cell)["val/iou/cat"])
+
+
+def test_a_further_stage_is_planned_and_run(spec: Spec, cells: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = replace(spec, heading=replace(spec.heading, also=["evaluation_crf:val/miou"]), rows=spec.rows[:1])
+    (cell,) = plan_cells(wide, ["backbone.weights=null", "seed=0", "paths.root=runs"])
+    assert cell.further["evaluation_crf"].result == "evaluation_crf"
+    launched: list[str] = []
+    monkeypatch.setattr(pipeline, "run", lambda plan: launched.append(plan.result))
+    assert run_missing([cell]) == {}
+    assert launched == ["evaluation", "evaluation_crf"]
+    assert {"refined", "evaluation_crf"} <= {stage.name for stage, _ in needed([cell])}
 
 
 def test_a_failing_row_is_reported_and_the_others_go_on(

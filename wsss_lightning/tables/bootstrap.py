@@ -1,4 +1,4 @@
-"""Paired bootstrap over images of a difference in IoU (Efron & Tibshirani 1993, ch. 13, percentile interval)."""
+"""Paired bootstrap over images and seeds of a difference in IoU (Efron & Tibshirani 1993, percentile interval)."""
 
 from collections.abc import Callable
 
@@ -44,13 +44,20 @@ def draws(images: int, *, resamples: int = RESAMPLES) -> NDArray[np.int64]:
     return generator.multinomial(images, np.full(images, 1 / images), size=resamples)
 
 
+def seed_draws(seeds: int, *, resamples: int = RESAMPLES) -> NDArray[np.int64]:
+    """How often each seed occurs in each resample, (R, S): apart from `draws`, always the same ones."""
+    generator = np.random.default_rng(_SEED + 1)
+    return generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)
+
+
 def paired_interval(
     ours: Matrices, reference: Matrices, *, score: Score = mean_iou, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
     """The 95 % interval of score(ours) - score(reference), each the mean over seeds.
 
-    Every resample takes the same images for both rows and for all seeds, so the interval covers the choice of
-    images and nothing else.
+    Every resample draws images and seeds with replacement, the same ones for both rows. A single seed leaves nothing
+    to draw, so the interval then covers the choice of images alone; from few seeds their spread is covered by a factor
+    of sqrt((S - 1) / S) too narrow, as any bootstrap's of S numbers.
 
     Args:
         ours: (S, N, L, L) int64, a confusion matrix per seed and image.
@@ -65,14 +72,14 @@ def paired_interval(
         raise ValueError(f"matrices of shape {ours.shape} and {reference.shape} cannot be paired")
     counts = draws(ours.shape[1], resamples=resamples).astype(np.float64)
     difference = _resampled(ours, counts, score) - _resampled(reference, counts, score)
-    low, high = np.quantile(difference, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    weights = seed_draws(len(ours), resamples=resamples) / len(ours)
+    low, high = np.quantile((weights * difference.T).sum(axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 
 def _resampled(matrices: Matrices, counts: Floats, score: Score) -> Floats:
-    """Mean over seeds of each resample's score, (S, N, L, L) and (R, N) -> (R,)."""
+    """Each seed's score of each resample of images, (S, N, L, L) and (R, N) -> (S, R)."""
     labels = matrices.shape[-1]
     # Sums of integers below 2^53 are exact in float64, in whichever order a BLAS adds them.
     per_seed = [counts @ m.reshape(len(m), -1).astype(np.float64) for m in matrices]
-    scores: Floats = np.mean([score(total.reshape(-1, labels, labels)) for total in per_seed], axis=0)
-    return scores
+    return np.stack([score(total.reshape(-1, labels, labels)) for total in per_seed])

@@ -2,11 +2,12 @@
 
 import logging
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from wsss_lightning import pipeline
 from wsss_lightning.errors import InputError
-from wsss_lightning.tables.spec import Spec, SpecRow
+from wsss_lightning.tables.spec import Heading, Spec, SpecRow
 
 log = logging.getLogger(__name__)
 _INTEGERS = re.compile(r"-?\d+(,-?\d+)*")
@@ -15,12 +16,18 @@ _RANGE = re.compile(r"range\((-?\d+(?:,-?\d+)?)\)")
 
 @dataclass(frozen=True)
 class Cell:
-    """One row under one seed, planned."""
+    """One row under one seed, planned; `further`: up to the stages, by name, that fill its further columns."""
 
     row: str
     seed: int
     overrides: list[str]
     plan: pipeline.Plan
+    further: dict[str, pipeline.Plan] = field(default_factory=dict)
+
+    def plans(self) -> Iterator[pipeline.Plan]:
+        """All that the row needs, its own first."""
+        yield self.plan
+        yield from self.further.values()
 
 
 def split_seeds(overrides: list[str]) -> tuple[list[str], list[int] | None]:
@@ -45,7 +52,7 @@ def plan_cells(spec: Spec, overrides: list[str]) -> list[Cell]:
     others, seeds = split_seeds(overrides)
     named = [[f"seed={seed}"] for seed in seeds] if seeds else [[]]
     rows = [row for row in spec.rows if row.experiment is not None]
-    cells = [_plan_cell(row, [*others, *seed], spec.heading.name) for row in rows for seed in named]
+    cells = [_plan_cell(row, [*others, *seed], spec.heading) for row in rows for seed in named]
     _check_rows_differ(cells, spec)
     return cells
 
@@ -61,38 +68,48 @@ def _check_rows_differ(cells: list[Cell], spec: Spec) -> None:
             )
 
 
-def _plan_cell(row: SpecRow, overrides: list[str], table: str) -> Cell:
+def _plan_cell(row: SpecRow, overrides: list[str], heading: Heading) -> Cell:
     overrides = [f"experiment={row.experiment}", *row.overrides, *overrides]
+    columns = heading.also if row.also is None else row.also
+    stages = dict.fromkeys(stage for stage, colon, _ in (name.partition(":") for name in columns) if colon)
     try:
         planned = pipeline.plan(overrides)
+        further = {stage: pipeline.plan([*overrides, f"result={stage}"]) for stage in stages}
     except InputError as error:
-        raise InputError(f"{table}, row {row.name!r}: {error}") from error
-    return Cell(row=row.name, seed=planned.config["seed"], overrides=overrides, plan=planned)
+        raise InputError(f"{heading.name}, row {row.name!r}: {error}") from error
+    return Cell(row=row.name, seed=planned.config["seed"], overrides=overrides, plan=planned, further=further)
 
 
 def needed(cells: list[Cell]) -> list[tuple[pipeline.PlannedStage, list[str]]]:
     """Every stage once, in an order in which they can run, with the names of the rows that need it."""
-    stages = {stage.key: stage for cell in cells for stage in cell.plan.stages.values()}
+    stages = {stage.key: stage for cell in cells for plan in cell.plans() for stage in plan.stages.values()}
     users = {key: [cell.row for cell in cells if key in _keys(cell)] for key in stages}
     return [(stage, list(dict.fromkeys(users[key]))) for key, stage in stages.items()]
 
 
 def _keys(cell: Cell) -> set[str]:
-    return {stage.key for stage in cell.plan.stages.values()}
+    return {stage.key for plan in cell.plans() for stage in plan.stages.values()}
 
 
 def run_missing(cells: list[Cell]) -> dict[str, str]:
     """Run what is missing, row by row; returns a sentence for the key of every row that failed."""
     failures: dict[str, str] = {}
     for cell in cells:
-        final = cell.plan.final
-        if final.record() is None and final.key not in failures:
-            log.info("%s, seed %s", cell.row, cell.seed)
-            try:
-                pipeline.run(cell.plan)
-            except InputError as error:
-                failures[final.key] = str(error)
-            except Exception as error:  # whatever a stage raises, the other rows go on
-                log.exception("%s, seed %s failed", cell.row, cell.seed)
-                failures[final.key] = f"{type(error).__name__}: {error}"
+        for plan in cell.plans():
+            if plan.final.record() is None and plan.final.key not in failures:
+                log.info("%s, seed %s", cell.row, cell.seed)
+                if sentence := _failure(cell, plan):
+                    failures[plan.final.key] = sentence
     return failures
+
+
+def _failure(cell: Cell, plan: pipeline.Plan) -> str | None:
+    """What kept `plan` from running to its end."""
+    try:
+        pipeline.run(plan)
+    except InputError as error:
+        return str(error)
+    except Exception as error:  # whatever a stage raises, the other rows go on
+        log.exception("%s, seed %s failed", cell.row, cell.seed)
+        return f"{type(error).__name__}: {error}"
+    return None

@@ -29,7 +29,7 @@ from wsss_lightning.tables.results import (
     write_table,
 )
 from wsss_lightning.tables.saving import without_folders
-from wsss_lightning.tables.spec import Heading, Spec
+from wsss_lightning.tables.spec import Heading, Spec, SpecRow
 
 
 def collect(
@@ -65,7 +65,7 @@ def _rows(spec: Spec, cells: list[Cell], failures: Mapping[str, str]) -> list[Ro
     committed = read_committed(spec.path.parent / "results")
     rows = []
     for row in spec.rows:
-        results = [_result(cell, spec.heading, committed, failures) for cell in cells if cell.row == row.name]
+        results = [_result(cell, row, spec.heading, committed, failures) for cell in cells if cell.row == row.name]
         rows.append(summarised(Row(row.name, row.experiment, row.paper, row.footnote, results, x=row.x)))
     reference = next((row for row in rows if row.name == spec.heading.reference), None)
     if reference is None or not cells:
@@ -101,33 +101,33 @@ def write_snapshot(table: Table, root: Path) -> Path:
     return path
 
 
-def _result(cell: Cell, heading: Heading, committed: Committed, failures: Mapping[str, str]) -> Result:
+def _result(cell: Cell, row: SpecRow, heading: Heading, committed: Committed, failures: Mapping[str, str]) -> Result:
     final = cell.plan.final
     blank = Result(cell.seed, cell.overrides, final.key, final.folder.name, MISSING)
     record = final.record()
     if record is not None:
-        return _computed(blank, record, cell.plan, heading)
+        return _computed(blank, record, cell, row, heading)
     if final.key in failures:
         return replace(blank, status=FAILED, detail=failures[final.key])
     return committed.result(blank)
 
 
-def _computed(blank: Result, record: dict[str, Any], plan: pipeline.Plan, heading: Heading) -> Result:
-    metrics, prefix = record["metrics"], heading.per_class
-    for name in (heading.metric, *heading.also):
-        if name not in metrics:
-            raise InputError(f"{heading.name}: {plan.result} reports no {name}, only {', '.join(metrics)}.")
-    records = {stage.name: stage.record() for stage in plan.stages.values()}
-    changed = sorted({file for found in records.values() if found for file in changed_sources(found)})
-    seconds = {name: found["wall_seconds"] for name, found in records.items() if found}
+def _computed(blank: Result, record: dict[str, Any], cell: Cell, row: SpecRow, heading: Heading) -> Result:
+    metrics, prefix, metric = record["metrics"], heading.per_class, row.metric or heading.metric
+    columns = heading.also if row.also is None else row.also
+    stages = {stage.key: stage for plan in cell.plans() for stage in plan.stages.values()}
+    records = {key: found for key, stage in stages.items() if (found := stage.record())}
+    value = _metric(metrics, metric, cell.plan.result, heading)
+    changed = sorted({file for found in records.values() for file in changed_sources(found)})
+    seconds = {key: found["wall_seconds"] for key, found in records.items()}
     return replace(
         blank,
         status=CHANGED if changed else COMPUTED,
         detail=", ".join(changed),
-        value=number(metrics[heading.metric]),
+        value=value,
         iou={name.removeprefix(prefix): number(value) for name, value in metrics.items() if name.startswith(prefix)},
-        also={name: number(metrics[name]) for name in heading.also},
-        stages=[StageRun(stage.name, stage.key, seconds.get(stage.name)) for stage in plan.stages.values()],
+        also={name: _column(name, cell, list(records.values()), heading) for name in columns},
+        stages=[StageRun(stage.name, key, seconds.get(key)) for key, stage in stages.items()],
         wall_seconds=round(sum(seconds.values()), 3),
         device=record["device"],
         cores=record["cores"],
@@ -136,3 +136,21 @@ def _computed(blank: Result, record: dict[str, Any], plan: pipeline.Plan, headin
         packages=record["packages"],
         card=without_folders(record["card"]),
     )
+
+
+def _column(name: str, cell: Cell, records: list[dict[str, Any]], heading: Heading) -> float | None:
+    """What stands in a further column of a row; None where its stage has not run."""
+    if name == "seconds":
+        return float(sum(record["wall_seconds"] for record in records))
+    if name == "gigabytes":
+        return max(record["peak_memory_bytes"] or 0 for record in records) / 1e9
+    stage, colon, metric = name.partition(":")
+    plan = cell.further[stage] if colon else cell.plan
+    record = plan.final.record()
+    return None if record is None else _metric(record["metrics"], metric if colon else name, plan.result, heading)
+
+
+def _metric(metrics: dict[str, Any], name: str, stage: str, heading: Heading) -> float | None:
+    if name not in metrics:
+        raise InputError(f"{heading.name}: {stage} reports no {name}, only {', '.join(metrics)}.")
+    return number(metrics[name])

@@ -1,6 +1,7 @@
 """A row minus the reference row, with its bootstrap interval where the per-image matrices are at hand."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -41,7 +42,7 @@ def _with_interval(plain: Difference, pairs: list[tuple[Result, Result]], store:
     if ours.shape != theirs.shape:
         return plain
     low, high = paired_interval(ours, theirs, score=score)
-    return Difference(plain.value, low, high, plain.seeds, images=ours.shape[1])
+    return replace(plain, low=low, high=high, images=ours.shape[1], over_seeds=len(pairs) > 1)
 
 
 def _is_local(result: Result) -> bool:

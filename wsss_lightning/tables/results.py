@@ -31,7 +31,7 @@ class Result:
 
     `key` and `folder` are those of the stage that ends it; `status` is one of the five above, `detail` says what
     changed, which commit, or why it failed; `value`, `iou` (per class) and `also` (the table's further metrics) are
-    fractions, None where there is none.
+    fractions, None where there is none; `also` holds `seconds` and `gigabytes` of a row, too.
     """
 
     seed: int
@@ -55,13 +55,17 @@ class Result:
 
 @dataclass(frozen=True)
 class Difference:
-    """A row minus the reference row, mean over their common seeds; the interval is None without per-image matrices."""
+    """A row minus the reference row, mean over their common seeds; the interval is None without per-image matrices.
+
+    `over_seeds`: whether the interval covers the choice of seeds, too; files written before it did say nothing of it.
+    """
 
     value: float
     low: float | None
     high: float | None
     seeds: list[int]
     images: int | None
+    over_seeds: bool = False
 
 
 @dataclass(frozen=True)

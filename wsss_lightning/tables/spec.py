@@ -17,7 +17,7 @@ _TABLE = {
     *("title", "source", "metric", "setting", "scale", "axis", "reference", "rows", "footnotes"),
     *("per_class", "profile", "confusion", "also"),
 }
-_ROW = {"name", "experiment", "overrides", "x", "paper", "per_class", "footnote"}
+_ROW = {"name", "experiment", "overrides", "x", "paper", "per_class", "footnote", "metric", "also"}
 _SETTING = {"text", "choices"}
 _PER_CLASS = {"metric", "names"}
 
@@ -27,7 +27,8 @@ class SpecRow:
     """One row: the experiment that computes it (None: the paper's number only) and the paper's numbers, per cent.
 
     `paper` maps metric names (`val/miou`, `test/miou`, `val/iou/<class>`) to what is printed; `x` is where the row
-    stands on the table's axis, None: nowhere.
+    stands on the table's axis, None: nowhere; `metric` stands in the table's place in this row, and `also` says which
+    of the further columns the row fills, None: all.
     """
 
     name: str
@@ -36,8 +37,11 @@ class SpecRow:
     paper: dict[str, float]
     footnote: str | None
     x: float | None = None
+    metric: str | None = None
+    also: list[str] | None = None
 
 
+COSTS = ("seconds", "gigabytes")  # columns of what a row takes: wall time of its stages, their highest peak of memory
 IOU = "val/iou/"  # what the name of a class's IoU begins with
 
 
@@ -48,7 +52,8 @@ class Heading:
     `metric`: of the stage that ends each row; `setting` and `choices`: the data and backbone that the paper's numbers
     hold for, in words and as config groups; `reference`: the row that differences are taken to; `axis`: what the rows'
     x are, where the table is a curve; `profile`: what the names of the values per class are, where these are numbers;
-    `confusion`: the row whose confusion matrix is drawn; `also`: further metrics of the same stage that get a column.
+    `confusion`: the row whose confusion matrix is drawn; `also`: further columns, each a metric of the stage that ends
+    the row, `STAGE:METRIC` of another stage of the row's method, or one of `COSTS`.
     """
 
     name: str
@@ -110,6 +115,7 @@ def read_spec(path: Path) -> Spec:
     read = [_row(item, f"{path}, row {number}", heading.metric, classes) for number, item in enumerate(rows, start=1)]
     _check_names([row.name for row in read], {"reference": heading.reference, "confusion": heading.confusion}, path)
     _check_axis(read, heading.axis, path)
+    _check_columns(read, heading.also, path)
     return Spec(path=path, heading=heading, rows=read)
 
 
@@ -160,6 +166,8 @@ def _row(item: Any, where: str, metric: str, classes: list[str]) -> SpecRow:
         paper=_numbers(printed | _by_class(row.get("per_class"), classes, where), where),
         footnote=None if row.get("footnote") is None else str(row["footnote"]),
         x=_x(row.get("x"), where),
+        metric=None if row.get("metric") is None else _text(row, "metric", where),
+        also=None if row.get("also") is None else _texts(row, "also", where),
     )
 
 
@@ -215,6 +223,13 @@ def _check_names(names: list[str], named: dict[str, str | None], path: Path) -> 
     for key, name in named.items():
         if name is not None and name not in names:
             raise InputError(f"{path}: {key} {name!r} is no row; the rows are {'; '.join(names)}.")
+
+
+def _check_columns(rows: list[SpecRow], also: list[str], path: Path) -> None:
+    for row in rows:
+        if unknown := [name for name in row.also or [] if name not in also]:
+            known = ", ".join(also) or "none"
+            raise InputError(f"{path}: row {row.name!r}: also: {unknown[0]} is no column of the table, only {known}.")
 
 
 def _check_axis(rows: list[SpecRow], axis: str | None, path: Path) -> None:

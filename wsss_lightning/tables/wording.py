@@ -7,6 +7,7 @@ from typing import Any
 
 from wsss_lightning.tables.bootstrap import LEVEL, RESAMPLES
 from wsss_lightning.tables.results import CHANGED, COMMITTED, COMPUTED, FAILED, MISSING, Row, Table
+from wsss_lightning.tables.spec import COSTS
 
 _CLASS = "/iou/"  # in the name of a class's IoU, on whichever split
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -49,7 +50,7 @@ def columns(table: Table) -> list[str]:
     """The heads of a rendered table's columns; those between the first and the last two hold numbers."""
     axis = [] if table.heading.axis is None else [table.heading.axis]
     others = [f"paper {name}" for name in _other_metrics(table)]
-    also = [f"our {name}" for name in table.heading.also]
+    also = [name if name in COSTS else f"our {name.replace(':', ', ')}" for name in table.heading.also]
     return ["row", *axis, "paper", *others, *also, "ours", f"difference [{100 * LEVEL:.0f} %]", "status"]
 
 
@@ -83,7 +84,7 @@ def lines(table: Table) -> list[Line]:
             name=f"{row.name}{marks.get(row.name, '')}",
             x=None if table.heading.axis is None else "-" if row.x is None else f"{row.x:g}",
             paper=[printed(row.paper.get(name)) for name in names],
-            also=[_spread(row.further(name)) for name in table.heading.also],
+            also=[_further(name, row.further(name)) for name in table.heading.also],
             ours=ours(table, row),
             difference=difference(table, row),
             status=status(row),
@@ -108,8 +109,10 @@ def ours(table: Table, row: Row) -> str:
     return f"{percent(row.mean)}{deviation}{seeds}{mark}"
 
 
-def _spread(values: list[float]) -> str:
-    """Mean and sample standard deviation over seeds, per cent."""
+def _further(name: str, values: list[float]) -> str:
+    """Mean and sample standard deviation over seeds, per cent; of what a row takes the mean alone."""
+    if name in COSTS and values:
+        return f"{fmean(values):.0f}" if name == "seconds" else f"{fmean(values):.1f}"
     if not values:
         return "-"
     return percent(fmean(values)) + (f" ± {percent(stdev(values))}" if len(values) > 1 else "")
@@ -173,24 +176,26 @@ def footnotes(table: Table) -> list[str]:
 
 def _intervals(table: Table) -> list[str]:
     """One sentence for all rows whose intervals cover the same seeds and images."""
-    groups: dict[tuple[str, int], list[str]] = {}
+    groups: dict[tuple[str, int, bool], list[str]] = {}
     for row in table.rows:
         if row.difference is not None and row.difference.images is not None:
             seeds = ", ".join(map(str, row.difference.seeds))
-            groups.setdefault((seeds, row.difference.images), []).append(row.name)
+            groups.setdefault((seeds, row.difference.images, row.difference.over_seeds), []).append(row.name)
     whose = {key: "" if len(groups) == 1 else f" of {' and '.join(rows)}" for key, rows in groups.items()}
     split = "training" if table.heading.metric.startswith("train/") else "val"
     reference = table.heading.reference or ""
-    return [_interval(reference, whose[seeds, n], seeds, f"{n} {split} images") for seeds, n in groups]
+    return [
+        _interval(reference, whose[key], key[0], f"the {key[1]} {split} images", over_seeds=key[2]) for key in groups
+    ]
 
 
-def _interval(reference: str, whose: str, seeds: str, images: str) -> str:
+def _interval(reference: str, whose: str, seeds: str, images: str, *, over_seeds: bool) -> str:
     mean = f"the mean over seeds {seeds}" if "," in seeds else f"seed {seeds}"
-    spread = "the spread between seeds stands in the ± alone" if "," in seeds else "another seed is not covered"
+    covered = f"{images} and of the seeds" if over_seeds else f"{images} alone"
     return (
         f"Brackets{whose}: {100 * LEVEL:.0f} % paired bootstrap interval of the difference to {reference} for {mean}, "
-        f"over the choice of the {images} ({RESAMPLES:,} resamples, the same draw for both rows and all "
-        f"seeds); {spread}."
+        f"over the choice of {covered} ({RESAMPLES:,} resamples, the same draw for both rows)"
+        f"{'' if over_seeds else '; another seed is not covered'}."
     )
 
 

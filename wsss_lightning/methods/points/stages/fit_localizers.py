@@ -17,6 +17,7 @@ from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
 
 SHARES = "classes"  # among devices; read by the planner
 
+
 def fit_localizers(
     *,
     out_dir: str,
