@@ -14,7 +14,10 @@ from wsss_lightning.metrics.segmentation import (
     iou,
     mean_accuracy,
     mean_iou,
+    over_activation,
     pixel_accuracy,
+    precision,
+    recall,
     threshold_confusions,
     threshold_trimaps,
     trimap,
@@ -33,6 +36,27 @@ def random_masks(seed: int, labels: int = 6, ignored: bool = True) -> tuple[Tens
     if ignored:
         target[torch.rand(target.shape, generator=generator) < 0.1] = 255
     return torch.where(agree & (target != 255), target, pred), target
+
+
+def test_precision_recall_and_over_activation_of_a_worked_example() -> None:
+    assert precision(CONFUSION).tolist() == pytest.approx([3 / 5, 4 / 5])
+    assert recall(CONFUSION).tolist() == pytest.approx([3 / 4, 4 / 6])
+    assert over_activation(CONFUSION).tolist() == pytest.approx([2 / 3, 1 / 4])
+
+
+def test_a_label_without_a_right_pixel_has_no_over_activation() -> None:
+    assert over_activation(INCOMPLETE).isnan().tolist() == [False, True, True]
+    assert precision(INCOMPLETE)[:2].tolist() == [1, 0]
+    assert recall(INCOMPLETE).isnan().tolist() == [False, True, True]
+
+
+def test_precision_and_recall_equal_scikit_learns() -> None:
+    pred, target = random_masks(3, ignored=False)
+    confusion = confusion_matrix(pred, target, 6)
+    true, predicted = target.flatten().numpy(), pred.flatten().numpy()
+    expected = sklearn.metrics.precision_recall_fscore_support(true, predicted)
+    assert precision(confusion).tolist() == pytest.approx(expected[0])
+    assert recall(confusion).tolist() == pytest.approx(expected[1])
 
 
 def only(label_pred: int, label_target: int) -> tuple[Tensor, Tensor]:

@@ -42,8 +42,11 @@ def test_perfect_masks(tmp_path: Path, data: VOCDataModule, kind: Any) -> None:
     metrics = judge(tmp_path / "out", data, masks, kind=kind)
     assert metrics["train/miou"] == 1
     names = ["foreground"] if kind == "foreground" else data.class_names
-    figures = ("miou", "pixel_accuracy", "mean_accuracy", *(f"iou/{name}" for name in ("background", *names)))
-    assert list(metrics) == [f"train/{name}" for name in figures]
+    figures = ("miou", "pixel_accuracy", "mean_accuracy", "precision", "recall", "over_activation")
+    assert list(metrics) == [
+        f"train/{name}" for name in (*figures, *(f"iou/{each}" for each in ("background", *names)))
+    ]
+    assert metrics.pop("train/over_activation") == 0
     assert json.loads((tmp_path / "out" / "classes.json").read_text())["names"] == ["background", *names]
     assert {value for value in metrics.values() if not math.isnan(value)} == {1}
     assert any(math.isnan(value) for value in metrics.values()) == (kind == "classes")  # three images, six classes

@@ -190,14 +190,15 @@ def test_cards_that_differ_name_their_rows(complete: Table) -> None:
 
 def test_intervals_over_different_seeds_are_told_apart(complete: Table) -> None:
     rows = [
-        replace(complete.rows[0], difference=Difference(0.1, 0.05, 0.15, seeds=[0, 1], images=12)),
+        replace(complete.rows[0], difference=Difference(0.1, 0.05, 0.15, seeds=[0, 1], images=12, over_seeds=True)),
         complete.rows[1],
         replace(complete.rows[2], difference=Difference(0.1, 0.05, 0.15, seeds=[1], images=12)),
     ]
     notes = [note for note in wording.footnotes(replace(complete, rows=rows)) if note.startswith("Brackets")]
     assert [note.split(":")[0] for note in notes] == ["Brackets of Top", "Brackets of Printed only"]
-    assert "the spread between seeds stands in the ± alone" in notes[0]
-    assert "for seed 1" in notes[1] and "another seed is not covered" in notes[1]
+    assert "over the choice of the 12 val images and of the seeds" in notes[0]
+    assert "another seed" not in notes[0]
+    assert "for seed 1" in notes[1] and "images alone" in notes[1] and "another seed is not covered" in notes[1]
 
 
 @pytest.mark.parametrize(("metric", "images"), [("val/miou", "12 val images"), ("train/miou", "12 training images")])

@@ -90,7 +90,26 @@ def pixel_accuracy(confusion: Tensor) -> float:
 
 def mean_accuracy(confusion: Tensor) -> float:
     """Mean over the labels that occur in the target of the fraction of their pixels that are right."""
-    return float((confusion.diagonal().double() / confusion.sum(1)).nanmean())
+    return float(recall(confusion).nanmean())
+
+
+def precision(confusion: Tensor) -> Tensor:
+    """Fraction of the pixels given a label that have it, (L, L) -> (L,) float64; nan where none is given it."""
+    return confusion.diagonal().double() / confusion.sum(0)
+
+
+def recall(confusion: Tensor) -> Tensor:
+    """Fraction of a label's true pixels that are given it, (L, L) -> (L,) float64; nan where it has none."""
+    return confusion.diagonal().double() / confusion.sum(1)
+
+
+def over_activation(confusion: Tensor) -> Tensor:
+    """False pixels of a label over its right ones, FP / TP, (L, L) -> (L,) float64; nan without a right one.
+
+    The ratio by which the field tells masks that spill over (above 1: more false than right pixels) from small ones.
+    """
+    hits = confusion.diagonal().double()
+    return torch.where(hits > 0, (confusion.sum(0) - hits) / hits, torch.nan)
 
 
 def frequency_weighted_iou(confusion: Tensor) -> float:

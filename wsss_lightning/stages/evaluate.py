@@ -18,7 +18,15 @@ from wsss_lightning.data.labels import LabelMap
 from wsss_lightning.data.masks import colorize, read_mask
 from wsss_lightning.data.target import target_index
 from wsss_lightning.errors import InputError
-from wsss_lightning.metrics.segmentation import iou, mean_accuracy, mean_iou, pixel_accuracy
+from wsss_lightning.metrics.segmentation import (
+    iou,
+    mean_accuracy,
+    mean_iou,
+    over_activation,
+    pixel_accuracy,
+    precision,
+    recall,
+)
 from wsss_lightning.metrics.single_class import accuracies
 from wsss_lightning.scoring.comparison import FOREGROUND, image_confusion, measure_images
 from wsss_lightning.stages.io import write_array, write_json, write_picture
@@ -95,12 +103,19 @@ def random_share(records: list[Record], *, share: float, seed: int) -> list[Reco
 
 
 def summary(confusion: Tensor, class_names: tuple[str, ...]) -> dict[str, float]:
-    """mIoU, accuracies and IoU per class, from one confusion matrix (L, L); fractions, nan for absent classes."""
+    """mIoU, accuracies and IoU per class, from one confusion matrix (L, L); fractions, nan for absent classes.
+
+    `precision`, `recall` and `over_activation` (of `metrics.segmentation`) are means over the classes, without
+    background.
+    """
     per_class = zip(("background", *class_names), iou(confusion).tolist(), strict=True)
     whole = {
         "miou": mean_iou(confusion),
         "pixel_accuracy": pixel_accuracy(confusion),
         "mean_accuracy": mean_accuracy(confusion),
+        "precision": float(precision(confusion)[1:].nanmean()),
+        "recall": float(recall(confusion)[1:].nanmean()),
+        "over_activation": float(over_activation(confusion)[1:].nanmean()),
     }
     return whole | {f"iou/{name}": value for name, value in per_class}
 
