@@ -2,9 +2,9 @@
 
 python experiments/orderings.py [--data shapes] [--tables NAME ...] [--results FOLDER] [--out FILE]
 
-Reads the papers' numbers from experiments/<method>/<table>.yaml and ours from experiments/<method>/results; of a pair both
-rows must have both numbers. A pair that does not come out gets the reason that experiments/orderings.yaml gives, or, where
-seeds disagree, the interval that holds zero. Writes markdown.
+Reads the papers' numbers from experiments/<method>/<table>.yaml and ours from experiments/<method>/results; of a pair
+both rows must have both numbers. A pair that does not come out gets the reason that experiments/orderings.yaml gives,
+or, where seeds disagree, the interval that holds zero. Writes markdown.
 """
 
 import argparse
@@ -100,9 +100,8 @@ def _line(pair: Pair, reasons: dict[str, str]) -> str:
     interval = "" if pair.interval is None else f" [{pair.interval[0]:+.1f}, {pair.interval[1]:+.1f}]"
     undecided = "another seed is not covered" if pair.interval is None else "the interval over the seeds holds 0"
     reason = reasons.get(f"{pair.table}: {pair.better} > {pair.worse}", undecided if pair.undecided else "not known")
-    return (
-        f"| {pair.table} | {pair.better} | {pair.worse} | +{pair.paper:.1f} | {pair.ours:+.1f}{interval} | {reason} |"
-    )
+    cells = (pair.table, pair.better, pair.worse, f"+{pair.paper:.1f}", f"{pair.ours:+.1f}{interval}", reason)
+    return f"| {' | '.join(cells)} |"
 
 
 def committed(name: str, data: str, results: Path) -> Table | None:

@@ -43,9 +43,8 @@ def test_perfect_masks(tmp_path: Path, data: VOCDataModule, kind: Any) -> None:
     assert metrics["train/miou"] == 1
     names = ["foreground"] if kind == "foreground" else data.class_names
     figures = ("miou", "pixel_accuracy", "mean_accuracy", "precision", "recall", "over_activation")
-    assert list(metrics) == [
-        f"train/{name}" for name in (*figures, *(f"iou/{each}" for each in ("background", *names)))
-    ]
+    labels = [f"iou/{name}" for name in ("background", *names)]
+    assert list(metrics) == [f"train/{name}" for name in (*figures, *labels)]
     assert metrics.pop("train/over_activation") == 0
     assert json.loads((tmp_path / "out" / "classes.json").read_text())["names"] == ["background", *names]
     assert {value for value in metrics.values() if not math.isnan(value)} == {1}

@@ -1,7 +1,8 @@
-"""The figures of the generated scenes: a plain body, thin limbs and, unless it is a distractor, a textured part."""
+"""The figures of the generated scenes: a body, thin limbs and, unless it is a distractor, a textured part."""
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -24,6 +25,7 @@ DARK = ((120, 40, 40), (40, 90, 50), (45, 55, 125), (95, 75, 35), (85, 45, 95), 
 LIGHT = ((225, 140, 130), (150, 205, 140), (150, 165, 230), (220, 200, 120), (205, 155, 210), (145, 210, 215))
 
 Outline = tuple[tuple[int, int], ...]
+Textured = Literal["part", "body"]  # where a class's texture is: on a disc of the figure alone, or all over its body
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,9 @@ def random_figure(rng: np.random.Generator, kind: Kind, *, centre: tuple[int, in
     )
 
 
-def paint(rng: np.random.Generator, canvas: Bytes, figure: Figure, parts: Bytes) -> None:
+def paint(
+    rng: np.random.Generator, canvas: Bytes, figure: Figure, parts: Bytes, *, textured: Textured = "part"
+) -> None:
     """Paint the figure, whose parts map (S, S) is given, onto `canvas` (S, S, 3), in place."""
     inside, size = parts == BODY, len(canvas)
     slope, _ = turned_grid(size, figure.centre, int(rng.integers(256)))
@@ -112,7 +116,7 @@ def paint(rng: np.random.Generator, canvas: Bytes, figure: Figure, parts: Bytes)
     canvas[parts == LIMB] = random_colour(rng, DARK + LIGHT)
     if figure.kind.texture is not None:
         u, v = turned_grid(size, figure.place(*figure.head), int(rng.integers(256)))
-        inside = parts == PART
+        inside = parts == PART if textured == "part" else (parts == PART) | (parts == BODY)
         light = figure.kind.texture(u[inside], v[inside], 40 + 6 * figure.part_radius)  # 5 to 8 px a period
         canvas[inside] = np.where(light[:, None], random_colour(rng, LIGHT), random_colour(rng, DARK))
 

@@ -18,6 +18,7 @@ from wsss_lightning.data.shape_figures import (
     TENT,
     Figure,
     Kind,
+    Textured,
     paint,
     random_colour,
     random_figure,
@@ -62,7 +63,7 @@ class Scene:
         return np.where(neighbours.max(axis=0) > self.instances, np.uint8(255), classes)
 
 
-def scene(index: int, *, split: int, size: int = 128, seed: int = 0) -> Scene:
+def scene(index: int, *, split: int, size: int = 128, seed: int = 0, textured: Textured = "part") -> Scene:
     """The scene that (seed, split, index) determine: the same on every machine, whatever was made before."""
     rng = np.random.default_rng([seed, split, index])
     classes = _random_classes(rng)
@@ -74,7 +75,7 @@ def scene(index: int, *, split: int, size: int = 128, seed: int = 0) -> Scene:
         if _acceptable(figures, maps, instances, parts):
             break
     for figure, drawn in zip(figures, maps, strict=True):
-        paint(rng, canvas, figure, drawn)
+        paint(rng, canvas, figure, drawn, textured=textured)
     return Scene(_photograph(rng, canvas), classes, instances, parts)
 
 
@@ -99,7 +100,16 @@ def picture(index: int, *, size: int = 96, seed: int = 0) -> tuple[Bytes, int]:
     return _photograph(rng, canvas), label
 
 
-def web_picture(number: int, *, layout: int, light: int, size: int = 128, seed: int = 0) -> Scene:
+def web_picture(
+    number: int,
+    *,
+    layout: int,
+    light: int,
+    size: int = 128,
+    seed: int = 0,
+    textured: Textured = "part",
+    area: tuple[int, int] = (24, 46),
+) -> Scene:
     """One large figure on a quiet ground, as people upload pictures of one thing: what stands in for a web search.
 
     It is seen from one of four sides, give or take 11 degrees, as things in photographs stand upright.
@@ -110,16 +120,18 @@ def web_picture(number: int, *, layout: int, light: int, size: int = 128, seed: 
         light: likewise the light, the focus and the noise: two pictures of one layout are near-duplicates.
         size: edge in px.
         seed: of the whole collection.
+        textured: where a class's texture is.
+        area: of the body, per cent of the picture, from and below.
     """
     rng = np.random.default_rng([seed, 3, number, layout])
     canvas = _random_background(rng, size, (), clutter=(0, 4), contrast=96)
     x, y = rng.integers(size * 7 // 16, size * 9 // 16, 2).tolist()
-    area = size * size * int(rng.integers(24, 46)) // 100
-    figure = random_figure(rng, PICTURE_KINDS[number], centre=(x, y), area=area)
+    pixels = size * size * int(rng.integers(*area)) // 100
+    figure = random_figure(rng, PICTURE_KINDS[number], centre=(x, y), area=pixels)
     turn = (64 * int(rng.integers(4)) + int(rng.integers(-8, 9))) % 256
     figure = replace(figure, turn=turn)
     drawn = figure.parts(size)
-    paint(rng, canvas, figure, drawn)
+    paint(rng, canvas, figure, drawn, textured=textured)
     classes = (number + 1,) if number < len(KINDS) else ()
     image = _photograph(np.random.default_rng([seed, 4, number, layout, light]), canvas)
     return Scene(image, classes, (drawn > 0) * np.uint8(len(classes)), drawn * np.uint8(len(classes)))

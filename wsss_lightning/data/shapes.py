@@ -16,6 +16,7 @@ from PIL import Image
 
 from wsss_lightning.atomic import replace_file
 from wsss_lightning.data.masks import write_mask
+from wsss_lightning.data.shape_figures import Textured
 from wsss_lightning.data.shape_scenes import Scene, picture, scene
 from wsss_lightning.data.shape_textures import Bytes
 from wsss_lightning.errors import InputError
@@ -44,6 +45,7 @@ def write_scenes(
     val: int = 100,
     size: int = 128,
     seed: int = 0,
+    textured: Textured = "part",
     processes: int = 1,
     progress: bool = False,
 ) -> None:
@@ -59,17 +61,18 @@ def write_scenes(
         val: number of validation images.
         size: edge of the square images in px, at least 64.
         seed: of the whole set.
+        textured: where a class's texture is: on a disc of each object, or all over its body.
         processes: how many draw at once; 0 for as many as there are cores.
         progress: show a bar.
 
     Raises:
-        InputError: `root` holds scenes of another size or seed, or `size` is less than 64.
+        InputError: `root` holds scenes of another size, seed or texture, or `size` is less than 64.
     """
     if size < 64:
         raise InputError(f"size={size} leaves no room for the parts: choose at least 64.")
-    claim(root, {"size": size, "seed": seed})
+    claim(root, {"size": size, "seed": seed, "textured": textured})
     wanted = [(split, index) for split, count in enumerate((train, val)) for index in range(count)]
-    draw = partial(_write_scene, root, size=size, seed=seed)
+    draw = partial(_write_scene, root, size=size, seed=seed, textured=textured)
     for _ in in_parallel(draw, wanted, processes=processes, description="scenes", progress=progress):
         pass
     lists = {name: [_image_id(s, index) for s, index in wanted if s == split] for split, name in enumerate(SPLITS)}
@@ -87,21 +90,23 @@ def claim(root: Path, wanted: Mapping[str, object]) -> None:
     if not record.exists():
         _write(record, json.dumps(wanted).encode())
     elif json.loads(record.read_text()) != wanted:
-        raise InputError(f"{record} says that the folder holds scenes of another size or seed: choose another folder")
+        raise InputError(
+            f"{record} says that the folder holds scenes of another size, seed or texture: choose another folder"
+        )
 
 
 def _image_id(split: int, index: int) -> str:
     return f"{SPLITS[split]}_{index:06d}"
 
 
-def _write_scene(root: Path, place: tuple[int, int], *, size: int, seed: int) -> None:
+def _write_scene(root: Path, place: tuple[int, int], *, size: int, seed: int, textured: Textured) -> None:
     split, index = place
     name = _image_id(split, index)
     mask, parts = root / "SegmentationClass" / f"{name}.png", root / "Parts" / f"{name}.png"
     image, annotation = root / "JPEGImages" / f"{name}.jpg", root / "Annotations" / f"{name}.xml"
     if all(path.exists() for path in (mask, parts, image, annotation)):
         return
-    drawn = scene(index, split=split, size=size, seed=seed)
+    drawn = scene(index, split=split, size=size, seed=seed, textured=textured)
     write_mask(mask, drawn.mask())
     write_mask(parts, drawn.parts)
     write_jpeg(image, drawn.image)
