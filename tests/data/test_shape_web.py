@@ -73,6 +73,33 @@ def test_objects_are_large_and_grounds_quiet() -> None:
     assert spread(made) < 0.8 * spread(scenes)
 
 
+def test_texture_all_over_a_body_changes_nothing_but_the_body() -> None:
+    settings = {"layout": 5, "light": 6}
+    disc, body = (web_picture(2, **settings, textured=where) for where in ("part", "body"))  # type: ignore[arg-type]
+    assert (disc.mask() == body.mask()).all()
+    changed = (disc.image.astype(int) != body.image).any(axis=-1)
+    inner = body.parts == 1
+    assert changed[inner].mean() > 0.9
+    assert changed[body.parts == 2].mean() < 0.2  # the focus carries some of it over the edge
+    assert not changed[:8, :8].any()
+
+
+def test_large_bodies_show_the_class_in_several_of_nine_patches() -> None:
+    """Where a class's texture covers a quarter of a patch at least; the paper's premise (patches sec. 3.2)."""
+    made = [web_picture(k % 8, layout=k, light=0, textured="body", area=(45, 76)) for k in range(80)]
+    cells = np.array([(one.parts[:126, :126] > 0).reshape(3, 42, 3, 42).mean(axis=(1, 3)) for one in made])
+    assert (cells > 0.25).sum(axis=(1, 2)).mean() > 6
+    shares = np.array([(one.parts > 0).mean() for one in made])
+    assert shares.mean() > 0.45
+
+
+@pytest.mark.parametrize("area", [(0, 46), (46, 46), (50, 101)])
+def test_areas_that_are_none_are_refused(tmp_path: Path, area: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match="area="):
+        write_web_pictures(tmp_path, **SETTINGS, area=area)  # type: ignore[arg-type]
+    assert not any(tmp_path.iterdir())
+
+
 def test_bodies_alone_are_background() -> None:
     made = web_picture(len(PICTURE_KINDS) - 1, layout=0, light=0)
     assert made.classes == () and not made.mask().any()

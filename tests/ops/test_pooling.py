@@ -109,3 +109,26 @@ def test_two_equal_patches_get_the_same_gradient_and_of_the_maximum_one() -> Non
         scores = torch.ones(2, 1, requires_grad=True)
         pool(scores).sum().backward()  # type: ignore[no-untyped-call]
         assert scores.grad is not None and sorted(scores.grad.flatten().tolist(), reverse=True) == expected
+
+
+Pool = Callable[[Tensor], Tensor]
+
+
+def least_loss(pool: Pool, *, showing: int, patches: int = 9) -> float:
+    """Of images with and without the class, F in [-1, 1]: what shows it has (-1, 1), all else a pair on a grid."""
+    grid = torch.linspace(-1, 1, 201, dtype=torch.float64)
+    others = torch.cartesian_prod(grid, grid)[:, None, :]
+    shown = torch.tensor([-1.0, 1.0], dtype=torch.float64).expand(len(others), showing, 2)
+    positive = pool(torch.cat([shown, others.expand(-1, patches - showing, 2)], dim=1))
+    negative = pool(others.expand(-1, patches, 2))
+    losses = -positive.log_softmax(dim=-1)[:, 1] - negative.log_softmax(dim=-1)[:, 0]
+    return float(losses.min() / 2)
+
+
+def test_bounded_scores_let_log_sum_exp_overtake_the_maximum_only_beyond_half_of_the_patches() -> None:
+    """patches eqs 1 and 2: F passes tanh. One patch of nine that shows the class is worth .561 of .693 to LSE."""
+    summed = [least_loss(partial(pool_log_sum_exp, sharpness=1.0), showing=k) for k in range(1, 9)]
+    highest = [least_loss(pool_maximum, showing=k) for k in range(1, 9)]
+    assert summed[0] == pytest.approx(0.561, abs=5e-4)
+    assert highest == pytest.approx([0.313] * 8, abs=5e-4)
+    assert [s < h for s, h in zip(summed, highest, strict=True)] == [False] * 5 + [True] * 3
