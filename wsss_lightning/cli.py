@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from wsss_lightning.allocator import keep_freed_memory
-from wsss_lightning.commands import data
+from wsss_lightning.atomic import storage_fault
+from wsss_lightning.commands import data, store
 from wsss_lightning.commands.catalogue import catalogue
 from wsss_lightning.commands.evaluate import evaluate
 from wsss_lightning.commands.submit import submit
@@ -37,6 +38,7 @@ app = typer.Typer(
 _HYDRA = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 Overrides = Annotated[list[str] | None, typer.Argument(help="Hydra overrides, for example experiment=points/top.")]
 app.add_typer(data.app, name="data")
+app.add_typer(store.app, name="store")
 app.command("list")(catalogue)
 app.command("evaluate")(evaluate)
 app.command("submit")(submit)
@@ -84,8 +86,29 @@ def run(
     def job(config: DictConfig) -> float:
         return run_job(config, fresh=names, since=start)
 
-    with one_sentence():
-        job()
+    try:
+        with one_sentence():
+            job()
+    except OSError as error:  # Hydra makes the folder of the run's own files before anything else
+        if (reason := storage_fault(error)) is None:
+            raise
+        _show_finished([text for text in given if "=" in text], error, reason)
+
+
+def _show_finished(overrides: list[str], error: OSError, reason: str) -> None:
+    """What a run prints where nothing can be written: everything, if all of its stages are finished."""
+    from wsss_lightning import pipeline
+
+    plan = pipeline.plan(overrides)
+    if unfinished := [stage.name for stage in plan.stages.values() if stage.record() is None]:
+        raise InputError(
+            f"{error.filename} cannot be written ({reason}), and {unfinished[0]} has yet to run: set paths.root."
+        )
+    metrics = pipeline.run(plan)
+    if metrics:
+        _print_metrics(metrics)
+    typer.echo(f"{plan.final.name}: {plan.final.folder}")
+    typer.echo(f"nothing was written: {error.filename}: {reason}")
 
 
 def run_job(config: "DictConfig", *, fresh: "Collection[str]" = (), since: float | None = None) -> float:

@@ -109,7 +109,7 @@ def find_masks(root: Path, list_name: str) -> Path:
     """
     own = f"SegmentationClass/{list_name}"
     tried = _places(root, (own, f"SegmentationClass/{_split(list_name)}", f"mask/{list_name}", "SegmentationClass"))
-    return next((folder for folder in tried if any(folder.glob("*.png"))), tried[0])
+    return next((folder for folder in tried if any(folder.glob("[!.]*.png"))), tried[0])
 
 
 def _places(root: Path, names: Sequence[str]) -> list[Path]:

@@ -177,6 +177,7 @@ class Pooled:
 
     values: Tensor
     tags: Tensor
+    image_ids: Sequence[str] = ()
 
     @classmethod
     def read(cls, maps: StoredMaps, records: Sequence[Record], *, variants: Sequence[str]) -> Pooled:
@@ -184,7 +185,11 @@ class Pooled:
         names = [f"{variant}/pooled" for variant in variants]
         files = [maps.read(record.image_id, names) for record in records]
         tags = torch.from_numpy(np.stack([record.tags for record in records]))
-        return cls(torch.stack([torch.stack([file[name] for file in files]) for name in names]), tags)
+        return cls(
+            torch.stack([torch.stack([file[name] for file in files]) for name in names]),
+            tags,
+            [record.image_id for record in records],
+        )
 
     def __len__(self) -> int:
         return len(self.tags)
@@ -204,7 +209,8 @@ class PooledSteps(ImageSteps):
         images = self.indices(step)
         shown = np.random.default_rng([self.seed, step]).integers(len(self.pooled.values), size=len(images))
         rows, columns = (torch.from_numpy(share(each, rank=rank, world=world)) for each in (shown, images))
-        return {"pooled": self.pooled.values[rows, columns], "tags": self.pooled.tags[columns]}
+        ids = [self.pooled.image_ids[column] for column in columns.tolist()] if self.pooled.image_ids else []
+        return {"pooled": self.pooled.values[rows, columns], "tags": self.pooled.tags[columns], "image_id": ids}
 
 
 @dataclass(frozen=True, eq=False)

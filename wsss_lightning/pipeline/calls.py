@@ -5,12 +5,14 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 
+from wsss_lightning.atomic import with_nan
 from wsss_lightning.errors import InputError
 from wsss_lightning.opened import recorded
 from wsss_lightning.pipeline.memory import peak_memory, reset_peak_memory
@@ -24,7 +26,7 @@ _OURS = {
 }
 TRAINS = "checkpoint_every"  # a parameter of all stages that train, and of no other
 
-Outcome = dict[str, Any]  # metrics, opened, peak_memory_bytes, device
+Outcome = dict[str, Any]  # metrics, opened, peak_memory_bytes, device, threads
 
 
 def arguments(node: dict[str, Any]) -> dict[str, Any]:
@@ -72,7 +74,8 @@ def call(node: dict[str, Any]) -> Outcome:
         raise error.__cause__ or error from None
     numbers = {name: float(value) for name, value in metrics.items()}
     masks = {"ground_truth_masks": opened.ground_truth()}
-    return {"metrics": numbers, "opened": masks, "peak_memory_bytes": peak_memory(), "device": _device()}
+    used = {"peak_memory_bytes": peak_memory(), "device": _device(), "threads": _torch_threads()}
+    return {"metrics": numbers, "opened": masks, **used}
 
 
 def call_group(node: dict[str, Any], *, count: int, folder: Path, lock: int | None) -> Outcome:
@@ -93,7 +96,21 @@ def call_group(node: dict[str, Any], *, count: int, folder: Path, lock: int | No
         raise InputError(f"The {count} processes of {folder.name} ended with status {code}: see their output above.")
     request.unlink()
     answer.unlink()
-    return outcome
+    return {**outcome, "metrics": with_nan(outcome["metrics"])}
+
+
+def threads(node: dict[str, Any], *, count: int) -> int | None:
+    """How many threads torch will compute with in each of `count` processes; None for a stage without torch."""
+    if count > 1:
+        return int(os.environ.get("OMP_NUM_THREADS", "1"))  # torch.distributed.run gives each a single one by itself
+    with suppress(Exception):  # whatever is wrong with the target is told when it is called
+        get_object(node["_target_"])
+    return _torch_threads()
+
+
+def _torch_threads() -> int | None:
+    torch = sys.modules.get("torch")
+    return None if torch is None else int(torch.get_num_threads())
 
 
 def _device() -> str:

@@ -8,10 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from wsss_lightning.atomic import sweep
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.calls import Outcome, arguments, call, call_group, processes
+from wsss_lightning.pipeline.calls import Outcome, arguments, call, call_group, processes, threads
 from wsss_lightning.pipeline.cards import derived
 from wsss_lightning.pipeline.configuration import OUT_DIR, bind
+from wsss_lightning.pipeline.contents import listed, read_whole
+from wsss_lightning.pipeline.faults import explained
 from wsss_lightning.pipeline.fingerprints import FINGERPRINTS, reading_fingerprint
 from wsss_lightning.pipeline.identity import with_current_targets
 from wsss_lightning.pipeline.planning import Plan, PlannedStage, cached
@@ -19,6 +22,7 @@ from wsss_lightning.pipeline.readings import readers, reading_of, words
 from wsss_lightning.pipeline.signatures import check_node
 from wsss_lightning.pipeline.store import (
     MODEL,
+    NODE,
     RECORD,
     changed_sources,
     locked,
@@ -86,11 +90,13 @@ def _finished(stage: PlannedStage, after: float | None) -> dict[str, Any] | None
 
 def _compute(stage: PlannedStage, *, card: dict[str, Any], lock: int | None) -> dict[str, Any]:
     described = {"stage": stage.name, "key": stage.key, "node": stage.node, "upstream": stage.upstream}
-    write_json(stage.folder / "node.json", described)
+    sweep(stage.folder)
+    begun = _begin(stage, described)
     software = {**provenance(), "sources": source_hashes(stage.node)}
     start = time.perf_counter()
-    outcome = _execute(stage.node, stage.bindings, folder=stage.folder, lock=lock)
-    known = {**described, "bindings": _portable(stage.bindings), **outcome}
+    with explained(stage.name, stage.folder):
+        outcome = _execute(stage.node, stage.bindings, folder=stage.folder, lock=lock)
+    known = {**described, "bindings": _portable(stage.bindings), **begun, **outcome}
     record = {
         **known,
         "card": derived(card, known, store=stage.folder.parent),
@@ -99,8 +105,30 @@ def _compute(stage: PlannedStage, *, card: dict[str, Any], lock: int | None) -> 
         **software,
     }
     _hand_on(record["card"], stage.folder / MODEL)
-    write_json(stage.folder / RECORD, record)
+    write_json(stage.folder / RECORD, {**record, **listed(stage.folder)})
     return record
+
+
+def _begin(stage: PlannedStage, described: dict[str, Any]) -> dict[str, int]:
+    """Write `node.json`, and say when a killed call went before with another number of threads, which is returned."""
+    now, before = threads(stage.node, count=processes(stage.node)), _threads_before(stage.folder / NODE)
+    write_json(stage.folder / NODE, {**described, "threads": now})
+    if now is None or before is None or now == before:
+        return {}
+    log.warning(
+        "%s was begun with %d threads and goes on with %d: its bits are not those of either number alone; "
+        "set OMP_NUM_THREADS=%d to go on as it was begun",
+        *(stage.name, before, now, before),
+    )
+    return {"begun_with_threads": before}
+
+
+def _threads_before(path: Path) -> int | None:
+    try:
+        found = json.loads(path.read_text()).get("threads")
+    except (OSError, ValueError, AttributeError):  # there is none, or it is damaged: it is written anew
+        return None
+    return found if isinstance(found, int) else None
 
 
 def _hand_on(card: dict[str, Any], model: Path) -> None:
@@ -149,7 +177,7 @@ def _found(record: dict[str, Any], *, store: Path) -> dict[str, Any]:
         kind, _, fingerprint = token.strip("<>").partition(":")
         if kind == "artifact":
             bindings[token] = str(store / place)
-            there = read_record(store / place) is not None
+            there = read_whole(store / place) is not None
         else:
             there = kind not in FINGERPRINTS or _fingerprint(token, Path(place), record["node"], store) == fingerprint
         if not there:

@@ -94,7 +94,7 @@ def _kept(cache: Path, known: list[Any], compute: Callable[[], Any]) -> Any:
     if place.is_file():
         return json.loads(place.read_text())
     value = compute()
-    with contextlib.suppress(OSError):  # plans are made for stores, too, that may only be read
+    with contextlib.suppress(InputError, OSError):  # plans are made for stores, too, that may only be read
         replace_file(place, lambda temporary: temporary.write_text(json.dumps(value)))
     return value
 

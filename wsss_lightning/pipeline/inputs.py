@@ -1,5 +1,6 @@
 """Files and folders in a stage's node whose content no key would hold."""
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ def check_inputs(node: Any, *, where: str) -> None:
     elif isinstance(node, list):
         for index, item in enumerate(node):
             check_inputs(item, where=f"{where}[{index}]")
+    elif isinstance(node, float) and not math.isfinite(node):
+        raise InputError(f"{where}={node}: give a finite number, since a record holds no other.")
     elif isinstance(node, str) and _is_there(node):
         form = f"${{{'folder' if Path(node).is_dir() else 'weights'}:{node}}}"
         raise InputError(f"{where}={node}: say {form}, so that its content enters the key.")

@@ -22,6 +22,7 @@ from wsss_lightning.pipeline.configuration import (
     register_resolvers,
     used,
 )
+from wsss_lightning.pipeline.contents import lost, read_whole, some
 from wsss_lightning.pipeline.expansion import expand
 from wsss_lightning.pipeline.fingerprints import FINGERPRINTS, reading_fingerprint
 from wsss_lightning.pipeline.identity import key_of, with_current_targets
@@ -44,16 +45,18 @@ class PlannedStage:
     upstream: dict[str, str]
 
     def record(self) -> dict[str, Any] | None:
-        """The finished stage's `stage.json`, or None where it has not finished."""
-        return read_record(self.folder)
+        """The finished stage's `stage.json`, None where it has not finished; `InputError` where it has lost files."""
+        return read_whole(self.folder)
 
     def status(self) -> str:
-        """`cached`, `cached, code changed: FILES`, `running` (in another job), `half done` or `to run`."""
-        record = self.record()
+        """`cached`, `cached, code changed: FILES`, `damaged: ...`, `running` (elsewhere), `half done` or `to run`."""
+        record = read_record(self.folder)
         if record is None and in_progress(self.folder):
             return "running"
         if record is None:
             return "half done" if self.folder.is_dir() else "to run"
+        if missing := lost(record, self.folder):
+            return f"damaged: {some(missing)} lost or changed"
         return cached(record)
 
 

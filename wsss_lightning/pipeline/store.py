@@ -17,20 +17,62 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from wsss_lightning.atomic import with_nan, write_json
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.identity import with_current_targets
 from wsss_lightning.pipeline.modules import module_path, sources, targets
 
 RECORD = "stage.json"
+NODE = "node.json"  # written when a stage starts
 MODEL = "model.json"  # of a stage that leaves a trained model
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib")
 _PACKAGES = (
     *("wsss-lightning", "torch", "torchvision", "pytorch-lightning", "numpy"),
-    *("pydensecrf2", "albumentations", "hydra-core"),
+    *("pydensecrf2", "albumentations", "hydra-core", "torchmetrics", "timm", "scipy", "scikit-learn"),
+    *("scikit-image", "opencv-python-headless", "higra", "pycocotools", "pillow", "safetensors", "joblib"),
 )
+# What of a record its readers rely on; entries of `_LATER` may be absent.
+_NEEDED: dict[str, type] = {
+    "stage": str,
+    "key": str,
+    "node": dict,
+    "upstream": dict,
+    "bindings": dict,
+    "metrics": dict,
+    "card": dict,
+    "sources": dict,
+    "packages": dict,
+    "files": dict,
+    "hashes": dict,
+    "opened": dict,
+}
+_LATER = {"bindings", "files", "hashes", "opened", "packages"}
+_VALUES: dict[str, Any] = {
+    "upstream": str,
+    "metrics": (int, float, type(None)),
+    "sources": str,
+    "files": int,
+    "hashes": str,
+    "opened": dict,
+}
+_KINDS: dict[Any, str] = {str: "text", dict: "a mapping", int: "a whole number", (int, float, type(None)): "a number"}
 _CODE = ("wsss_lightning", "conf")
 
 log = logging.getLogger(__name__)
+
+__all__ = [
+    "MODEL",
+    "NODE",
+    "RECORD",
+    "changed_sources",
+    "in_progress",
+    "locked",
+    "provenance",
+    "read_record",
+    "replacing",
+    "source_hashes",
+    "write_json",
+]
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
@@ -39,18 +81,32 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        record: dict[str, Any] = json.loads(path.read_text())
-    except ValueError:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
         raise InputError(f"{path} is no JSON file: delete the folder to compute the stage again.") from None
-    return record
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): give this account the right to.") from None
+    if fault := _fault(record):
+        raise InputError(f"{path} is no stage's record ({fault}): delete the folder to compute the stage again.")
+    return {**record, "bindings": record.get("bindings", {}), "metrics": with_nan(record["metrics"])}
 
 
-def write_json(path: Path, value: object) -> None:
-    """Write `value` as JSON under a temporary name, then rename: the file is whole or absent."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(value, indent=2, sort_keys=False) + "\n")
-    temporary.replace(path)
+def _fault(record: Any) -> str | None:
+    """What of a record has not the type that all its readers rely on."""
+    if not isinstance(record, dict):
+        return f"it holds {type(record).__name__}, not a mapping"
+    for name, kind in _NEEDED.items():
+        if not isinstance(record.get(name, kind() if name in _LATER else None), kind):
+            return f"its {name} should be {_KINDS[kind]}"
+    for name, kinds in _VALUES.items():
+        if wrong := [key for key, value in record.get(name, {}).items() if not isinstance(value, kinds)]:
+            return f"{name}.{wrong[0]} should be {_KINDS[kinds]}"
+    if not isinstance(record["node"].get("_target_"), str):
+        return "its node names no _target_"
+    artifacts = {key: value for key, value in record.get("bindings", {}).items() if key.startswith("<artifact:")}
+    if wrong := [key for key, value in artifacts.items() if not isinstance(value, str)]:
+        return f"bindings.{wrong[0]} should be text"
+    return None
 
 
 @contextmanager
@@ -157,7 +213,17 @@ def provenance() -> dict[str, Any]:
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
         "commit": _commit(Path(__file__).resolve().parents[2]),
         "cores": os.cpu_count(),
+        "processor": _processor(),
     }
+
+
+@cache
+def _processor() -> str:
+    """The kind of processor: its vector units decide in which order sums are made."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
 
 
 def _version(package: str) -> str | None:

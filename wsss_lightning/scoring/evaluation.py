@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from wsss_lightning.atomic import replace_file
+from wsss_lightning.atomic import write_json
 from wsss_lightning.metrics import segmentation
 
 
@@ -91,8 +90,7 @@ class Evaluation:
 
 def write_evaluation(path: Path, evaluation: Evaluation) -> Path:
     """Write `Evaluation.as_json`; returns `path`."""
-    text = json.dumps(evaluation.as_json(), indent=2) + "\n"
-    replace_file(path, lambda temporary: temporary.write_text(text))
+    write_json(path, evaluation.as_json())
     return path
 
 

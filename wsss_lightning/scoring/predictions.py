@@ -70,7 +70,8 @@ def find_predictions(folder: Path, ids: Sequence[str]) -> Predictions:
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: give the one that holds the predictions.")
-    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    names = {path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts)}
     held = {kind: [image_id for image_id in ids if f"{image_id}{kind}" in names] for kind in Kind}
     if not any(held.values()):
         example = f", but {min(names)}" if names else ""

@@ -145,7 +145,8 @@ def write_panel(folder: Path, columns: Mapping[str, NDArray[np.uint8]], extra_pa
     for name, picture in columns.items():
         write_picture(folder / f"{name}.png", picture)
     if extra_panels is not None:
-        shutil.copytree(Path(extra_panels) / folder.name, folder, dirs_exist_ok=True)
+        hidden = shutil.ignore_patterns(".*")
+        shutil.copytree(Path(extra_panels) / folder.name, folder, ignore=hidden, dirs_exist_ok=True)
 
 
 def _classes(labels: LabelMap) -> dict[str, list[Any]]:

@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins import TorchCheckpointIO
 from pytorch_lightning.plugins.environments import (  # type: ignore[attr-defined]
     ClusterEnvironment,
     LightningEnvironment,
@@ -18,10 +20,12 @@ from pytorch_lightning.plugins.environments import (  # type: ignore[attr-define
 )
 
 from wsss_lightning import models
+from wsss_lightning.atomic import replace_file
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.masks import palette
 from wsss_lightning.errors import InputError
 from wsss_lightning.nn.seeds import own_seed, seeded
+from wsss_lightning.stages.finite import Finite
 from wsss_lightning.stages.loggers import finished, log_stage
 from wsss_lightning.stages.training_progress import TrainingProgress
 
@@ -53,14 +57,17 @@ def fit(
     Leaves the whole model in `out_dir` (`models.save`), no optimiser's states, and returns what it logged last.
     Training is as long as the data module's loader unless the trainer says otherwise (`max_steps`, `max_epochs`,
     `limit_train_batches`).
+
+    Raises:
+        InputError: a loss, gradient or weight is not finite, see `Finite`; or the checkpoint is damaged.
     """
     last = out_dir / _CHECKPOINT
     with finished(loggers), quiet():
         log_stage(loggers, out_dir)
-        bar = TrainingProgress(description=description, enabled=progress)
+        bar, finite = TrainingProgress(description=description, enabled=progress), Finite(description)
         runner = make_trainer(
             trainer,
-            callbacks=[_Saved(last, every=checkpoint_every), bar, *(callbacks or {}).values()],
+            callbacks=[_Saved(last, every=checkpoint_every, finite=finite), finite, bar, *(callbacks or {}).values()],
             logger=list(loggers.values()),
             folder=out_dir,
         )
@@ -94,7 +101,7 @@ def make_trainer(
     length = {} if given.keys() & {"max_steps", "max_epochs", "fast_dev_run"} else {"max_epochs": 1}
     return trainer(
         callbacks=[*callbacks, *given.get("callbacks", [])],
-        plugins=[_environment(given.get("devices")), *given.get("plugins", [])],
+        plugins=[_environment(given.get("devices")), _Checkpoints(), *given.get("plugins", [])],
         logger=logger,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -103,6 +110,13 @@ def make_trainer(
         num_sanity_val_steps=0,
         **length,
     )
+
+
+class _Checkpoints(TorchCheckpointIO):
+    """Lightning's own way writes to the system's temporary folder and copies from there, which a kill may cut short."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:  # noqa: ARG002
+        replace_file(Path(path), partial(torch.save, checkpoint))
 
 
 def _environment(devices: Any) -> ClusterEnvironment:
@@ -121,8 +135,8 @@ class _Saved(Checkpoint):
     the last step, planned or not: resumed there, training would log nothing, or go on after it was stopped.
     """
 
-    def __init__(self, path: Path, *, every: int) -> None:
-        self.path, self.every, self.done = path, every, 0
+    def __init__(self, path: Path, *, every: int, finite: Finite) -> None:
+        self.path, self.every, self.finite, self.done = path, every, finite, 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         self.done = trainer.global_step
@@ -137,6 +151,7 @@ class _Saved(Checkpoint):
     def _save(self, trainer: pl.Trainer) -> None:
         step, last = trainer.global_step, trainer.estimated_stepping_batches
         if step % self.every == 0 and self.done < step < last and not trainer.should_stop:
+            self.finite.check_weights(trainer, trainer.lightning_module)
             trainer.save_checkpoint(self.path)
             self.done = step
 

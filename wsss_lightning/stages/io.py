@@ -10,8 +10,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from wsss_lightning.atomic import replace_file
+from wsss_lightning.atomic import replace_file, write_json
 from wsss_lightning.errors import InputError
+
+__all__ = [
+    "read_json",
+    "read_tensors",
+    "write_array",
+    "write_json",
+    "write_picture",
+    "write_tensors",
+]
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -31,12 +40,6 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def write_array(path: Path, array: np.ndarray[Any, Any]) -> None:
     """Write a .npy file."""
     replace_file(path, lambda temporary: np.save(temporary, array, allow_pickle=False))
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write a JSON file."""
-    text = json.dumps(value, indent=2) + "\n"
-    replace_file(path, lambda temporary: temporary.write_text(text))
 
 
 def read_json(path: Path) -> Any:

@@ -1,6 +1,5 @@
 """What stages tell their loggers, whichever these are; no dashboard is imported here."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +7,8 @@ from typing import Any
 
 import numpy as np
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
+
+from wsss_lightning.stages.io import read_json
 
 
 @contextmanager
@@ -31,7 +32,7 @@ def log_stage(loggers: Mapping[str, Logger], out_dir: Path) -> None:
     """The stage's resolved node and the keys of the stages before it, as hyper-parameters."""
     path = out_dir / "node.json"
     if path.exists():  # absent where a stage is called by hand
-        described = json.loads(path.read_text())
+        described = read_json(path)
         for logger in loggers.values():
             logger.log_hyperparams(described)
 

@@ -20,8 +20,11 @@ def show_masks(
     each stage keeps, `train/kept/<name>`. Ground truth is not opened.
     """
     folders = {name: Path(folder) for name, folder in found.items()}
-    drawn = [{path.stem for path in (folder / "found").glob("*.png")} for folder in folders.values()]
-    records = [record for record in source.records("train") if all(record.image_id in ids for ids in drawn)]
+    records = [
+        record
+        for record in source.records("train")
+        if all((folder / "found" / f"{record.image_id}.png").is_file() for folder in folders.values())
+    ]
     for record in panel_records(records, panels):
         panel = Path(out_dir) / "panels" / record.image_id
         write_picture(panel / "image.png", read_image(record.image))

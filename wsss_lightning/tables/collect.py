@@ -11,7 +11,7 @@ from typing import Any
 
 from wsss_lightning import pipeline
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.store import changed_sources
+from wsss_lightning.pipeline.store import changed_sources, read_record
 from wsss_lightning.tables.cells import Cell, split_seeds
 from wsss_lightning.tables.committed import Committed, read_committed
 from wsss_lightning.tables.differences import difference
@@ -116,7 +116,7 @@ def _computed(blank: Result, record: dict[str, Any], cell: Cell, row: SpecRow, h
     metrics, prefix, metric = record["metrics"], heading.per_class, row.metric or heading.metric
     columns = heading.also if row.also is None else row.also
     stages = {stage.key: stage for plan in cell.plans() for stage in plan.stages.values()}
-    records = {key: found for key, stage in stages.items() if (found := stage.record())}
+    records = {key: found for key, stage in stages.items() if (found := read_record(stage.folder))}
     value = _metric(metrics, metric, cell.plan.result, heading)
     changed = sorted({file for found in records.values() for file in changed_sources(found)})
     seconds = {key: found["wall_seconds"] for key, found in records.items()}

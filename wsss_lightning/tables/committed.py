@@ -39,7 +39,7 @@ def pair_keys(row: Row, reference: Row) -> Keys:
 def read_committed(folder: Path) -> Committed:
     """All committed results of a method; where a key stands in two files, the newer file counts."""
     committed = Committed()
-    for table in sorted((read_table(path) for path in folder.glob("*.json")), key=lambda table: table.collected):
+    for table in sorted((read_table(path) for path in folder.glob("[!.]*.json")), key=lambda table: table.collected):
         rows = {row.name: row for row in table.rows}
         for row in table.rows:
             committed.results.update({result.key: result for result in row.measured})

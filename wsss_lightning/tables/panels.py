@@ -5,12 +5,13 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
 from wsss_lightning.data.masks import palette
 from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.contents import names
 from wsss_lightning.pipeline.store import read_record
 from wsss_lightning.tables.results import Row, Table
 
@@ -74,12 +75,18 @@ def table_panels(table: Table, store: Path) -> Panels:
     """Panels of the rows whose final stage keeps any, each by its first seed that does."""
     found = [(row.name, folder) for row in table.rows if (folder := _panel_folder(row, store)) is not None]
     folders = [folder for _, folder in found]
-    ids = sorted({path.name for folder in folders for path in (folder / "panels").iterdir() if path.is_dir()})
+    ids = sorted({place.parts[1] for folder in folders for place in _pictures(folder)})
     return Panels(
         row_names=[name for name, _ in found],
         panels=[_panel(image_id, [folder / "panels" / image_id for folder in folders]) for image_id in ids],
         legend=legend(folders[0]) if folders else [],
     )
+
+
+def _pictures(folder: Path) -> list[PurePosixPath]:
+    """Files `panels/<image_id>/<name>.png` of a stage; what else lies there is none of them."""
+    places = [PurePosixPath(name) for name in names(folder) if name.startswith("panels/") and name.endswith(".png")]
+    return [place for place in places if len(place.parts) == 3]
 
 
 def _panel_folder(row: Row, store: Path) -> Path | None:
@@ -104,7 +111,7 @@ def _panel(image_id: str, folders: Sequence[Path]) -> Panel:
 
 def _headings(folders: Sequence[Path]) -> dict[str, str]:
     """What a row's pictures show, in the order of their columns; those of other `extra_masks` follow by name."""
-    found = {path.stem for folder in folders for path in folder.glob("*.png")}
+    found = {path.stem for folder in folders for path in folder.glob("[!.]*.png")}
     others = sorted(found - _WHOLE.keys() - _OF_A_ROW.keys())
     return _OF_A_ROW | {name: name.replace("_", " ") for name in others}
 

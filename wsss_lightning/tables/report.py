@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.store import read_record
+from wsss_lightning.pipeline.contents import read_whole
 from wsss_lightning.tables import wording
 from wsss_lightning.tables.confusion import CELL, ConfusionChart, confusion_chart
 from wsss_lightning.tables.figures import (
@@ -57,7 +57,7 @@ class Section:
 
 def write_report(root: Path) -> Path:
     """Write `root/report.html` from all `root/tables/*.json`; an `InputError` where there are none."""
-    paths = sorted((root / "tables").glob("*.json"))
+    paths = sorted((root / "tables").glob("[!.]*.json"))
     if not paths:
         raise InputError(f"There is no table in {root / 'tables'}: run `wsss table points/table2` first.")
     tables = [present(read_table(path), root) for path in paths]
@@ -105,7 +105,7 @@ def _present(row: Row, store: Path) -> Row:
 def _is_gone(result: Result, store: Path) -> bool:
     if result.status not in {COMPUTED, CHANGED}:
         return False
-    record = read_record(store / result.folder)
+    record = read_whole(store / result.folder)
     return record is None or record["key"] != result.key
 
 

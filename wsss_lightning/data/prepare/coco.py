@@ -95,7 +95,7 @@ def check_convention(folder: Path, *, convention: Convention, overwrite: bool) -
     if overwrite:
         return
     found = read_convention(folder)
-    if found is None and any(folder.glob("*.png")):
+    if found is None and any(folder.glob("[!.]*.png")):
         raise InputError(f"{folder} holds masks but no {RECORD}: move them away, or replace them with --overwrite.")
     if found not in (None, convention):
         raise InputError(
@@ -124,7 +124,7 @@ def _indices(content: Content, path: Path, *, ids: Ids) -> dict[int, int]:
 
 
 def _delete_masks(folder: Path) -> None:
-    for path in folder.glob("*.png"):
+    for path in folder.glob("[!.]*.png"):
         path.unlink()
 
 

@@ -76,23 +76,28 @@ class PatchSteps:
         return self.steps
 
     def batch(self, step: int, *, rank: int, world: int) -> Sample:
-        """`patches`, (B N, size, size, 3) as `Pixels`, image by image, and `positive` (B,) bool."""
+        """`patches`, (B N, size, size, 3) as `Pixels`, image by image, `positive` (B,) bool and `image_id`."""
         slots = share(range(self.batch_size), rank=rank, world=world)
         drawn = [self._draw(step, slot) for slot in slots]
-        patches = torch.from_numpy(np.concatenate([patches for patches, _ in drawn]))
+        patches = torch.from_numpy(np.concatenate([patches for patches, *_ in drawn]))
         return {
             "patches": Pixels(patches, self.images.normalise),
-            "positive": torch.tensor([positive for _, positive in drawn]),
+            "positive": torch.tensor([positive for _, positive, _ in drawn]),
+            "image_id": [image_id for *_, image_id in drawn],
         }
 
-    def _draw(self, step: int, slot: int) -> tuple[Image, bool]:
+    def _draw(self, step: int, slot: int) -> tuple[Image, bool, str]:
         generator = np.random.default_rng([self.seed, step, slot])
         positive = bool(generator.random() < self.positives)
         if not positive and self.mined is not None and generator.random() < _MINED:
-            return self.mined[np.sort(generator.integers(len(self.mined), size=self.count))], False
+            return self.mined[np.sort(generator.integers(len(self.mined), size=self.count))], False, "mined patches"
         index = int(generator.choice(self.present if positive else self.absent))
         image = self.images.at(index, step=step, packed=True)["image"].values.numpy()
-        return draw_patches(image, count=self.count, size=self.size, generator=generator), positive
+        return (
+            draw_patches(image, count=self.count, size=self.size, generator=generator),
+            positive,
+            self.images.records[index].image_id,
+        )
 
 
 class CentralImages(Dataset[Sample]):

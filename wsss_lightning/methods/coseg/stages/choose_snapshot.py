@@ -6,9 +6,10 @@ It opens val masks. No experiment but those that say so on their supervision car
 from pathlib import Path
 
 from wsss_lightning import models
+from wsss_lightning.atomic import with_nan
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.errors import InputError
-from wsss_lightning.methods.coseg.stages.fit_on_masks import SNAPSHOTS
+from wsss_lightning.methods.coseg.stages.fit_on_masks import read_snapshots
 from wsss_lightning.methods.coseg.stages.predict_scales import load_segmenter
 from wsss_lightning.metrics.segmentation import mean_iou
 from wsss_lightning.progress import track
@@ -24,7 +25,7 @@ def choose_snapshot(
     Leaves it as a model (`models.load`), and `scores/<step>.json`; returns the highest `val/miou` and its `step`.
     Snapshots that have a score are not scored again.
     """
-    folder, snapshots = Path(out_dir), sorted((Path(model) / SNAPSHOTS).glob("*"))
+    folder, snapshots = Path(out_dir), read_snapshots(Path(model))
     if not snapshots:
         raise InputError(f"{model} has no snapshots: set snapshot_every of that stage to fewer steps than it has.")
     scores = {path: folder / "scores" / f"{path.name}.json" for path in snapshots}
@@ -32,7 +33,7 @@ def choose_snapshot(
     data.workers = workers
     for path in track(missing, description="snapshots", total=len(missing), enabled=progress):
         _score(path, data, trainer=trainer, target=scores[path])
-    values = {path: float(read_json(score)) for path, score in scores.items()}
+    values = with_nan({path: read_json(score) for path, score in scores.items()})
     best = max(values, key=lambda path: values[path])
     models.save(models.load(best), folder, inputs=models.read_inputs(best))
     return {"val/miou": values[best], "step": float(best.name)}

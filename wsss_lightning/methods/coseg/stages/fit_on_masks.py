@@ -120,6 +120,11 @@ def masked_dataset(
     )
 
 
+def read_snapshots(folder: Path) -> list[Path]:
+    """Folders of the models that a stage kept, in the order of their steps."""
+    return sorted(path for path in (folder / SNAPSHOTS).glob("*") if path.name.isdigit())
+
+
 class _Snapshots(pl.Callback):
     """Keeps the model as a folder of its own after every so many steps."""
 

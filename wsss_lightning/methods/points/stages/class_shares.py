@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import Logger
 from torch import distributed
 
 from wsss_lightning import models
+from wsss_lightning.atomic import with_nan
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.classes import with_classes
 from wsss_lightning.errors import InputError
@@ -89,7 +90,7 @@ def train_share(
 def join_shares(data: SegmentationDataModule, *, folder: Path, world: int) -> tuple[LocalizerModule, dict[str, float]]:
     """Leave the localizers of all processes in `folder` as one model; their metrics are the mean over the processes."""
     parts: list[Any] = [models.load(_part(folder, rank)) for rank in range(world)]
-    metrics = [read_json(_part(folder, rank) / _METRICS) for rank in range(world)]
+    metrics = [with_nan(read_json(_part(folder, rank) / _METRICS)) for rank in range(world)]
     model = joined(parts, data.class_names)
     models.save(model, folder, inputs=inputs_of(data))
     shutil.rmtree(folder / _PARTS)

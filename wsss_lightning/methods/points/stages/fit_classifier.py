@@ -12,6 +12,7 @@ from wsss_lightning.methods.points.stages.point_data import PointBank, PointData
 from wsss_lightning.nn.hypercolumns import Standardisation
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
+from wsss_lightning.stages.records import tagged
 
 
 def fit_classifier(
@@ -43,7 +44,11 @@ def fit_classifier(
     stored points; an image of several of them is read from the last, so that later points replace earlier ones.
     """
     store = FeatureStore(Path(features))
-    bank = PointBank.read([Path(folder) for folder in points], global_features=global_features)
+    bank = PointBank.read(
+        [Path(folder) for folder in points],
+        global_features=global_features,
+        image_ids=[record.image_id for record in tagged(data)],
+    )
     model = PointClassifierModule(
         class_names=data.class_names,
         backbone=read_backbone(model=features),

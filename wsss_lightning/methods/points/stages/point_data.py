@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,16 +13,27 @@ from wsss_lightning.stages.io import read_tensors
 
 
 class PointBank:
-    """All labelled points in memory: own features (P, D), label (P,), image (P,) into global vectors (N, G)."""
+    """All labelled points in memory: own features (P, D), label (P,), image (P,) into global vectors (N, G).
 
-    def __init__(self, *, features: Tensor, labels: Tensor, images: Tensor, pooled: Tensor) -> None:
+    `image_ids`: names of the images, if they are known.
+    """
+
+    def __init__(
+        self, *, features: Tensor, labels: Tensor, images: Tensor, pooled: Tensor, image_ids: Sequence[str] = ()
+    ) -> None:
         self.features, self.labels, self.images, self.pooled = features, labels, images, pooled
+        self.image_ids = image_ids
 
     @classmethod
-    def read(cls, folders: Sequence[Path], *, global_features: bool) -> "PointBank":
-        """Collect the files of `sample` stages, an image's from the last that has it; G is 0 if not wanted."""
-        paths = {path.name: path for folder in folders for path in sorted(folder.glob("*.safetensors"))}
-        files = [read_tensors(path) for _, path in sorted(paths.items())]
+    def read(
+        cls, folders: Sequence[Path], *, global_features: bool, image_ids: Sequence[str] | None = None
+    ) -> "PointBank":
+        """Collect the files of `sample` stages, an image's from the last that has it; G is 0 if not wanted.
+
+        `image_ids`: those that have points; None for whichever are there.
+        """
+        paths = _paths(folders, image_ids)
+        files = [read_tensors(path) for path in paths]
         counts = torch.tensor([len(file["labels"]) for file in files])
         pooled = torch.cat([file["pooled"] for file in files])
         return cls(
@@ -29,7 +41,20 @@ class PointBank:
             labels=torch.cat([file["labels"] for file in files]),
             images=torch.repeat_interleave(torch.arange(len(files)), counts),
             pooled=pooled if global_features else pooled[:, :0],
+            image_ids=[path.stem for path in paths],
         )
+
+
+def _paths(folders: Sequence[Path], image_ids: Sequence[str] | None) -> list[Path]:
+    """A file for each image, in the order of their names."""
+    if image_ids is None:
+        found = {path.name: path for folder in folders for path in folder.glob("[!.]*.safetensors")}
+        return [path for _, path in sorted(found.items())]
+    names = sorted(f"{image_id}.safetensors" for image_id in image_ids)
+    return [
+        next((folder / name for folder in reversed(folders[1:]) if (folder / name).exists()), folders[0] / name)
+        for name in names
+    ]
 
 
 class PointData(StepData):
@@ -66,7 +91,7 @@ class PointSteps:
     def __len__(self) -> int:
         return self.total
 
-    def batch(self, step: int, *, rank: int, world: int) -> dict[str, Tensor]:
+    def batch(self, step: int, *, rank: int, world: int) -> dict[str, Any]:
         """Points of one step; what is left of an epoch's permutation beyond full batches waits for the next one."""
         epoch, position = divmod(step, len(self.bank.labels) // self.batch_size)
         if epoch != self._epoch:
@@ -74,5 +99,11 @@ class PointSteps:
             self._epoch, self._order = epoch, generator.permutation(len(self.bank.labels))
         chosen = share(self._order[position * self.batch_size :][: self.batch_size], rank=rank, world=world)
         rows = torch.from_numpy(chosen)
-        pooled = self.bank.pooled[self.bank.images[rows]]
-        return {"features": self.bank.features[rows].float(), "labels": self.bank.labels[rows], "pooled": pooled}
+        images = self.bank.images[rows]
+        ids = (
+            [self.bank.image_ids[image] for image in np.unique(images.cpu().numpy()).tolist()]
+            if self.bank.image_ids
+            else []
+        )
+        points = {"features": self.bank.features[rows].float(), "labels": self.bank.labels[rows]}
+        return {**points, "pooled": self.bank.pooled[images], "image_id": ids}
