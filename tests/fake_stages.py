@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wsss_lightning.atomic import replace_file
 from wsss_lightning.errors import InputError
 from wsss_lightning.lifetime import end_with_parent
 from wsss_lightning.opened import note_masks, note_truth
+from wsss_lightning.parallel import in_parallel
 
 if TYPE_CHECKING:
     from wsss_lightning.pipeline import Plan
@@ -53,6 +56,43 @@ def fail_without(*, out_dir: str, fuse: str, previous: Any = None) -> dict[str, 
             raise RuntimeError("broke down")
         (Path(out_dir) / f"item{number}").write_text("")
     return {"written": len(missing)}
+
+
+def vanish(*, out_dir: str, previous: Any = None, fails: bool = False) -> dict[str, float]:
+    """Have the whole store deleted, write on, and fail or not."""
+    shutil.rmtree(Path(out_dir).parent)
+    replace_file(Path(out_dir) / "item", lambda path: path.write_text("whole"))
+    if fails:
+        raise FileNotFoundError("what was there before")
+    return {}
+
+
+def refused_by_disk(*, out_dir: str, number: int, text: str | None = None) -> dict[str, float]:
+    """Meet a disk that is full, or may only be read: an error with a number, or a library's with a text."""
+    error = OSError(number, os.strerror(number)) if text is None else RuntimeError(text)
+
+    def fail(path: Path) -> None:
+        path.write_text("half")
+        raise error
+
+    replace_file(Path(out_dir) / "item", fail)
+    return {}
+
+
+def work_until_killed(*, out_dir: str, processes: int) -> dict[str, float]:
+    """Have one of several joblib workers killed, as the kernel does for want of memory."""
+    for _ in in_parallel(_killed, range(4), processes=processes, description="items", progress=False):
+        pass
+    return {}
+
+
+def _killed(item: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def nan(*, out_dir: str) -> dict[str, float]:
+    """A class that is in no image."""
+    return {"value": float("nan")}
 
 
 def slow(*, out_dir: str, seconds: float) -> dict[str, float]:

@@ -90,25 +90,26 @@ def run(
         with one_sentence():
             job()
     except OSError as error:  # Hydra makes the folder of the run's own files before anything else
-        if (reason := storage_fault(error)) is None:
+        if (reason := storage_fault(error)) is None or {"-m", "--multirun"} & {*given}:
             raise
-        _show_finished([text for text in given if "=" in text], error, reason)
+        _show_finished(given, f"{error.filename or 'the store'} cannot be written ({reason})")
 
 
-def _show_finished(overrides: list[str], error: OSError, reason: str) -> None:
+def _show_finished(overrides: list[str], fault: str) -> None:
     """What a run prints where nothing can be written: everything, if all of its stages are finished."""
     from wsss_lightning import pipeline
 
     plan = pipeline.plan(overrides)
     if unfinished := [stage.name for stage in plan.stages.values() if stage.record() is None]:
-        raise InputError(
-            f"{error.filename} cannot be written ({reason}), and {unfinished[0]} has yet to run: set paths.root."
-        )
-    metrics = pipeline.run(plan)
+        raise InputError(f"{fault}, and {unfinished[0]} has yet to run: set paths.root.")
+    _print_outcome(plan, pipeline.run(plan))
+    typer.echo(f"nothing was written: {fault}")
+
+
+def _print_outcome(plan: "Plan", metrics: dict[str, float]) -> None:
     if metrics:
         _print_metrics(metrics)
     typer.echo(f"{plan.final.name}: {plan.final.folder}")
-    typer.echo(f"nothing was written: {error.filename}: {reason}")
 
 
 def run_job(config: "DictConfig", *, fresh: "Collection[str]" = (), since: float | None = None) -> float:
@@ -150,11 +151,9 @@ def _run_into(
 
     plan = plan_config(config, origin_of(settings))
     metrics = pipeline.run(plan, fresh=fresh, since=since)
+    _print_outcome(plan, metrics)
     write_json(folder / "metrics.json", metrics)
     write_json(folder / "stages.json", {stage.name: str(stage.folder) for stage in plan.stages.values()})
-    if metrics:
-        _print_metrics(metrics)
-    typer.echo(f"{plan.final.name}: {plan.final.folder}")
     typer.echo(f"written to {folder / 'metrics.json'}")
     return next(iter(metrics.values()), float("nan"))
 
