@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -232,3 +233,38 @@ def test_a_mistake_ends_the_command_with_its_sentence_alone(tmp_path: Path) -> N
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.startswith("wsss: ") and "points" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_finished_run_is_shown_where_nothing_can_be_written(wsss: Wsss, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert wsss.fake("run").status == 0
+    before = sorted(path for path in wsss.root.rglob("*"))
+    made = Path.mkdir
+
+    def refuse(path: Path, *arguments: object, **options: object) -> None:
+        if wsss.root in path.parents:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        made(path, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    again = wsss.fake("run")
+    assert again.status == 0 and "2.0000" in again.out and again.err.count("cached") == 2
+    assert "nothing was written: " in again.out and "(Read-only file system)" in again.out
+    other = wsss.fake("run", "value=4")
+    assert other.status == 1 and "(Read-only file system), and last has yet to run: set paths.root." in other.err
+    assert "Traceback" not in other.err and sorted(path for path in wsss.root.rglob("*")) == before
+
+
+def test_verify_names_what_is_lost_or_changed(wsss: Wsss) -> None:
+    assert wsss.fake("run").status == 0
+    store = str(wsss.root / "store")
+    whole = wsss("store", "verify", "--store", store)
+    assert whole.status == 0 and "2 whole, 0 damaged, 0 without a list of files" in whole.out
+    (changed,) = (wsss.root / "store").glob("last-*/calls")
+    changed.write_text("X" + changed.read_text()[1:])
+    found = wsss("store", "verify", "--store", store)
+    assert found.status == 1 and f"{changed.parent.name}: calls is lost or changed" in found.out
+    assert wsss("store", "verify", "common", "--store", store).status == 0
+    changed.unlink()
+    assert "damaged" in wsss.fake("plan").out
+    refused = wsss.fake("run")
+    assert refused.status == 1 and refused.err.strip().endswith("compute it again with --fresh last.")

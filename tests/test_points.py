@@ -1,6 +1,7 @@
 """The points paper's pipeline through the real command line, on a small set of generated scenes."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -220,3 +221,17 @@ def test_the_backbone_can_be_fine_tuned_on_the_points(root: Path) -> None:
     assert again == planned.stages["tuned"].record()["metrics"]
     one, other = (place / "model.safetensors" for place in (folder, folder.with_name("again")))
     assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_training_that_diverges_ends_with_the_images_and_leaves_no_result(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    diverging = ["experiment=points/diverse", "tuning.classifier.rate=1e30", "result=classifier"]
+    monkeypatch.setattr("sys.argv", ["wsss", "run", f"paths.root={root}", *SMALL, *diverging])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert re.match(r"wsss: point classifier: the loss is not finite at step \d+ \(images \w+, ", str(stop.value.code))
+    assert plan(root, *diverging).final.status() == "half done"
+    assert not {"model.safetensors", "last.ckpt"} & {
+        path.name for path in plan(root, *diverging).final.folder.iterdir()
+    }
