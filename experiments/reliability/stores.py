@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss_lightning.pipeline.contents import names, verified
-from wsss_lightning.pipeline.store import provenance, read_record
+from wsss_lightning.pipeline.store import RECORD, provenance, read_record
 
 # A run of each method within a minute or two; a checkpoint after every other step, so that kills fall between them.
 _ALL = ["trainer.accelerator=cpu", "runtime.progress=false", "runtime.processes=2", "runtime.checkpoint_every=2"]
@@ -120,7 +120,8 @@ def compare(one: Path, other: Path) -> Comparison:
     found = Comparison()
     for folder in sorted({path.parent.name for store in (one, other) for path in store.glob("[!.]*/node.json")}):
         hashes = [(read_record(store / folder) or {}).get("hashes", {}) for store in (one, other)]
-        changed = [file for store in (one, other) for _, _, files in verified(store, [folder]) for file in files]
+        finished = [store for store in (one, other) if (store / folder / RECORD).is_file()]
+        changed = [file for store in finished for _, _, files in verified(store, [folder]) for file in files]
         differ = [name for name in hashes[0].keys() | hashes[1].keys() if hashes[0].get(name) != hashes[1].get(name)]
         found.equal += len(hashes[0]) - len(differ)
         found.differ += sorted(f"{folder}/{name}" for name in {*differ, *changed})
@@ -129,7 +130,7 @@ def compare(one: Path, other: Path) -> Comparison:
 
 
 def _surplus(folder: Path) -> list[str]:
-    known = {*names(folder), "stage.json"}
+    known = {*names(folder), RECORD} if folder.is_dir() else {RECORD}
     there = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     return sorted(f"{folder.name}/{name}" for name in there if name not in known and not name.startswith("logs/"))
 

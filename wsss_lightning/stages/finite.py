@@ -16,17 +16,15 @@ _SHOWN = 8  # images that are named
 class Finite(pl.Callback):
     """Raises `InputError` at the first step whose loss or gradient is not finite, with the images of its batch.
 
-    Weights are looked at before the first step, before they are saved (`check_weights`) and after the last step: one
-    that is not finite in between shows in the next loss. Gradients are left to a loss scaler where there is one, since
-    it skips steps whose gradients overflow.
+    Weights that learn are looked at before they are saved (`check_weights`) and after the last step: one that is not
+    finite in between shows in the next loss. Others may be what they like: published weights hold layers of nan that no
+    network reads. Gradients are left to a loss scaler where there is one, since it skips steps that overflow.
     """
 
     def __init__(self, description: str) -> None:
         self.description = description
         self.batch: Any = None
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.check_weights(trainer, pl_module)
+        self.learning: set[str] = set()  # names of the weights that have had a gradient
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
         self.batch = batch
@@ -36,19 +34,19 @@ class Finite(pl.Callback):
             raise self._error("the loss", trainer)
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Any) -> None:  # noqa: ARG002
-        if getattr(trainer.precision_plugin, "scaler", None) is not None:
-            return
         gradients = {name: weight.grad for name, weight in pl_module.named_parameters() if weight.grad is not None}
-        if (name := first_not_finite(gradients)) is not None:
+        self.learning |= gradients.keys()
+        scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
+        if not scaled and (name := first_not_finite(gradients)) is not None:
             raise self._error(f"the gradient of {name}", trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.check_weights(trainer, pl_module)
 
     def check_weights(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Raise `InputError` where a weight or a running statistic is not finite."""
-        state = {name: value for name, value in pl_module.state_dict().items() if isinstance(value, Tensor)}
-        if (name := first_not_finite(state)) is not None:
+        """Raise `InputError` where a weight that learns is not finite."""
+        weights = {name: weight for name, weight in pl_module.named_parameters() if name in self.learning}
+        if (name := first_not_finite(weights)) is not None:
             raise self._error(f"the weight {name}", trainer)
 
     def _error(self, what: str, trainer: pl.Trainer) -> InputError:
