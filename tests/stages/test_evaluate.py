@@ -108,6 +108,16 @@ def test_how_many_processes_work_changes_nothing(plain: VOCDataModule, tmp_path:
     assert str(run(plain, tmp_path, processes=2)) == str(alone) and (matrices(tmp_path) == kept).all()
 
 
+def test_what_a_killed_process_left_beside_pictures_is_not_copied(plain: VOCDataModule, tmp_path: Path) -> None:
+    image_id = panel_records(plain.records("val"), 1)[0].image_id
+    for name in ("steps.png", ".steps.7.png", ".writing-1/steps.png"):
+        (tmp_path / "more" / image_id / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "more" / image_id / name).touch()
+    run(plain, tmp_path, panels=1, extra_panels=str(tmp_path / "more"))
+    written = {path.name for path in (tmp_path / "out" / "panels" / image_id).iterdir()}
+    assert written == {"image.png", "truth.png", "prediction.png", "steps.png"}
+
+
 def test_panels_are_spread_and_have_the_further_masks(plain: VOCDataModule, tmp_path: Path) -> None:
     run(plain, tmp_path, panels=4, extra_masks={"before": str(tmp_path / "masks")})
     folders = sorted((tmp_path / "out" / "panels").iterdir())

@@ -42,6 +42,9 @@ def test_columns_are_in_the_order_of_figure_4_and_unknown_ones_follow(
 ) -> None:
     for name in ("another_mask", "before_crf", "thresholded"):
         _add(folders[1], name, 128)
+    for stray in (folders[0] / ".steps.7.png", folders[0] / ".writing-1" / "a.png", folders[1].parent / ".x" / "a.png"):
+        stray.parent.mkdir(exist_ok=True)  # of processes that were killed while they wrote
+        stray.write_bytes(b"half a picture")
     (panel,) = table_panels(collected(), root / "store").panels
     assert [picture.what for picture in panel.rows[0]] == ["sampled points", "prediction"]
     assert [picture.what for picture in panel.rows[1]] == [

@@ -20,7 +20,7 @@ Record = dict[str, Any]
 def listed(folder: Path) -> dict[str, dict[str, Any]]:
     """`files`, every artifact's size in bytes, and `hashes`, its SHA-256, for the record of a finished stage.
 
-    A core hashes about 1.4 GB/s, and a few of them work at once: of 20 GB of trunk maps, which take the better part of an
+    A core hashes about 1.4 GB/s, and a few of them work at once: of 20 GB of trunk maps, which take most of an
     hour to compute, that is half a minute. So all of every file is hashed, however large a stage is.
     """
     sizes = dict(sorted(_walk(folder, prefix="")))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from wsss_lightning.errors import InputError
 from wsss_lightning.methods.points.stages.point_data import PointBank, PointSteps
 from wsss_lightning.stages.io import write_tensors
 
@@ -56,3 +57,17 @@ def test_processes_share_a_batch(folders: list[Path]) -> None:
     parts = [steps.batch(1, rank=rank, world=2)["features"] for rank in (0, 1)]
     assert [len(part) for part in parts] == [3, 2]
     assert torch.equal(torch.cat(parts)[[0, 3, 1, 4, 2]], whole)
+
+
+def test_images_are_those_of_a_list_and_files_that_a_killed_process_left_are_none(folders: list[Path]) -> None:
+    whole = PointBank.read(folders, global_features=True)
+    for name in (".c.7.safetensors", ".writing-1/c.safetensors"):
+        write_points(folders[0] / Path(name).parent, Path(name).stem, labels=[1], value=9.0)
+    for ids in (None, ["c", "a", "b"]):
+        bank = PointBank.read(folders, global_features=True, image_ids=ids)
+        assert bank.image_ids == ["a", "b", "c"] and torch.equal(bank.features, whole.features)
+    assert PointBank.read(folders, global_features=True, image_ids=["b"]).labels.tolist() == [2]
+    batch = PointSteps(bank, total=1, batch_size=6, seed=0).batch(0, rank=0, world=1)
+    assert batch["image_id"] == ["a", "b", "c"]
+    with pytest.raises(InputError, match=r"d\.safetensors cannot be read"):
+        PointBank.read(folders, global_features=True, image_ids=["d"])
