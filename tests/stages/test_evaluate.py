@@ -11,7 +11,7 @@ from wsss_lightning.data.masks import read_mask, write_mask
 from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.errors import InputError
 from wsss_lightning.scoring.folder import score_folder
-from wsss_lightning.stages.evaluate import evaluate, mean_over, random_share
+from wsss_lightning.stages.evaluate import evaluate, mean_over, panel_records, random_share
 
 VAL = tuple(f"2007_0000{number}" for number in range(10, 15))
 
