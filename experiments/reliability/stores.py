@@ -56,6 +56,7 @@ def overrides(method: str) -> list[str]:
 def start(given: Sequence[str], root: Path, *, threads: int = 1, log: str = "log.txt") -> subprocess.Popen[bytes]:
     """`wsss run` as the head of a session of its own; what it says is added to a file of `root`."""
     root.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what ignores Ctrl-C, as under nohup, hands that on
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-m", "wsss_lightning.cli", "run", *given, f"paths.root={root}"]
     with (root / log).open("ab") as stream:

@@ -12,7 +12,7 @@ from PIL import Image
 from wsss_lightning.data.masks import palette
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.contents import names
-from wsss_lightning.pipeline.store import read_record
+from wsss_lightning.pipeline.store import RECORD
 from wsss_lightning.tables.results import Row, Table
 
 LONG_SIDE = 320  # pixels of an inlined picture
@@ -166,7 +166,7 @@ def legend(folder: Path) -> list[tuple[str, str]]:
         content = json.loads(path.read_text())
         names = [str(name) for name in content["names"]]
         indices = content.get("indices") or ([] if _keeps_some_classes(folder) else range(len(names)))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged ({error}): delete its folder to compute the stage again.") from None
     colours = palette()
     named = [(name, colours[index]) for name, index in zip(names, indices, strict=False)]
@@ -174,5 +174,6 @@ def legend(folder: Path) -> list[tuple[str, str]]:
 
 
 def _keeps_some_classes(folder: Path) -> bool:
-    data = (read_record(folder) or {"node": {}})["node"].get("data") or {}
-    return data.get("classes") is not None
+    path = folder / RECORD
+    record = json.loads(path.read_text()) if path.is_file() else {"node": {}}
+    return (record["node"].get("data") or {}).get("classes") is not None
