@@ -99,11 +99,7 @@ class PointSteps:
             self._epoch, self._order = epoch, generator.permutation(len(self.bank.labels))
         chosen = share(self._order[position * self.batch_size :][: self.batch_size], rank=rank, world=world)
         rows = torch.from_numpy(chosen)
-        images = self.bank.images[rows]
-        ids = (
-            [self.bank.image_ids[image] for image in np.unique(images.cpu().numpy()).tolist()]
-            if self.bank.image_ids
-            else []
-        )
-        points = {"features": self.bank.features[rows].float(), "labels": self.bank.labels[rows]}
-        return {**points, "pooled": self.bank.pooled[images], "image_id": ids}
+        pooled = self.bank.pooled[self.bank.images[rows]]
+        images = np.unique(self.bank.images[rows].cpu().numpy()).tolist() if self.bank.image_ids else []
+        points = {"features": self.bank.features[rows].float(), "labels": self.bank.labels[rows], "pooled": pooled}
+        return {**points, "image_id": [self.bank.image_ids[image] for image in images]}
