@@ -110,11 +110,11 @@ class COCOReader(Reader):
 
     def warnings(self, lists: Sequence[str]) -> list[str]:
         """See the base class; of the lists that were read, also images and label maps that their file does not name."""
-        return super().warnings(lists) + [about for name in dict.fromkeys(lists) for about in self._doubts.get(name, [])]
+        return [*super().warnings(lists), *(about for name in sorted({*lists}) for about in self._doubts.get(name, []))]
 
     def shapeless(self, lists: Sequence[str]) -> list[str]:
         """See the base class."""
-        return [self._shapeless[name] for name in dict.fromkeys(lists) if self._shapeless.get(name)]
+        return [self._shapeless[name] for name in sorted({*lists}) if self._shapeless.get(name)]
 
     def _note(self, list_name: str, content: Content, path: Path) -> None:
         folder, masks = find_images(self.root, list_name), find_masks(self.root, list_name)

@@ -124,11 +124,14 @@ def _check_annotation(entry: Entry, where: str, *, images: dict[Id, str], catego
     for key, known in (("image_id", images), ("category_id", categories)):
         number = entry[key] = _identifier(entry, key, where)
         if number not in known:
-            raise InputError(f"{where} has the {key} {number!r}, which {_unmet(number, known)}: correct one of them.")
+            raise InputError(
+                f"{where} (id {_short(entry['id'])}) has the {key} {_short(number)}, which {_unmet(number, known)}: "
+                "correct one of them."
+            )
     crowd = entry.get("iscrowd", 0)
     if not isinstance(crowd, (int, float, str)) or crowd not in _IS_CROWD:
         raise InputError(f"{where} has the iscrowd {_short(crowd)}: write 0 for an object, 1 for a crowd.")
-    entry["iscrowd"] = _IS_CROWD[crowd]  # type: ignore[index]
+    entry["iscrowd"] = _IS_CROWD[crowd]
     entry["area"] = _area(entry.get("area"), where)
 
 

@@ -113,7 +113,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield file
     except Image.DecompressionBombError as error:
         raise InputError(
-            f"{path} has too many pixels ({error}): save it with at most {MAX_PIXELS:,}, as 8192 x 8192."
+            f"{path} has too many pixels: save it with at most {MAX_PIXELS:,}, which are 8192 x 8192."
         ) from error
     except InputError:
         raise

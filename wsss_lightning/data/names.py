@@ -113,14 +113,17 @@ def require_distinct_ids(images: Iterable[tuple[str, object]], source: object) -
 
 
 def near_name(path: Path) -> str | None:
-    """A file beside a missing one with nearly its name: another case, suffix or Unicode form; None if there is none."""
+    """A file beside a missing one with nearly its name, another case, suffix or Unicode form, in words; else None."""
     folder = path.parent
     try:
         names = _names(folder, folder.stat().st_mtime_ns)
     except (OSError, ValueError):
         return None
     found = names.get(_key(path.name)) or names.get(_key(path.stem))
-    return None if found == path.name else found
+    if found is None or found == path.name:
+        return None
+    alike = unicodedata.normalize("NFC", found) == unicodedata.normalize("NFC", path.name)
+    return f"{found!r} in another Unicode form (NFC, NFD)" if alike else repr(found)
 
 
 @lru_cache(maxsize=4)

@@ -266,7 +266,7 @@ def require_mask(record: Record) -> Path:
     if record.mask is None or not record.mask.is_file():
         where = record.mask or f"of {record.image}"
         if record.mask and (near := near_name(record.mask)):
-            raise InputError(f"the mask {where} does not exist, but {near!r} is there: write both names alike.")
+            raise InputError(f"the mask {where} does not exist, but {near} is there: write both names alike.")
         raise InputError(f"the mask {where} does not exist: add it, or choose a list whose images have masks.")
     return record.mask
 
@@ -280,5 +280,5 @@ def require_image(record: Record) -> Record:
     if record.image.is_file():
         return record
     if near := near_name(record.image):
-        raise InputError(f"{record.image} does not exist, but {near!r} is there: write both names alike.")
+        raise InputError(f"{record.image} does not exist, but {near} is there: write both names alike.")
     raise InputError(f"{record.image} does not exist: fetch the image, or take {record.image_id} off the list.")

@@ -75,10 +75,10 @@ def read_tags(path: Path, *, names: Sequence[str] | None) -> TagTable:
         InputError: the file cannot be read, has other columns, names no image or one id twice, or another class.
     """
     header, lines = _read_lines(path)
-    _require_header(header, path)
     columns = () if "tags" in header else tuple(name for name in header if name not in ("image", "split"))
     if "image" not in header or not ("tags" in header or columns):
         raise InputError(f"{path} has the columns {', '.join(header) or '(none)'}: {_REMEDY}.")
+    _require_header(header, path)
     rows = tuple(_row(line, fields, columns, path, names=names or ()) for line, fields in lines)
     _require_distinct(rows, path)
     known = tuple(names or columns or sorted({tag for row in rows for tag in row.tags}))
