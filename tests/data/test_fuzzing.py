@@ -29,15 +29,14 @@ pytestmark = pytest.mark.long
 SECONDS = float(os.environ.get("WSSS_FUZZ_SECONDS", "60"))
 CASES = [*broken_coco.CASES, *broken_tables.CASES, *broken_pictures.CASES]
 Json = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=8)
-    | st.sampled_from(["cat", "a.jpg", 1, 3]),
+    st.one_of(
+        *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8)),
+        st.sampled_from(["cat", "a.jpg", 1, 3]),
+    ),
     lambda inner: st.lists(inner, max_size=8) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
     max_leaves=12,
 )
+SETTINGS = settings(max_examples=500, deadline=timedelta(seconds=20), suppress_health_check=list(HealthCheck))
 
 
 def by_reader() -> dict[str, list[bytes]]:
@@ -85,9 +84,7 @@ def try_for(seconds: float, strategy: st.SearchStrategy[Any], attempt: Callable[
     end = time.monotonic() + seconds
     for seed in range(1_000_000):
         run = given(strategy)(lambda value: attempt(value))
-        checked = settings(max_examples=500, deadline=timedelta(seconds=20), suppress_health_check=list(HealthCheck))(
-            run
-        )
+        checked = SETTINGS(run)
         checked.hypothesis_seed = seed  # type: ignore[attr-defined]
         checked()
         if time.monotonic() > end:
