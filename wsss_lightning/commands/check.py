@@ -10,7 +10,7 @@ import typer
 from wsss_lightning.commands.options import Name, Overrides, Processes, Root
 
 Masks = Annotated[bool, typer.Option(help="Open every mask: the one command that does, training masks included.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Lists are there and as long as published, objects have outlines.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Lists must be as long as published, objects need outlines.")]
 Json = Annotated[Path | None, typer.Option("--json", dir_okay=False, help="Write all of it to this file, too.")]
 
 

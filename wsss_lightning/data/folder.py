@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,7 +64,10 @@ class FolderReader(Reader):
     def warnings(self, lists: Sequence[str]) -> list[str]:
         """See the base class: lines of the CSV that no list uses, images without a line, masks that meet no image."""
         rows = {row.image_id: row for row in self.table.rows}
-        used = {row.image_id for name in lists for row in self._rows(name)}
+        used: set[str] = set()
+        for name in lists:
+            with suppress(MissingListError):
+                used |= {row.image_id for row in self._rows(name)}
         splits = sorted({repr(row.split) for row in rows.values() if row.image_id not in used})
         about = f"images of {self.table.path} are in none of the lists {', '.join(dict.fromkeys(lists))}"
         if self.table.divided:
