@@ -203,12 +203,12 @@ def _segmentations() -> list[Broken]:
     files: dict[str, tuple[Any, str]] = {
         "of MATLAB 7.3": (b"MATLAB 7.3 MAT-file" + b" " * 493 + b"\x89HDF\r\n\x1a\n", "save it with `-v7`"),
         "HDF5": (b"\x89HDF\r\n\x1a\n" + b"\0" * 200, "save it with `-v7`"),
-        "empty": (b"", "no file of SBD's"),
-        "text": ("hello", "no file of SBD's"),
-        "cut": (content[: len(content) // 2], "no file of SBD's"),
+        "empty": (b"", "cannot be read"),
+        "text": ("hello", "cannot be read"),
+        "cut": (content[: len(content) // 2], "cannot be read"),
         "that expands": (bomb, "more than 67,108,864 bytes"),
         "of instances": (saved(GTinst={"Segmentation": 1}), "holds GTinst but no GTcls"),
-        "of nothing": (saved(), "holds nothing but no GTcls|no file of SBD's"),
+        "of nothing": (saved(), "holds nothing but no GTcls|cannot be read"),
         "of a matrix": (saved(GTcls=np.zeros((6, 8))), "no structure with a field Segmentation"),
         "of another field": (saved(GTcls={"Labels": 1}), "no structure with a field Segmentation"),
     }

@@ -41,7 +41,7 @@ def read_segmentation(path: Path) -> NDArray[np.uint8]:
     except InputError:
         raise
     except Exception as error:  # a damaged file can raise anything
-        raise InputError(f"{path} is no file of SBD's ({_reason(error)}): unpack SBD's benchmark.tgz again.") from error
+        raise InputError(f"{path} cannot be read ({_reason(error)}): unpack SBD's benchmark.tgz again.") from error
     if indices.ndim != 2 or not indices.size or indices.dtype.kind not in "uif":
         raise InputError(f"{path} holds {indices.dtype} values of shape {indices.shape}: save class indices (H, W).")
     strange = indices[~np.isin(indices, np.arange(_CLASSES + 1))]
