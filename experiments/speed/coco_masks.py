@@ -134,7 +134,7 @@ def whole(root: Path, *, images: int, processes: int, rounds: int) -> list[float
 _PARSE = """
 import json, resource, sys, time
 from pathlib import Path
-from wsss_lightning.data.coco_annotations import read_annotations
+from wsss_lightning.data.coco_json import read_annotations
 start = time.perf_counter()
 content = read_annotations(Path(sys.argv[1]), outlines=sys.argv[2] == "with_outlines")
 seconds = time.perf_counter() - start

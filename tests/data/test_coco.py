@@ -198,17 +198,23 @@ def test_ids_are_those_of_cocos_own_classes(root: Path) -> None:
         COCODataModule(root=root, ids="raw", names=("egg", "brick"))
 
 
+IMAGE = '{"images": [{"id": 1, "file_name": "a"}], '
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("{", r"instances_train2014\.json cannot be read"),
-        ("[]", "has no images, categories, annotations"),
-        ('{"images": 5, "annotations": [1], "categories": []}', "has no images, annotations:"),
-        ('{"images": [{"id": 1}], "annotations": [], "categories": []}', "entry of images without 'file_name'"),
-        ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "unicorn"}]}', "category 'unicorn'"),
+        ("[]", "has no list images, categories, annotations"),
+        ('{"images": 5, "annotations": [1], "categories": []}', "has no list images, annotations:"),
+        ('{"images": [{"id": 1}], "annotations": [], "categories": []}', "entry 0 of images has no file_name"),
         (
-            '{"images": [], "annotations": [{"image_id": 1, "category_id": 12}], "categories": []}',
-            "an annotation of the unknown category 12",
+            IMAGE + '"annotations": [], "categories": [{"id": 1, "name": "unicorn"}]}',
+            "category 'unicorn'",
+        ),
+        (
+            IMAGE + '"annotations": [{"image_id": 1, "category_id": 12}], "categories": []}',
+            r"entry 0 of annotations \(id .*\) has the category_id 12, which no entry has",
         ),
     ],
 )

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from wsss_lightning.data.images import image_size, read_image
+from wsss_lightning.data.images import decode, image_size, orientation, read_image
 from wsss_lightning.errors import InputError
 
 
@@ -48,12 +48,18 @@ def test_cmyk_jpeg_becomes_rgb(tmp_path: Path) -> None:
     assert np.abs(image.astype(int) - [0, 255, 255]).max() <= 3
 
 
-def test_exif_orientation_is_not_applied(tmp_path: Path, pixels: np.ndarray) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 90 degrees to show
-    Image.fromarray(pixels).save(tmp_path / "turned.jpg", exif=exif)
-    assert read_image(tmp_path / "turned.jpg").shape == (40, 50, 3)
-    assert image_size(tmp_path / "turned.jpg") == (40, 50)
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("turned", range(1, 9))
+def test_photographs_are_read_upright(tmp_path: Path, pixels: np.ndarray, turned: int, suffix: str) -> None:
+    path, exif = tmp_path / f"turned.{suffix}", Image.Exif()
+    exif[0x0112] = turned
+    Image.fromarray(pixels).save(path, exif=exif, lossless=True)
+    with Image.open(path) as picture:
+        expected = np.array(ImageOps.exif_transpose(picture))
+    assert np.array_equal(read_image(path), expected)
+    assert image_size(path) == expected.shape[:2]
+    assert orientation(path) == (turned if suffix != "tif" else 1)
+    assert np.array(decode(path)).shape == (pixels.shape if suffix != "tif" else expected.shape)
 
 
 def test_sixteen_bits_are_refused(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_further_columns_and_a_byte_order_mark_do_no_harm(tmp_path: Path) -> Non
         (HEADER, "lacks any frame"),
         ("class,video,shot,frame,image\ncat,1,1,1,a.jpg\n", "lacks the columns mask, split"),
         (HEADER + LINE + LINE.replace("cat,", "wolf,"), "line 3: 'wolf' is none of aeroplane, bird"),
-        (HEADER + LINE + LINE, "2 frames of the id cat_0001_001_00001"),
+        (HEADER + LINE + LINE, "both have the id cat_0001_001_00001"),
         (HEADER + LINE.replace("train", "val"), "no frame of the split 'train'"),
         (HEADER + LINE, r"cat/1\.jpg does not exist"),
         (HEADER + '"' + LINE * 20_000, "cannot be read"),

@@ -10,7 +10,7 @@ import typer
 from wsss_lightning.commands.options import Name, Overrides, Processes, Root
 
 Masks = Annotated[bool, typer.Option(help="Open every mask: the one command that does, training masks included.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Lists must be there and as long as the published ones.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Lists must be as long as published, objects need outlines.")]
 Json = Annotated[Path | None, typer.Option("--json", dir_okay=False, help="Write all of it to this file, too.")]
 
 
@@ -26,7 +26,8 @@ def check(
     """Open every image and every mask of a data set, compare lists, counts, tags and masks; status 1 on any error.
 
     Notes are no errors: tags without a pixel in the mask, images without tags, copies of an image in two lists, absent
-    training masks and, without --strict, a list of another length than published or an absent test list.
+    training masks, photographs stored turned, files that nothing uses and, without --strict, a list of another length
+    than published, an absent test list or objects without an outline.
     """
     from rich.console import Console
 

@@ -47,6 +47,11 @@ def prepare_coco(
             "them can still leave them out; or dropped (82,081 of 82,783 training, 40,137 of 40,504 val images stay)."
         ),
     ] = Untagged.KEEP,
+    names: Annotated[
+        str | None,
+        typer.Option(help="All classes, separated by commas, in the order of the mask indices, where not COCO's own."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse objects without an outline.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete the lists' label maps and paint anew.")
     ] = False,
@@ -57,15 +62,26 @@ def prepare_coco(
     What is there already is kept, so that a second call goes on where the first one ended; label maps painted with
     other options are never added to.
     """
-    from wsss_lightning.data.coco_annotations import find_annotations
+    from wsss_lightning.data.coco_annotations import COCO_CLASSES, find_annotations
+    from wsss_lightning.data.names import require_class_names
     from wsss_lightning.data.prepare.coco import check_convention, masks_folder, prepare_list
 
     convention = Convention(overlap=overlap, crowd=crowd, ids=ids, untagged=untagged)
+    classes = COCO_CLASSES if names is None else tuple(name.strip() for name in names.split(","))
+    require_class_names(classes, "--names")
     for name in lists:  # all faults that can be seen at once, before hours of painting
         find_annotations(root, name)
         check_convention(masks_folder(root, name), convention=convention, overwrite=overwrite)
     for name in lists:
-        done = prepare_list(root, name, convention=convention, overwrite=overwrite, processes=processes)
+        done = prepare_list(
+            root,
+            name,
+            convention=convention,
+            names=classes,
+            overwrite=overwrite,
+            strict=strict,
+            processes=processes,
+        )
         _print_summary(name, done, masks_folder(root, name))
 
 
@@ -77,3 +93,5 @@ def _print_summary(name: str, done: "Prepared", folder: Path) -> None:
     )
     typer.echo(f"{name}: {done.images:,} images{images}, {done.annotated:,} with annotations{annotated}")
     typer.echo(f"{name}: {done.masks:,} label maps in {folder}, {done.painted:,} of them painted now")
+    if done.shapeless:
+        typer.echo(f"{name}: {done.shapeless}: they are background in the label maps; --strict refuses them")

@@ -6,7 +6,9 @@ Weak supervision is kept by construction: ground truth is opened only by `test_d
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +17,9 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
+from wsss_lightning.data.doubts import always_tagged, shared
 from wsss_lightning.data.labels import Mask
+from wsss_lightning.data.names import require_distinct_ids
 from wsss_lightning.data.pseudo_masks import Missing, with_pseudo_masks
 from wsss_lightning.data.reader import Reader, Split
 from wsss_lightning.data.samples import (
@@ -37,6 +41,9 @@ from wsss_lightning.opened import note_truth
 if TYPE_CHECKING:
     import albumentations as A
     import pytorch_lightning as pl
+
+log = logging.getLogger(__name__)
+_SAID: set[tuple[str, ...]] = set()  # roots, lists and classes whose doubts were logged
 
 __all__ = ["Record", "SegmentationDataModule", "SegmentationDataset", "Split"]
 
@@ -140,9 +147,32 @@ class SegmentationDataModule(LightningDataModule):
         if split not in self._records:
             kept = self.labels.indices - 1
             read = self.reader.read_records(self.lists[split], tagged=split != "test")
+            require_distinct_ids(((r.image_id, r.image) for r in read), f"the list {self.lists[split]}")
             note_truth(split, (record.mask for record in read if record.mask is not None))
             self._records[split] = [replace(require_image(record), tags=record.tags[kept]) for record in read]
+            if split == "train":
+                self._say_doubts()
         return self._records[split]
+
+    def _say_doubts(self) -> None:
+        """Log what `doubts` finds, once in a process, since every stage opens its data anew."""
+        opened = (str(self.root), *self.lists.values(), *self.class_names)
+        if opened not in _SAID:
+            _SAID.add(opened)
+            for sentence in self.doubts():
+                log.warning("%s: %s", self.root, sentence)
+
+    def doubts(self) -> list[str]:
+        """What is doubtful about the training images and the whole data set; see `data.doubts`."""
+        records, (train, val) = self.records("train"), (self.lists["train"], self.lists["val"])
+        found = always_tagged(records, self.class_names, list_name=train)
+        if train != val:
+            with suppress(InputError):  # whoever needs the other list is told
+                found += shared(records, self.reader.listed(val), lists=(train, val))
+        with suppress(InputError):
+            lists = [*self.lists.values()]
+            found += [*self.reader.warnings(lists), *self.reader.shapeless(lists)]
+        return found
 
     def dataset(self, split: Split, *, with_masks: bool = False) -> SegmentationDataset:
         """The split as a dataset, with the ground truth if `with_masks`; see `SegmentationDataset`."""

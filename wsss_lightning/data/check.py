@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
 
@@ -10,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsss_lightning.data.base import Record, SegmentationDataModule
+from wsss_lightning.data.doubts import always_tagged
 from wsss_lightning.data.findings import DataReport, Kind, SplitReport
 from wsss_lightning.data.inspection import inspect
+from wsss_lightning.data.labels import IGNORE
 from wsss_lightning.data.lists import MissingListError
 from wsss_lightning.data.tags import TagSource
 from wsss_lightning.errors import InputError
@@ -37,6 +41,8 @@ def check_data(
         _check_list(report)
         _inspect(data, report, processes=processes, masks=masks, progress=progress)
         _compare_tags(data, report)
+        _compare_classes(data, report)
+    _find_doubts(data, splits)
     for first, second in combinations(splits, 2):
         if first.list_name != second.list_name:  # one list may serve as both, and says so itself
             _compare_images(first, second)
@@ -92,6 +98,10 @@ def _inspect(data: SegmentationDataModule, report: SplitReport, *, processes: in
             report.digests[found.image_id] = found.digest
         if found.shown is not None:
             report.shown[found.image_id] = found.shown[1 : data.num_classes + 1]
+            report.ignoring += int(found.shown[IGNORE] and not found.shown[1:IGNORE].any())
+        if found.orientation != 1:
+            message = f"{found.image_id} is stored turned (EXIF orientation {found.orientation}) and read upright"
+            report.find(Kind.TURNED, f"{message}: its mask has to fit the upright image.", found.image_id)
 
 
 def _compare_tags(data: SegmentationDataModule, report: SplitReport) -> None:
@@ -119,6 +129,37 @@ def _compare_with_mask(
     if unseen := _names(data, tags & ~shown):
         message = f"{record.mask} has no pixel of {unseen}, a tag of {data.tags_source}"
         report.find(Kind.NO_PIXELS_OF_TAG, f"{message}: right if it is difficult or hidden there.", record.image_id)
+
+
+def _compare_classes(data: SegmentationDataModule, report: SplitReport) -> None:
+    """Classes that no mask shows: with masks of 0 and 255, every score is that of the background alone."""
+    common = [report.tags[image_id] for image_id in report.shown if image_id in report.tags]
+    if not common or not any(tags.any() for tags in common):
+        return
+    if report.ignoring == len(report.shown):
+        message = f"all {report.ignoring:,} masks of the list {report.list_name} hold 0 and 255 alone"
+        report.find(Kind.IGNORED, f"{message}: 255 is ignored, write the classes' indices in its place.")
+    shown, times = np.any([*report.shown.values()], axis=0), np.sum(common, axis=0)
+    # One image alone may show an object that is too difficult to be outlined.
+    unseen = ~shown & (times >= (2 if shown.any() else 1))
+    for name in filter(None, _names(data, unseen).split(", ")):
+        message = f"no mask of the list {report.list_name} has a pixel of {name}, which its tags name"
+        report.find(Kind.UNSEEN, f"{message}: correct the masks or the tags.")
+
+
+def _find_doubts(data: SegmentationDataModule, splits: Sequence[SplitReport]) -> None:
+    first = splits[0]
+    tagged = [replace(r, tags=first.tags[r.image_id]) for r in first.records if r.image_id in first.tags]
+    for message in always_tagged(tagged, data.class_names, list_name=first.list_name):
+        first.find(Kind.DOUBT, message)
+    try:
+        lists = [split.list_name for split in splits if split.records]
+        for message in data.reader.warnings(lists):
+            first.find(Kind.DOUBT, message)
+        for message in data.reader.shapeless(lists):
+            first.find(Kind.SHAPELESS, message)
+    except InputError as error:  # of a list that nobody asked for
+        first.find(Kind.DOUBT, str(error))
 
 
 def _names(data: SegmentationDataModule, classes: NDArray[np.bool_]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -15,19 +15,23 @@ from wsss_lightning.data.coco_annotations import (
     COCO_IDS,
     KNOWN_ANNOTATED,
     KNOWN_IMAGES,
+    Content,
     ImageEntry,
     by_image,
     class_numbers,
     find_annotations,
     find_images,
     find_masks,
-    read_annotations,
-    read_image_info,
+    shapeless,
 )
 from wsss_lightning.data.coco_conventions import Ids, read_convention
+from wsss_lightning.data.coco_json import read_annotations, read_image_info
+from wsss_lightning.data.doubts import counted, strays
 from wsss_lightning.data.labels import IGNORE, LabelMap, Mask
+from wsss_lightning.data.lists import MissingListError
 from wsss_lightning.data.reader import Reader
 from wsss_lightning.data.samples import Record
+from wsss_lightning.data.tag_table import IMAGE_SUFFIXES
 from wsss_lightning.errors import InputError
 
 __all__ = ["COCO_CLASSES", "COCO_IDS", "COCODataModule", "COCOReader"]
@@ -61,6 +65,8 @@ class COCOReader(Reader):
             raise InputError(f"ids={ids!r} is unknown: choose from {', '.join(choices)}.")
         super().__init__(root, names=names, tags="instances")
         self.untagged, self.ids = untagged, ids
+        self._doubts: dict[str, list[str]] = {}  # about each list that was read
+        self._shapeless: dict[str, str] = {}
 
     def label_map(self, kept: Sequence[str], lists: Sequence[str]) -> LabelMap:
         """See the base class."""
@@ -72,20 +78,56 @@ class COCOReader(Reader):
         path = find_annotations(self.root, list_name, kind="instances" if tagged else "image_info")
         content = read_annotations(path, outlines=False) if tagged else read_image_info(path)
         numbers = class_numbers(content, names=self.names, path=path)
+        self._note(list_name, content, path)
         shown = {
             image: {numbers[annotation["category_id"]] for annotation in annotations}
             for image, annotations in by_image(content).items()
         }
         images = sorted(content["images"], key=lambda image: image["file_name"])
-        record = partial(self._record, images=find_images(self.root, list_name), masks=find_masks(self.root, list_name))
+        record = partial(
+            self._record,
+            images=find_images(self.root, list_name),
+            masks=find_masks(self.root, list_name),
+            stems={PurePosixPath(image["file_name"]).stem for image in images},
+        )
         kept = (image for image in images if self.untagged or not tagged or image["id"] in shown)
         return [record(image, shown.get(image["id"], set())) for image in kept]
 
-    def _record(self, image: ImageEntry, shown: set[int], *, images: Path, masks: Path) -> Record:
+    def _record(self, image: ImageEntry, shown: set[int], *, images: Path, masks: Path, stems: set[str]) -> Record:
         path = images / image["file_name"]
-        own, numbered = masks / f"{path.stem}.png", masks / f"{image['id']}.png"
+        names = [path.stem, *({str(image["id"])} - stems)]  # a number that is another image's name is that one's
+        found = [masks / f"{name}.png" for name in names]
         tags = np.isin(np.arange(len(self.names)), list(shown))
-        return Record(image_id=path.stem, image=path, mask=numbered if numbered.is_file() else own, tags=tags)
+        return Record(path.stem, path, next((mask for mask in found if mask.is_file()), found[0]), tags)
+
+    def listed(self, list_name: str) -> list[Record]:
+        """See the base class; a list that has annotations is not read from an image_info file."""
+        try:
+            find_annotations(self.root, list_name)
+        except MissingListError:
+            return super().listed(list_name)
+        return self.read_records(list_name, tagged=True)
+
+    def warnings(self, lists: Sequence[str]) -> list[str]:
+        """See the base class; of the lists that were read, also images and label maps that their file does not name."""
+        return [*super().warnings(lists), *(about for name in sorted({*lists}) for about in self._doubts.get(name, []))]
+
+    def shapeless(self, lists: Sequence[str]) -> list[str]:
+        """See the base class."""
+        return [self._shapeless[name] for name in sorted({*lists}) if self._shapeless.get(name)]
+
+    def _note(self, list_name: str, content: Content, path: Path) -> None:
+        folder, masks = find_images(self.root, list_name), find_masks(self.root, list_name)
+        names = {PurePosixPath(image["file_name"]).name for image in content["images"]}
+        there = {file.name for file in folder.glob("*") if file.suffix.lower() in IMAGE_SUFFIXES}
+        known = {str(image["id"]) for image in content["images"]} | {PurePosixPath(name).stem for name in names}
+        about = f"images of {folder} are in no entry of {path.name}"
+        if outlines := shapeless(content):
+            self._shapeless[list_name] = f"{path}: {outlines}: they are background in label maps painted from it."
+        self._doubts[list_name] = [
+            *counted(there - names, about),
+            *(strays(masks, ".png", known, of=path.name) if masks.name != "SegmentationClass" else []),
+        ]
 
     @property
     def known_counts(self) -> Mapping[str, int]:

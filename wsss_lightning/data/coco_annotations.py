@@ -1,11 +1,10 @@
-"""COCO's annotation files: its classes and category ids, where its folders lie, what stands in a file.
+"""COCO's annotation files, which `coco_json` reads: classes and category ids, where folders lie, what stands in a file.
 
 Nothing here needs numpy or torch, so that the processes that paint label maps start at once.
 """
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,19 +31,14 @@ COCO_IDS = tuple(category for category in range(1, 91) if category not in _UNUSE
 KNOWN_IMAGES = {"train2014": 82_783, "val2014": 40_504, "test2014": 40_775}
 KNOWN_ANNOTATED = {"train2014": 82_081, "val2014": 40_137}  # with at least one annotation, be it a crowd's
 
-_ENTRIES = {"images": {"id", "file_name"}, "categories": {"id", "name"}}
-_TAGGED = _ENTRIES | {"annotations": {"image_id", "category_id"}}
-_OUTLINED = {
-    "images": {"id", "file_name", "height", "width"},
-    "categories": {"id", "name"},
-    "annotations": {"id", "image_id", "category_id", "iscrowd", "area", "segmentation"},
-}
+
+Id = int | str
 
 
 class ImageEntry(TypedDict):
-    """An image of a file; `height` and `width` in px."""
+    """An image of a file; `height` and `width` in px, which only a file read for its outlines needs to have."""
 
-    id: int
+    id: Id
     file_name: str
     height: int
     width: int
@@ -58,22 +52,29 @@ class RunLengths(TypedDict):
 
 
 class Annotation(TypedDict):
-    """An object, or with `iscrowd` a region of many: polygons [x, y, x, y, ...] in px, or run lengths; `area` in px."""
+    """An object, or with `iscrowd` a region of many: polygons [x, y, x, y, ...] in px, or run lengths; `area` in px.
 
-    id: int
-    image_id: int
-    category_id: int
+    `id` may be anything, `iscrowd` is 0 where the file does not say, `area` None. `segmentation` is what stands there.
+    """
+
+    id: object
+    image_id: Id
+    category_id: Id
     iscrowd: int
-    area: float
+    area: float | None
     segmentation: list[list[float]] | RunLengths
 
 
 class Content(TypedDict):
-    """A file; annotations read without outlines have no `segmentation`."""
+    """A file; annotations read without outlines have no `segmentation`.
+
+    `shapeless` are the places in `annotations` of objects whose outline encloses nothing.
+    """
 
     images: list[ImageEntry]
     categories: list[dict[str, Any]]
     annotations: list[Annotation]
+    shapeless: list[int]
 
 
 def find_annotations(root: Path, list_name: str, *, kind: Literal["instances", "image_info"] = "instances") -> Path:
@@ -120,65 +121,33 @@ def _split(list_name: str) -> str:
     return list_name.rstrip("0123456789")
 
 
-def read_annotations(path: Path, *, outlines: bool) -> Content:
-    """Read an instances file.
-
-    Args:
-        path: the file; train2014's has 330 MB.
-        outlines: keep the annotations' `segmentation`; else each is dropped as soon as it is parsed.
-
-    Raises:
-        InputError: the file cannot be read, or an entry lacks what it needs.
-    """
-    return _parsed(path, needed=_OUTLINED if outlines else _TAGGED, outlines=outlines)
-
-
-def read_image_info(path: Path) -> Content:
-    """Read an image_info file, whose images have no annotations; errors as `read_annotations`."""
-    return {**_parsed(path, needed=_ENTRIES, outlines=False), "annotations": []}
-
-
-def _parsed(path: Path, *, needed: dict[str, set[str]], outlines: bool) -> Content:
-    try:
-        with path.open(encoding="utf-8") as file:
-            content = json.load(file, object_hook=None if outlines else _without_outline)
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read ({error}): put COCO's annotation file there.") from None
-    if missing := [section for section in needed if not _is_section(content, section)]:
-        raise InputError(f"{path} has no {', '.join(missing)}: put COCO's instances file there, not another one.")
-    for section, keys in needed.items():
-        if lacking := next((keys - entry.keys() for entry in content[section] if not keys <= entry.keys()), None):
-            raise InputError(f"{path} has an entry of {section} without {min(lacking)!r}: fetch the file again.")
-    return content  # type: ignore[no-any-return]
-
-
-def _without_outline(entry: dict[str, Any]) -> dict[str, Any]:
-    entry.pop("segmentation", None)
-    return entry
-
-
-def _is_section(content: Any, section: str) -> bool:
-    entries = content.get(section) if isinstance(content, dict) else None
-    return isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)
-
-
-def class_numbers(content: Content, *, names: Sequence[str], path: Path) -> dict[int, int]:
+def class_numbers(content: Content, *, names: Sequence[str], path: Path, remedy: str = "data.names") -> dict[Id, int]:
     """Category id -> place in `names`, matched by the category's name.
 
     Raises:
-        InputError: a category or an annotation of `path` belongs to no class.
+        InputError: a category of `path` belongs to no class; `remedy` is the option that names all of them.
     """
     categories = {category["id"]: category["name"] for category in content["categories"]}
     if unknown := sorted(set(categories.values()) - set(names)):
-        raise InputError(f"{path} has the category {unknown[0]!r}, which is no class: give all of them as data.names.")
-    if strange := {annotation["category_id"] for annotation in content["annotations"]} - categories.keys():
-        raise InputError(f"{path} has an annotation of the unknown category {min(strange)}: fetch the file again.")
+        raise InputError(f"{path} has the category {unknown[0]!r}, which is no class: give all of them as {remedy}.")
     return {category: list(names).index(name) for category, name in categories.items()}
 
 
-def by_image(content: Content) -> dict[int, list[Annotation]]:
+def by_image(content: Content) -> dict[Id, list[Annotation]]:
     """The annotations of every image that has one, crowds among them, in the file's order, by the image's number."""
-    found: dict[int, list[Annotation]] = defaultdict(list)
+    found: dict[Id, list[Annotation]] = defaultdict(list)
     for annotation in content["annotations"]:
         found[annotation["image_id"]].append(annotation)
     return dict(found)
+
+
+def shapeless(content: Content) -> str:
+    """How many objects have no outline, with the first of them; empty where all have one."""
+    places = content["shapeless"]
+    if not places:
+        return ""
+    first, count = content["annotations"][places[0]], len(content["annotations"])
+    return (
+        f"{len(places):,} of {count:,} objects have no outline that encloses anything, annotation {first['id']} of "
+        f"image {first['image_id']} first"
+    )

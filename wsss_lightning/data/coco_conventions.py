@@ -71,7 +71,7 @@ def read_convention(folder: Path) -> Convention | None:
         )
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path} is no record of a conversion ({error!r}): prepare with --overwrite.") from None
 
 

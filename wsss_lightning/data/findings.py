@@ -29,17 +29,22 @@ class Kind(StrEnum):
     NO_IMAGE = "missing image"
     IMAGE = "unreadable image"
     TAGS = "unreadable tags"
+    SHAPELESS = "objects without outline"
     NO_MASK = "missing mask"
     MASK = "unreadable mask"
+    TURNED = "image stored turned"
     SIZE = "mask of another size"
     INDEX = "unknown index"
     NO_TAG_OF_PIXELS = "pixels without tag"
     NO_PIXELS_OF_TAG = "tag without pixels"
+    IGNORED = "masks without a label"
+    UNSEEN = "class without a pixel"
     UNTAGGED = "image without tag"
+    DOUBT = "worth a look"
 
 
 # Published sets hold some copies, too, and published numbers include them.
-_NOTES = {Kind.COPY, Kind.NO_PIXELS_OF_TAG, Kind.UNTAGGED}
+_NOTES = {Kind.COPY, Kind.NO_PIXELS_OF_TAG, Kind.UNTAGGED, Kind.TURNED, Kind.DOUBT}
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class Finding:
 
     def is_error(self, *, strict: bool) -> bool:
         """Whether it is more than a note; `strict` wants all that is published, the test list included."""
-        if self.kind is Kind.COUNT:
+        if self.kind in (Kind.COUNT, Kind.SHAPELESS):
             return strict
         if self.kind is Kind.NO_LIST:
             return strict or self.split != "test"
@@ -73,6 +78,7 @@ class SplitReport:
         records: its images, in order.
         tags: (C,) bool of the kept classes, by image id; without the images whose tags are unreadable.
         shown: (C,) bool, the kept classes with a pixel in the mask, by image id; of the faultless masks.
+        ignoring: how many of these masks have no pixel but of 0 and 255, and of 255 some.
         digests: of the image files' contents, by image id; of the readable images.
         findings: what is wrong.
     """
@@ -83,6 +89,7 @@ class SplitReport:
     records: list[Record] = field(default_factory=list)
     tags: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     shown: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    ignoring: int = 0
     digests: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 

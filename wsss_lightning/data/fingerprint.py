@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from wsss_lightning.data.coco_annotations import find_annotations, find_images, find_masks, read_image_info
+from wsss_lightning.data.coco_annotations import find_annotations, find_images, find_masks
 from wsss_lightning.data.coco_conventions import RECORD
+from wsss_lightning.data.coco_json import read_image_info
 from wsss_lightning.data.lists import MissingListError, find_list, read_list
 from wsss_lightning.data.tag_table import IMAGE_SUFFIXES, TagRow, read_tags
 from wsss_lightning.errors import InputError
@@ -97,7 +98,7 @@ class COCOFiles:
             for image in read_image_info(self.root / path)["images"]:
                 stem = PurePosixPath(image["file_name"]).stem
                 yield (f"{images}/{image['file_name']}",), False
-                yield (f"{masks}/{image['id']}.png", f"{masks}/{stem}.png"), True
+                yield (f"{masks}/{stem}.png", f"{masks}/{image['id']}.png"), True
 
 
 def coco(

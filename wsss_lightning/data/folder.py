@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from wsss_lightning.data.base import SegmentationDataModule
+from wsss_lightning.data.doubts import counted, strays
 from wsss_lightning.data.lists import MissingListError, read_list
 from wsss_lightning.data.reader import Reader, Split
 from wsss_lightning.data.samples import Record
@@ -58,6 +60,22 @@ class FolderReader(Reader):
     def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
         """See the base class; in the order of the CSV or of the list."""
         return [self._record(row, tagged=tagged) for row in self._rows(list_name)]
+
+    def warnings(self, lists: Sequence[str]) -> list[str]:
+        """See the base class: lines of the CSV that no list uses, images without a line, masks that meet no image."""
+        rows = {row.image_id: row for row in self.table.rows}
+        used: set[str] = set()
+        for name in lists:
+            with suppress(MissingListError):
+                used |= {row.image_id for row in self._rows(name)}
+        splits = sorted({repr(row.split) for row in rows.values() if row.image_id not in used})
+        about = f"images of {self.table.path} are in none of the lists {', '.join(dict.fromkeys(lists))}"
+        if self.table.divided:
+            about += f" but in {', '.join(splits)}"
+        images = {path.stem for path in self.images.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES}
+        unknown = counted(images - rows.keys(), f"images of {self.images} are not in {self.table.path.name}")
+        masks = strays(self.masks, ".png", rows, of=self.table.path.name) if self.masks else []
+        return [*super().warnings(lists), *counted(rows.keys() - used, about), *unknown, *masks]
 
     def _rows(self, list_name: str) -> list[TagRow]:
         path = self.root / f"{list_name}.txt"

@@ -13,6 +13,7 @@ import numpy as np
 
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.lists import MissingListError
+from wsss_lightning.data.names import require_image_id, require_relative
 from wsss_lightning.data.reader import Reader
 from wsss_lightning.data.samples import Record
 from wsss_lightning.errors import InputError
@@ -73,8 +74,8 @@ def _read_rows(path: Path) -> Iterator[list[str]]:
     if not path.is_file():
         raise MissingListError(f"{path} does not exist: {remedy}.")
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = csv.reader(file)
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = csv.reader(file, strict=True)
             if next(lines, None) != ["image_id", "image", *CAT_DOG_CLASSES]:
                 raise InputError(f"{path} has not the columns image_id,image,cat,dog: {remedy}.")
             for line in lines:
@@ -82,6 +83,8 @@ def _read_rows(path: Path) -> Iterator[list[str]]:
                     raise InputError(
                         f"{path}, line {lines.line_num}: {line} is no id, image and two of 0, 1: {remedy}."
                     )
+                require_image_id(line[0], f"{path}, line {lines.line_num}")
+                require_relative(line[1], f"{path}, line {lines.line_num}")
                 yield line
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read ({error}): {remedy}.") from error

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsss_lightning.data.findings import Kind
-from wsss_lightning.data.images import read_image
+from wsss_lightning.data.images import orientation, read_image
 from wsss_lightning.data.masks import read_mask
 from wsss_lightning.data.samples import Encode, Record, require_image, require_mask, require_size
 from wsss_lightning.errors import InputError
@@ -38,12 +38,14 @@ class Inspection:
         digest: of the image file's content; None where the image is missing or unreadable.
         shown: (256,) bool, the labels that the mask has a pixel of; None without a faultless mask.
         faults: at most one of the image and one of the mask.
+        orientation: of the image file by its EXIF data; 1 where it is stored upright.
     """
 
     image_id: str
     digest: str | None
     shown: NDArray[np.bool_] | None
     faults: tuple[FaultError, ...]
+    orientation: int = 1
 
 
 def inspect(record: Record, *, encode: Encode, with_mask: bool) -> Inspection:
@@ -58,7 +60,8 @@ def inspect(record: Record, *, encode: Encode, with_mask: bool) -> Inspection:
     digest = _attempt(partial(_digest, record), faults)
     mask = partial(_shown, record, encode=encode, sized=digest is not None)
     shown = _attempt(mask, faults) if with_mask and record.mask is not None else None
-    return Inspection(record.image_id, digest, shown, tuple(faults))
+    turned = 1 if digest is None else orientation(record.image)
+    return Inspection(record.image_id, digest, shown, tuple(faults), turned)
 
 
 def _attempt(look: Callable[[], Found], faults: list[FaultError]) -> Found | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wsss_lightning.data.names import require_class_names
 from wsss_lightning.errors import InputError
 
 Mask = NDArray[np.uint8]
@@ -22,6 +23,7 @@ class LabelMap:
     kept: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        require_class_names(self.names, "data.names")
         unknown = [name for name in self.kept if name not in self.names]
         if unknown or not self.kept or len(set(self.kept)) < len(self.kept):
             reason = f"{unknown[0]!r} is unknown" if unknown else "it is empty or names a class twice"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
+from wsss_lightning.data.names import require_image_id
 from wsss_lightning.errors import InputError
 
 FOLDERS = ("ImageSets/Segmentation", "ImageSets/SegmentationAug")
@@ -64,4 +65,4 @@ def _image_id(line: str, where: str) -> str:
     known = not rest or (is_file and len(rest) == 1 and (rest[0].isdigit() or PurePosixPath(rest[0]).stem == image_id))
     if not known or "/" in image_id:
         raise InputError(f"{where}: {line.strip()!r} is none of `id`, `image.jpg mask.png` and `id.jpg index`: fix it.")
-    return image_id
+    return require_image_id(image_id, where)

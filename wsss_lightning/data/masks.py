@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from wsss_lightning.atomic import replace_file
 from wsss_lightning.data.images import decode
+from wsss_lightning.data.labels import IGNORE
 from wsss_lightning.errors import InputError
 from wsss_lightning.opened import note_masks
 
@@ -24,12 +26,16 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
         (H, W) uint8 class indices; in VOC 0 is background and 255 is to be ignored.
 
     Raises:
-        InputError: the file is missing, damaged, not a PNG, or holds colours instead of indices.
+        InputError: the file is missing, damaged, not a PNG, holds colours instead of indices, or VOC's colours under
+            other indices than VOC's.
     """
     note_masks([path])
     picture = decode(path)
     _check_indices(path)
-    return np.array(picture)
+    mask = np.array(picture).astype(np.uint8, copy=False)
+    if picture.mode == "P":
+        _check_colours(mask, picture, path)
+    return mask
 
 
 def write_mask(path: Path, mask: NDArray[np.uint8]) -> None:
@@ -65,6 +71,30 @@ def palette() -> NDArray[np.uint8]:
 def colorize(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Show class indices (H, W) uint8 in VOC's colours, (H, W, 3) uint8 RGB."""
     return palette()[mask]
+
+
+def _check_colours(mask: NDArray[np.uint8], picture: Image.Image, path: Path) -> None:
+    """Refuse a mask that an image program has numbered anew: all colours are VOC's, some under another index.
+
+    Palettes of other colours and grey ones say nothing. 255 may have any colour.
+    """
+    colours = np.array(picture.getpalette() or [], np.uint8).reshape(-1, 3)
+    used = [i for i in np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist() if i != IGNORE]
+    own = [_index_of().get(tuple(colours[i].tolist())) if i < len(colours) else None for i in used]
+    moved = [(i, index) for i, index in zip(used, own, strict=True) if i != index]
+    is_grey = all(len({*colours[i].tolist()}) == 1 for i in used if i < len(colours))
+    if moved and not is_grey and None not in own:
+        index, voc = moved[0]
+        raise InputError(
+            f"{path} has VOC's colour of index {voc} at index {index}: it was numbered anew when it was saved, write "
+            "it with VOC's palette or in greyscale, so that the values are the indices."
+        )
+
+
+@cache
+def _index_of() -> dict[tuple[int, ...], int]:
+    """Index of every colour of VOC's palette."""
+    return {tuple(colour): index for index, colour in enumerate(palette().tolist())}
 
 
 def _check_indices(path: Path) -> None:

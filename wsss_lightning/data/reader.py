@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from wsss_lightning.data.labels import LabelMap
+from wsss_lightning.data.names import doubtful_names
 from wsss_lightning.data.samples import Record
 from wsss_lightning.data.tags import TagSource
 
@@ -38,6 +39,22 @@ class Reader(ABC):
     def tag_source(self) -> TagSource | None:
         """Tags over all `names` by image id where they lie apart from the lists; None where a list has its own."""
         return None
+
+    def listed(self, list_name: str) -> list[Record]:
+        """Records of a list without a look at its annotations, which may be all False."""
+        return self.read_records(list_name, tagged=False)
+
+    def warnings(self, lists: Sequence[str]) -> list[str]:  # noqa: ARG002
+        """Sentences about what is doubtful, `lists` being in use: class names, files that meet no image or no list.
+
+        Raises:
+            InputError: a list or an annotation is at fault.
+        """
+        return doubtful_names(self.names)
+
+    def shapeless(self, lists: Sequence[str]) -> list[str]:  # noqa: ARG002
+        """Sentences about objects that no outline is given of, in lists that were read."""
+        return []
 
     def default_list(self, split: Split) -> str:
         """Name of the list that a split has where none is given."""

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from wsss_lightning.data.images import image_size, read_image
+from wsss_lightning.data.images import image_size, orientation, read_image
 from wsss_lightning.data.labels import Mask
 from wsss_lightning.data.masks import read_mask
+from wsss_lightning.data.names import near_name
 from wsss_lightning.data.transforms import augment
 from wsss_lightning.errors import InputError
 from wsss_lightning.opened import note_masks
@@ -247,10 +248,13 @@ def require_size(mask: Mask, record: Record) -> None:
         InputError: it has another one.
     """
     size = image_size(record.image)
-    if mask.shape != size:
-        raise InputError(
-            f"{record.mask} has size {mask.shape} (H, W), but {record.image} has {size}: use the image's own mask."
-        )
+    if mask.shape == size:
+        return
+    turned = orientation(record.image)
+    remedy = "use the image's own mask"
+    if turned != 1 and mask.shape == size[::-1]:
+        remedy = f"it is stored turned (EXIF orientation {turned}) and read upright, turn the mask likewise"
+    raise InputError(f"{record.mask} has size {mask.shape} (H, W), but {record.image} has {size}: {remedy}.")
 
 
 def require_mask(record: Record) -> Path:
@@ -261,6 +265,8 @@ def require_mask(record: Record) -> Path:
     """
     if record.mask is None or not record.mask.is_file():
         where = record.mask or f"of {record.image}"
+        if record.mask and (near := near_name(record.mask)):
+            raise InputError(f"the mask {where} does not exist, but {near} is there: write both names alike.")
         raise InputError(f"the mask {where} does not exist: add it, or choose a list whose images have masks.")
     return record.mask
 
@@ -271,6 +277,8 @@ def require_image(record: Record) -> Record:
     Raises:
         InputError: it does not.
     """
-    if not record.image.is_file():
-        raise InputError(f"{record.image} does not exist: fetch the image, or take {record.image_id} off the list.")
-    return record
+    if record.image.is_file():
+        return record
+    if near := near_name(record.image):
+        raise InputError(f"{record.image} does not exist, but {near} is there: write both names alike.")
+    raise InputError(f"{record.image} does not exist: fetch the image, or take {record.image_id} off the list.")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 
+from wsss_lightning.data.names import require_class_names, require_image_id, require_relative
 from wsss_lightning.errors import InputError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 _REMEDY = "write `image,tags` above lines such as `a.jpg,cat;dog`"
+_OTHER_SEPARATORS = (",", "|", "；", "，", "、", "\t", "\n")
 log = logging.getLogger(__name__)
 
 
@@ -75,9 +78,11 @@ def read_tags(path: Path, *, names: Sequence[str] | None) -> TagTable:
     columns = () if "tags" in header else tuple(name for name in header if name not in ("image", "split"))
     if "image" not in header or not ("tags" in header or columns):
         raise InputError(f"{path} has the columns {', '.join(header) or '(none)'}: {_REMEDY}.")
-    rows = tuple(_row(line, fields, columns, path) for line, fields in lines)
+    _require_header(header, path)
+    rows = tuple(_row(line, fields, columns, path, names=names or ()) for line, fields in lines)
     _require_distinct(rows, path)
     known = tuple(names or columns or sorted({tag for row in rows for tag in row.tags}))
+    require_class_names(known, path)
     _require_known(rows, {*columns}, known, path)
     if names is None:
         _say_once(f"{path}: the classes, by mask index from 1 on, are {', '.join(known)}; name them for another order.")
@@ -87,7 +92,7 @@ def read_tags(path: Path, *, names: Sequence[str] | None) -> TagTable:
 def _read_lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
+            reader = csv.DictReader(file, skipinitialspace=True, strict=True)
             return list(reader.fieldnames or ()), [(reader.line_num, fields) for fields in reader]
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: {_REMEDY} there.") from None
@@ -95,22 +100,33 @@ def _read_lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]
         raise InputError(f"{path} cannot be read as CSV in UTF-8 ({error}): {_REMEDY}.") from error
 
 
-def _row(line: int, fields: dict[str, str], columns: Sequence[str], path: Path) -> TagRow:
+def _require_header(header: Sequence[str], path: Path) -> None:
+    for number, name in enumerate(header, 1):
+        if not name.strip():
+            raise InputError(f"{path}: column {number} has no name: take it away (pandas: to_csv(index=False)).")
+    name, count = Counter(header).most_common(1)[0] if header else ("", 0)
+    if count > 1:
+        raise InputError(f"{path} has {count} columns {name!r}: keep one of them.")
+
+
+def _row(line: int, fields: dict[str, str], columns: Sequence[str], path: Path, *, names: Sequence[str]) -> TagRow:
     where = f"{path}, line {line}"
     # What `DictReader` makes of a line that is longer or shorter than the header.
     if None in fields or None in fields.values():
         raise InputError(f"{where} has not one value per column: separate columns by commas and tags by `;`.")
-    image = PurePosixPath(fields["image"])
-    if not image.name or image.is_absolute() or ".." in image.parts:
-        raise InputError(f"{where}: {fields['image']!r} is no file in the folder of images: give its name there.")
-    tags = _columns_with_one(fields, columns, where) if columns else _split(fields["tags"], where)
-    return TagRow(line, fields["image"], tags, fields.get("split"))
+    image = require_relative(fields["image"].rstrip(), where)
+    tags = _columns_with_one(fields, columns, where) if columns else _split(fields["tags"], where, names=names)
+    row = TagRow(line, image, tags, fields["split"].strip() if "split" in fields else None)
+    require_image_id(row.image_id, where)
+    return row
 
 
-def _split(cell: str, where: str) -> frozenset[str]:
-    if "," in cell:  # would be one class with this name
-        raise InputError(f"{where}: the tags {cell!r} are separated by commas: separate them by `;`.")
-    return frozenset(filter(None, map(str.strip, cell.split(";"))))
+def _split(cell: str, where: str, *, names: Sequence[str]) -> frozenset[str]:
+    tags = frozenset(filter(None, map(str.strip, cell.split(";"))))
+    for tag in tags - {*names}:
+        if other := next((mark for mark in _OTHER_SEPARATORS if mark in tag), None):  # would be one class of this name
+            raise InputError(f"{where}: the tags {cell[:80]!r} are separated by {other!r}: separate them by `;`.")
+    return tags
 
 
 def _columns_with_one(fields: dict[str, str], columns: Sequence[str], where: str) -> frozenset[str]:

@@ -17,6 +17,7 @@ from wsss_lightning.data.masks import read_mask
 from wsss_lightning.data.pickles import read_pickled_arrays
 from wsss_lightning.errors import InputError
 
+_NO_ELEMENT, _UNCLOSED = 3, 5  # expat's codes of a document that ends too soon
 TagSource = Callable[[str], NDArray[np.bool_]]
 
 
@@ -67,14 +68,9 @@ def tags_from_npy(path: Path, *, names: Sequence[str]) -> TagSource:
     def tags(image_id: str) -> NDArray[np.bool_]:
         key = next((key for key in _keys(image_id) if key in table), None)
         if key is None:
-            raise InputError(f"{path} has no tags of {image_id}: add them, or take the tags from elsewhere.")
-        values = np.asarray(table[key])
-        if values.shape != (len(names),) or not np.isin(values, (0, 1)).all():
-            raise InputError(
-                f"{path} holds an array of shape {values.shape} for {image_id}: "
-                f"{len(names)} zeros and ones are needed, one per foreground class."
-            )
-        return values.astype(bool)
+            example = f", its keys are such as {next(iter(table))!r:.60}" if table else ", it is empty"
+            raise InputError(f"{path} has no tags of {image_id}{example}: write the ids as keys, or add its tags.")
+        return _zeros_and_ones(table[key], f"{path} holds {{}} for {image_id}", count=len(names))
 
     return tags
 
@@ -101,14 +97,54 @@ def tags_from_masks(find_mask: Callable[[str], Path], *, names: Sequence[str]) -
     return tags
 
 
-def _object_names(path: Path) -> set[str]:
+def _zeros_and_ones(given: object, sentence: str, *, count: int) -> NDArray[np.bool_]:
+    needed = f"{count} zeros and ones are needed, one per foreground class, without background"
     try:
-        objects = ElementTree.parse(path).getroot().findall("object")
+        values = np.asarray(given)
+    except ValueError:
+        raise InputError(f"{sentence.format('lists of several lengths')}: {needed}.") from None
+    if values.shape != (count,):
+        raise InputError(f"{sentence.format(f'an array of shape {values.shape}')}: {needed}.")
+    if values.dtype.kind not in "biufc" or not np.isin(values, (0, 1)).all():
+        other = next(value for value in values.tolist() if value not in (0, 1)) if values.dtype.kind in "biufc" else ""
+        raise InputError(f"{sentence.format(f'{values.dtype} values such as {other}'.rstrip())}: {needed}.")
+    return values.astype(bool)
+
+
+def _object_names(path: Path) -> set[str]:
+    """Names of all objects, wherever they stand below `annotation`, whatever namespace they are in."""
+    root = _xml_root(path)
+    if _local(root) != "annotation":
+        raise InputError(f"{path} is another document, its root is <{root.tag:.60}>: put VOC's <annotation> there.")
+    objects = [item for item in root.iter() if _local(item) == "object"]
+    if not objects and any(_local(item) == "bndbox" for item in root.iter()):
+        raise InputError(f"{path} has boxes outside of any <object>: put each with its <name> into an <object>.")
+    names = [_name_of(item) for item in objects]
+    if "" in names:
+        raise InputError(f"{path}: object {names.index('') + 1} has no <name>: write the name of its class.")
+    return set(names)
+
+
+def _xml_root(path: Path) -> ElementTree.Element:
+    try:
+        return ElementTree.parse(path).getroot()
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: add it, or choose other tags (npy, masks).") from error
-    except (OSError, ElementTree.ParseError, ValueError) as error:
-        raise InputError(f"{path} is not readable XML ({error}): fetch it again.") from error
-    return {(item.findtext("name") or "").strip() for item in objects}
+    except ElementTree.ParseError as error:
+        cut = error.code in (_NO_ELEMENT, _UNCLOSED)
+        remedy = "it is cut off, fetch it again" if cut else "correct it there, it is to be XML in UTF-8"
+        raise InputError(f"{path} is not readable XML ({error}): {remedy}.") from error
+    except (OSError, ValueError, LookupError, RecursionError) as error:
+        raise InputError(f"{path} is not readable XML ({error}): save it in UTF-8.") from error
+
+
+def _local(item: ElementTree.Element) -> str:
+    """The element's name in lower case, without its namespace; empty of a comment."""
+    return item.tag.rpartition("}")[2].lower() if isinstance(item.tag, str) else ""
+
+
+def _name_of(item: ElementTree.Element) -> str:
+    return next(((child.text or "").strip() for child in item if _local(child) == "name"), "")
 
 
 def _keys(image_id: str) -> list[str | int]:

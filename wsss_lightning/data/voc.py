@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 
 from wsss_lightning.data.base import SegmentationDataModule
+from wsss_lightning.data.doubts import counted, strays
 from wsss_lightning.data.fingerprint import TAG_FILES, voc_places, voc_root
-from wsss_lightning.data.lists import AUGMENTED, find_list, read_list
+from wsss_lightning.data.lists import AUGMENTED, FOLDERS, find_list, read_list
 from wsss_lightning.data.reader import Reader
 from wsss_lightning.data.samples import Record
 from wsss_lightning.data.tags import TagSource, no_tags, tags_from_masks, tags_from_npy, tags_from_xml
@@ -79,6 +80,16 @@ class VOCReader(Reader):
         # VOC's own mask first: it leaves object borders out (255), which SBD's masks and some conversions do not.
         own = self.root / "SegmentationClass" / f"{image_id}.png"
         return own if own.is_file() else self.root / "SegmentationClassAug" / f"{image_id}.png"
+
+    def warnings(self, lists: Sequence[str]) -> list[str]:
+        """See the base class; an image that any list of the folder names is used."""
+        images = {path.stem for path in (self.root / "JPEGImages").glob("*.jpg")}
+        found = [path for folder in FOLDERS for path in (self.root / folder).glob("*.txt")]
+        listed = {image_id for path in found for image_id in read_list(path)}
+        unused = counted(images - listed, f"images of {self.root / 'JPEGImages'} are in no list of ImageSets")
+        places = (("Annotations", ".xml"), ("SegmentationClass", ".png"), ("SegmentationClassAug", ".png"))
+        lost = [about for name, suffix in places for about in strays(self.root / name, suffix, images, of="JPEGImages")]
+        return [*super().warnings(lists), *unused, *lost]
 
     def tag_source(self) -> TagSource:
         """See the base class."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from wsss_lightning.data.base import SegmentationDataModule
+from wsss_lightning.data.doubts import counted
+from wsss_lightning.data.names import require_distinct_ids, require_image_id, require_relative
 from wsss_lightning.data.reader import Reader
 from wsss_lightning.data.samples import Record
 from wsss_lightning.errors import InputError
@@ -50,6 +51,13 @@ class YTOReader(Reader):
             raise InputError(f"{path} has no frame of the split {list_name!r}: choose another one, or prepare it anew.")
         return [self._record(row, tagged=tagged) for row in rows]
 
+    def warnings(self, lists: Sequence[str]) -> list[str]:
+        """See the base class: also frames of the manifest that no list uses."""
+        rows = read_manifest(self.root / MANIFEST, names=self.names)
+        unused = {frame_id(row): row["split"] for row in rows if row["split"] not in lists}
+        splits = ", ".join(sorted({repr(split) for split in unused.values()}))
+        return [*super().warnings(lists), *counted(unused, f"frames of {MANIFEST} are in no list but in {splits}")]
+
     def _record(self, row: Row, *, tagged: bool) -> Record:
         tags = np.array([tagged and name == row["class"] for name in self.names])
         mask = self.root / row["mask"] if row["mask"] else None
@@ -83,13 +91,13 @@ def read_manifest(path: Path, *, names: Sequence[str]) -> list[Row]:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file, restval=""))
+            rows = list(csv.DictReader(file, restval="", strict=True))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: run `wsss data prepare yto --root {path.parent}`.") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read ({error}): run `wsss data prepare yto` again.") from error
     _check(rows, names=names, path=path)
-    return rows
+    return [{column: value.strip() if column == "split" else value for column, value in row.items()} for row in rows]
 
 
 def frame_id(row: Row) -> str:
@@ -102,8 +110,12 @@ def _check(rows: Sequence[Row], *, names: Sequence[str], path: Path) -> None:
         lacks = f"the columns {', '.join(missing)}" if rows else "any frame"
         raise InputError(f"{path} lacks {lacks}: run `wsss data prepare yto` again.")
     for number, row in enumerate(rows, 2):
+        where = f"{path}, line {number}"
+        if None in row:
+            raise InputError(f"{where} has more values than there are columns: put those with a comma into quotes.")
         if row["class"] not in names:
-            raise InputError(f"{path}, line {number}: {row['class']!r} is none of {', '.join(names)}; fix the line.")
-    image_id, count = Counter(map(frame_id, rows)).most_common(1)[0]
-    if count > 1:
-        raise InputError(f"{path} has {count} frames of the id {image_id}: keep one, or rename their video.")
+            raise InputError(f"{where}: {row['class']!r} is none of {', '.join(names)}; fix the line.")
+        require_image_id(frame_id(row), where)
+        for column in ("image", "mask") if row["mask"] else ("image",):
+            require_relative(row[column], f"{where}, {column}")
+    require_distinct_ids(((frame_id(row), row["image"]) for row in rows), path)

@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 
 from wsss_lightning.cli import app, main
 from wsss_lightning.data.coco import COCO_IDS, COCODataModule
+from wsss_lightning.data.coco_conventions import Convention
 from wsss_lightning.data.masks import read_mask
+from wsss_lightning.data.prepare.coco import prepare_list
 
 SIZE = (24, 32)
 Refused = Callable[..., str]
@@ -176,10 +178,36 @@ def test_a_missing_list_is_named_before_anything_is_painted(root: Path, refused:
     assert not (root / "SegmentationClass").exists()
 
 
-def test_annotations_that_lack_an_outline_leave_nothing_behind(root: Path, refused: Refused) -> None:
+@pytest.mark.parametrize("outline", [[], None, [[1, 2, 3, 4]], [[1, 2], [8, 2], [8, 9]]])
+def test_objects_without_an_outline_are_counted_and_with_strict_refused(
+    root: Path, refused: Refused, outline: object
+) -> None:
+    change(root, lambda content: content["annotations"][2].update(segmentation=outline))
+    assert "1 of 12 objects have no outline" in refused("--strict")
+    assert not (root / "SegmentationClass").exists()
+    done = prepare_list(root, "train2014", convention=Convention())
+    assert done.shapeless.endswith("annotation 12 of image 1 first")
     change(root, lambda content: content["annotations"][2].pop("segmentation"))
+    assert prepare_list(root, "train2014", convention=Convention()).shapeless == done.shapeless
+
+
+def test_classes_of_ones_own_are_painted(root: Path, refused: Refused) -> None:
+    def rename(content: Any) -> None:
+        content["categories"] = [{"id": 7, "name": "scratch"}, {"id": "d", "name": "dent"}]
+        for place, annotation in enumerate(content["annotations"]):
+            annotation["category_id"] = (7.0, "d")[place % 2]
+
+    change(root, rename)
+    assert "which is no class: give all of them as --names" in refused()
+    assert "raw ids are those of COCO's own classes" in refused("--names", "scratch,dent", "--ids", "raw")
+    assert prepare_list(root, "train2014", convention=Convention(), names=("dent", "scratch")).painted == 5
+    assert {int(value) for path in masks(root) for value in np.unique(read_mask(path))} == {0, 1, 2, 255}
+
+
+def test_two_images_of_one_name_are_refused_before_one_is_painted(root: Path, refused: Refused) -> None:
+    change(root, lambda content: content["images"][1].update(file_name="b/" + content["images"][0]["file_name"]))
     sentence = refused()
-    assert "instances_train2014.json has an entry of annotations without 'segmentation'" in sentence
+    assert "both have the id COCO_train2014_000000000001" in sentence and " b/COCO" in sentence
     assert not (root / "SegmentationClass").exists()
 
 

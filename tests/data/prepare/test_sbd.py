@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_sbd import EXTRA, SIZE, write_mat, write_voc_and_sbd
+from PIL import Image
 from torchvision.datasets import SBDataset
 
-from wsss_lightning.data.prepare.sbd import read_segmentation
+from wsss_lightning.data.prepare.sbd import MaskSource, place_masks, read_segmentation
 from wsss_lightning.errors import InputError
 
 
@@ -30,16 +31,35 @@ def test_every_cut_of_a_mat_is_seen(dataset: Path, tmp_path: Path) -> None:
     [
         np.full(SIZE, 21, np.uint8),
         np.full(SIZE, 255, np.uint8),
-        np.zeros(SIZE, np.int16),
+        np.full(SIZE, 0.5),
+        np.full(SIZE, -1, np.int16),
+        np.full(SIZE, np.nan),
     ],
-    ids=["index 21", "index 255", "int16"],
+    ids=["index 21", "index 255", "half", "negative", "nan"],
 )
 def test_a_mat_of_something_else_is_refused(tmp_path: Path, mask: np.ndarray) -> None:
     write_mat(tmp_path / "a.mat", np.zeros(SIZE, np.uint8))
     read_segmentation(tmp_path / "a.mat")
     write_mat(tmp_path / "a.mat", mask)
-    with pytest.raises(InputError, match=r"a\.mat holds .* not uint8 class indices up to 20"):
+    with pytest.raises(InputError, match=r"a\.mat holds the value .*: save class indices, whole numbers 0 to 20"):
         read_segmentation(tmp_path / "a.mat")
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int16])
+def test_whole_numbers_of_another_type_are_read(tmp_path: Path, dtype: type) -> None:
+    mask = np.arange(np.prod(SIZE)).reshape(SIZE) % 21
+    write_mat(tmp_path / "a.mat", mask.astype(dtype))
+    found = read_segmentation(tmp_path / "a.mat")
+    assert found.dtype == np.uint8 and np.array_equal(found, mask)
+
+
+def test_a_segmentation_of_another_size_is_not_written(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(tmp_path / "a.jpg")
+    write_mat(tmp_path / "a.mat", np.zeros(SIZE[::-1], np.uint8))
+    source = MaskSource(tmp_path / "a.mat", tmp_path / "a.png", tmp_path / "a.jpg")
+    with pytest.raises(InputError, match=r"a\.mat has size .*a\.jpg has .*use the image's own"):
+        place_masks([source], processes=1, progress=False)
+    assert not (tmp_path / "a.png").exists()
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

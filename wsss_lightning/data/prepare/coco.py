@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,10 +12,11 @@ from wsss_lightning.data.coco_annotations import (
     COCO_IDS,
     Annotation,
     Content,
+    Id,
     by_image,
     class_numbers,
     find_annotations,
-    read_annotations,
+    shapeless,
 )
 from wsss_lightning.data.coco_conventions import (
     RECORD,
@@ -25,6 +26,7 @@ from wsss_lightning.data.coco_conventions import (
     read_convention,
     write_convention,
 )
+from wsss_lightning.data.coco_json import read_annotations
 from wsss_lightning.data.coco_masks import paint
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.errors import InputError
@@ -33,12 +35,16 @@ from wsss_lightning.parallel import in_parallel
 
 @dataclass(frozen=True)
 class Prepared:
-    """Counts of a list: its images, those with an annotation, its label maps, and those painted by this call."""
+    """Counts of a list: its images, those with an annotation, its label maps, and those painted by this call.
+
+    `shapeless` says which objects have no outline and are painted as nothing; empty where all have one.
+    """
 
     images: int
     annotated: int
     masks: int
     painted: int
+    shapeless: str
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,14 @@ class _Drawing:
 
 
 def prepare_list(
-    root: Path, list_name: str, *, convention: Convention, overwrite: bool = False, processes: int = 1
+    root: Path,
+    list_name: str,
+    *,
+    convention: Convention,
+    names: Sequence[str] = COCO_CLASSES,
+    overwrite: bool = False,
+    strict: bool = False,
+    processes: int = 1,
 ) -> Prepared:
     """Paint the label maps of a list into its `masks_folder`, those that are there already excepted.
 
@@ -61,7 +74,9 @@ def prepare_list(
         root: the data set's folder.
         list_name: such as "train2014".
         convention: how to paint; it is recorded beside the label maps before the first of them is.
+        names: all classes, in the order of the contiguous indices, where they are not COCO's.
         overwrite: delete what label maps there are first.
+        strict: refuse objects without an outline.
         processes: how many paint at once.
 
     Raises:
@@ -70,15 +85,18 @@ def prepare_list(
     folder, path = masks_folder(root, list_name), find_annotations(root, list_name)
     check_convention(folder, convention=convention, overwrite=overwrite)
     content = read_annotations(path, outlines=True)
+    if strict and (missing_outlines := shapeless(content)):
+        raise InputError(f"{path}: {missing_outlines}: add the outlines, or prepare without --strict.")
     drawings = _drawings(content, folder, untagged=convention.untagged)
-    write = partial(_write, source=path, indices=_indices(content, path, ids=convention.ids), convention=convention)
+    indices = _indices(content, path, names=names, ids=convention.ids)
+    write = partial(_write, source=path, indices=indices, convention=convention)
     if overwrite:
         _delete_masks(folder)
     write_convention(folder, convention)
     missing = [drawing for drawing in drawings if not drawing.target.is_file()]
     for _ in in_parallel(write, missing, processes=processes, description=f"label maps of {list_name}"):
         pass
-    return Prepared(len(content["images"]), len(by_image(content)), len(drawings), len(missing))
+    return Prepared(len(content["images"]), len(by_image(content)), len(drawings), len(missing), shapeless(content))
 
 
 def masks_folder(root: Path, list_name: str) -> Path:
@@ -116,10 +134,12 @@ def _drawings(content: Content, folder: Path, *, untagged: Untagged) -> list[_Dr
     ]
 
 
-def _indices(content: Content, path: Path, *, ids: Ids) -> dict[int, int]:
+def _indices(content: Content, path: Path, *, names: Sequence[str], ids: Ids) -> dict[Id, int]:
     """Mask index of every category id of the file."""
-    numbers = class_numbers(content, names=COCO_CLASSES, path=path)
-    own = COCO_IDS if ids is Ids.RAW else range(1, len(COCO_CLASSES) + 1)
+    numbers = class_numbers(content, names=names, path=path, remedy="--names")
+    if ids is Ids.RAW and tuple(names) != COCO_CLASSES:
+        raise InputError("raw ids are those of COCO's own classes: paint other --names with --ids contiguous.")
+    own = COCO_IDS if ids is Ids.RAW else range(1, len(names) + 1)
     return {category: own[number] for category, number in numbers.items()}
 
 
@@ -128,7 +148,7 @@ def _delete_masks(folder: Path) -> None:
         path.unlink()
 
 
-def _write(drawing: _Drawing, *, source: Path, indices: Mapping[int, int], convention: Convention) -> None:
+def _write(drawing: _Drawing, *, source: Path, indices: Mapping[Id, int], convention: Convention) -> None:
     try:
         mask = paint(
             drawing.annotations,
@@ -138,5 +158,5 @@ def _write(drawing: _Drawing, *, source: Path, indices: Mapping[int, int], conve
             crowd=convention.crowd,
         )
     except ValueError as error:
-        raise InputError(f"{source}, image {drawing.target.stem}: {error}; fetch the file again.") from None
+        raise InputError(f"{source}, image {drawing.target.stem}: {error}; correct it there.") from None
     write_mask(drawing.target, mask)

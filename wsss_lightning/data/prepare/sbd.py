@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import io
+import struct
+import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat  # type: ignore[attr-defined]
+from scipy.io import loadmat, whosmat  # type: ignore[attr-defined]
 
+from wsss_lightning.data.images import image_size
 from wsss_lightning.data.masks import read_mask, write_mask
 from wsss_lightning.errors import InputError
 from wsss_lightning.parallel import in_parallel
 
 _CLASSES = 20  # VOC's; SBD has no index 255
+_MOST_BYTES = 1 << 26  # of a file, and of a part of it when it is no longer compressed; SBD's have some thousand
+_HEADER, _COMPRESSED = 128, 15  # MATLAB's level 5 MAT-files: bytes before the first element, a kind of element
 
 
 def read_segmentation(path: Path) -> NDArray[np.uint8]:
@@ -28,28 +35,67 @@ def read_segmentation(path: Path) -> NDArray[np.uint8]:
         InputError: the file is missing, damaged or holds anything else.
     """
     try:
-        with path.open("rb") as file:
-            variables = loadmat(file, variable_names=["GTcls"])  # type: ignore[no-untyped-call]
-        indices = variables["GTcls"]["Segmentation"][0, 0]
+        indices = np.asarray(_variable(path)["Segmentation"][0, 0])
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: unpack SBD's benchmark.tgz again.") from error
+    except InputError:
+        raise
     except Exception as error:  # a damaged file can raise anything
-        reason = str(error) or type(error).__name__
-        raise InputError(f"{path} cannot be read ({reason}): unpack SBD's benchmark.tgz again.") from error
-    if indices.ndim != 2 or indices.dtype != np.uint8 or indices.max(initial=0) > _CLASSES:
-        raise InputError(
-            f"{path} holds {indices.dtype} values of shape {indices.shape} up to {indices.max(initial=0)}, not uint8 "
-            f"class indices up to {_CLASSES}: unpack SBD's benchmark.tgz again."
-        )
-    return np.ascontiguousarray(indices)
+        raise InputError(f"{path} cannot be read ({_reason(error)}): unpack SBD's benchmark.tgz again.") from error
+    if indices.ndim != 2 or not indices.size or indices.dtype.kind not in "uif":
+        raise InputError(f"{path} holds {indices.dtype} values of shape {indices.shape}: save class indices (H, W).")
+    strange = indices[~np.isin(indices, np.arange(_CLASSES + 1))]
+    if strange.size:
+        raise InputError(f"{path} holds the value {strange[0]}: save class indices, whole numbers 0 to {_CLASSES}.")
+    return np.ascontiguousarray(indices, np.uint8)
+
+
+def _variable(path: Path) -> NDArray[np.void]:
+    """`GTcls`, a structure; the file is looked at before anything in it is believed."""
+    with path.open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if b"MATLAB 7.3" in content[:128] or content[:8] == b"\x89HDF\r\n\x1a\n":
+        raise InputError(f"{path} is a file of MATLAB 7.3: save it with `-v7`, which is read.")
+    if len(content) > _MOST_BYTES or _expanded(content) > _MOST_BYTES:
+        raise InputError(f"{path} holds more than {_MOST_BYTES:,} bytes: save `GTcls` alone in it.")
+    variables = loadmat(io.BytesIO(content), variable_names=["GTcls"])  # type: ignore[no-untyped-call]
+    if "GTcls" not in variables:
+        names = ", ".join(name for name in _names(content) if not name.startswith("__")) or "nothing"
+        raise InputError(f"{path} holds {names} but no GTcls: take the file of the folder cls, or name it GTcls.")
+    found: NDArray[np.void] = variables["GTcls"]
+    if found.dtype.names is None or "Segmentation" not in found.dtype.names:
+        raise InputError(f"{path}: GTcls is no structure with a field Segmentation: save GTcls.Segmentation.")
+    return found
+
+
+def _names(content: bytes) -> list[str]:
+    return [name for name, *_ in whosmat(io.BytesIO(content))]  # type: ignore[no-untyped-call]
+
+
+def _expanded(content: bytes) -> int:
+    """Bytes of the largest compressed part, as far as they are allowed; a few of these can become gigabytes."""
+    most, place = 0, _HEADER
+    while place + 8 <= len(content):
+        kind, size = struct.unpack_from("<II", content, place)
+        if kind == _COMPRESSED:
+            with suppress(zlib.error):
+                part = content[place + 8 : place + 8 + size]
+                most = max(most, len(zlib.decompressobj().decompress(part, _MOST_BYTES + 1)))
+        place += 8 + size
+    return most
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 @dataclass(frozen=True)
 class MaskSource:
-    """A mask to have at `target`, from `source`: an index PNG, or one of SBD's `.mat` files."""
+    """A mask to have at `target`, from `source`: an index PNG, or one of SBD's `.mat` files; `image` is its image."""
 
     source: Path
     target: Path
+    image: Path | None = None
 
 
 Outcome = Literal["written", "kept", "differs"]
@@ -71,6 +117,10 @@ def place_masks(masks: Iterable[MaskSource], *, processes: int, progress: bool =
 def _place(mask: MaskSource) -> tuple[Path, Outcome]:
     is_png = mask.source.suffix == ".png"
     indices = read_mask(mask.source) if is_png else read_segmentation(mask.source)
+    if mask.image is not None and indices.shape != (size := image_size(mask.image)):
+        raise InputError(
+            f"{mask.source} has size {indices.shape} (H, W), but {mask.image} has {size}: use the image's own."
+        )
     if mask.target.exists():
         return mask.target, "kept" if np.array_equal(indices, read_mask(mask.target)) else "differs"
     write_mask(mask.target, indices)

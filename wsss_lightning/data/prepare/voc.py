@@ -203,7 +203,8 @@ def _mask_sources(voc: Path, dataset: Path | None, lists: Lists) -> list[MaskSou
     if dataset:
         sources |= {i: dataset / "cls" / f"{i}.mat" for i in lists["train_aug"] if i not in own}
     found = [image_id for image_id in lists["trainval_aug"] if image_id in sources]
-    return [MaskSource(sources[image_id], _augmented_mask(voc, image_id)) for image_id in found]
+    images = voc / "JPEGImages"
+    return [MaskSource(sources[i], _augmented_mask(voc, i), images / f"{i}.jpg") for i in found]
 
 
 def _write_tags(voc: Path, ids: Sequence[str], *, progress: bool) -> str:

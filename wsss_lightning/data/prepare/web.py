@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from wsss_lightning.atomic import replace_file
-from wsss_lightning.data.images import decode, image_size
+from wsss_lightning.data.images import image_size, upright
 from wsss_lightning.data.prepare.duplicates import Signs, hash_picture, near_pairs
 from wsss_lightning.errors import InputError
 from wsss_lightning.parallel import in_parallel
@@ -154,7 +154,7 @@ def _write_picture(path: Path, target: Path, long_side: int) -> Signs:
 
 def _read_upright(path: Path) -> Image.Image:
     """RGB as a browser shows it: turned as EXIF says (no mask is drawn on it yet), on white where it is transparent."""
-    picture = ImageOps.exif_transpose(decode(path))
+    picture = upright(path)
     if picture.mode.startswith(("I", "F", "LAB")):  # Pillow clips or refuses them
         raise InputError(f"{path} has pixels of type {picture.mode}: save it as RGB with 8 bits per channel.")
     if picture.has_transparency_data:
