@@ -15,6 +15,8 @@ from wsss_lightning.atomic import storage_fault
 from wsss_lightning.commands import data, store
 from wsss_lightning.commands.catalogue import catalogue
 from wsss_lightning.commands.evaluate import evaluate
+from wsss_lightning.commands.export import export
+from wsss_lightning.commands.predict import predict
 from wsss_lightning.commands.submit import submit
 from wsss_lightning.errors import InputError
 
@@ -40,6 +42,8 @@ Overrides = Annotated[list[str] | None, typer.Argument(help="Hydra overrides, fo
 app.add_typer(data.app, name="data")
 app.add_typer(store.app, name="store")
 app.command("list")(catalogue)
+app.command("predict")(predict)
+app.command("export")(export)
 app.command("evaluate")(evaluate)
 app.command("submit")(submit)
 

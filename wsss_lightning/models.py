@@ -1,4 +1,7 @@
-"""A trained model in a folder of its own: `model.safetensors`, and `model.json`, which says how to build it."""
+"""A trained model in a folder of its own: `model.safetensors`, and `model.json`, which says how to build it.
+
+In a folder for sharing (`wsss export --to safetensors`) the description has the name that hubs look for, `config.json`.
+"""
 
 import json
 from collections.abc import Collection, Sequence
@@ -14,7 +17,7 @@ from wsss_lightning.atomic import replace_file
 from wsss_lightning.errors import InputError
 from wsss_lightning.nn.description import build
 
-WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+WEIGHTS, DESCRIPTION, SHARED_DESCRIPTION = "model.safetensors", "model.json", "config.json"
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,16 @@ class Inputs:
 def save(model: pl.LightningModule, folder: Path, *, inputs: Inputs) -> None:
     """Write the model's weights and, last, its description: class, hyperparameters (plain data) and `inputs`."""
     target = f"{type(model).__module__}.{type(model).__qualname__}"
-    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
-    replace_file(folder / WEIGHTS, lambda temporary: save_file(state, temporary))
+    write_weights(model, folder)
     content = {"module": {"_target_": target, **dict(model.hparams)}, "inputs": asdict(inputs)}
     text = json.dumps(content, indent=2) + "\n"
     replace_file(folder / DESCRIPTION, lambda temporary: temporary.write_text(text))
+
+
+def write_weights(model: pl.LightningModule, folder: Path) -> None:
+    """Write the weights of a model, which say nothing of how to build it."""
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    replace_file(folder / WEIGHTS, lambda temporary: save_file(state, temporary))
 
 
 def load(folder: Path | str, *, trust: Collection[str] = ()) -> pl.LightningModule:
@@ -49,30 +57,38 @@ def load(folder: Path | str, *, trust: Collection[str] = ()) -> pl.LightningModu
     Neither data, nor a store, nor Hydra is needed. What the model expects is its `inputs` (`read_inputs`).
 
     Args:
-        folder: of `model.json` and `model.safetensors`.
+        folder: of `model.safetensors` and `model.json`, or `config.json` as it is shared.
         trust: top-level packages of third parties whose code the model may be built of.
 
     Raises:
         InputError: a file is missing or damaged, or the weights do not fit.
     """
-    path = Path(folder) / DESCRIPTION
-    model: pl.LightningModule = build(_content(path)["module"], trust=trust)
+    path = Path(folder) / WEIGHTS
+    model: pl.LightningModule = build(read_description(folder)["module"], trust=trust)
     try:
-        model.load_state_dict(load_file(path.with_name(WEIGHTS)))
+        model.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path.with_name(WEIGHTS)} cannot be loaded ({reason}): train the model again.") from None
+        raise InputError(f"{path} cannot be loaded ({reason}): train the model again.") from None
     return model.eval().requires_grad_(False)
 
 
 def read_inputs(folder: Path | str) -> Inputs:
     """What the model of a folder expects and tells."""
-    return Inputs(**_content(Path(folder) / DESCRIPTION)["inputs"])
+    return Inputs(**read_description(folder)["inputs"])
 
 
-def _content(path: Path) -> dict[str, Any]:
+def read_description(folder: Path | str) -> dict[str, Any]:
+    """`module`, `inputs` and, of a finished stage, the supervision `card` of the model of a folder.
+
+    Raises:
+        InputError: it is no folder of a model.
+    """
+    own, shared = Path(folder) / DESCRIPTION, Path(folder) / SHARED_DESCRIPTION
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError):
-        raise InputError(f"{path.parent} is no folder of a trained model: {path.name} is not in it.") from None
-    return content
+        content: dict[str, Any] = json.loads((own if own.exists() else shared).read_text())
+        if content["module"] and content["inputs"]:
+            return content
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise InputError(f"{folder} is no folder of a trained model: {DESCRIPTION} is not in it.")

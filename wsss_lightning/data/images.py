@@ -76,9 +76,13 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         InputError: the file is missing, truncated, not a picture, has more than 8 bits per channel or more than
             `MAX_PIXELS` pixels.
     """
-    picture = upright(path)
+    return as_rgb(upright(path), name=str(path))
+
+
+def as_rgb(picture: Image.Image, *, name: str) -> NDArray[np.uint8]:
+    """The pixels of a decoded picture, (H, W, 3) uint8, C-contiguous; one of more than 8 bits is an `InputError`."""
     if picture.mode not in _EIGHT_BIT_MODES:
-        raise InputError(f"{path} has pixels of type {picture.mode}: save it with 8 bits per channel.")
+        raise InputError(f"{name} has pixels of type {picture.mode}: save it with 8 bits per channel.")
     return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"), order="C")
 
 

@@ -168,7 +168,7 @@ class SegmentationDataset(Dataset[Sample]):
     def _resized(self, arrays: Arrays) -> Arrays:
         if self.size is None:
             return arrays
-        size = _with_side(arrays["image"], self.size) if isinstance(self.size, int) else self.size
+        size = network_size(arrays["image"].shape[:2], self.size)
         shown = {"image": resize_image(arrays["image"], size)}
         if self.with_masks:
             shown["mask"] = resize_labels(arrays["mask"], size).astype(np.uint8)
@@ -200,10 +200,12 @@ class WithTargets(Dataset[Sample]):
         return self.images[index] | {"target": torch.from_numpy(target)}
 
 
-def _with_side(image: NDArray[np.uint8], side: int) -> tuple[int, int]:
-    """The (height, width) of an image whose shorter side becomes `side`."""
-    height, width = (round(length * side / min(image.shape[:2])) for length in image.shape[:2])
-    return height, width
+def network_size(own: tuple[int, int], size: Size) -> tuple[int, int]:
+    """The (height, width) that a network sees an image of (height, width) `own` at, if it sees all at `size`."""
+    if isinstance(size, int):
+        height, width = (round(length * size / min(own)) for length in own)
+        return height, width
+    return own if size is None else (size[0], size[1])
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

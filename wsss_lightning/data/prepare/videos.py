@@ -70,13 +70,20 @@ def read_frames(path: Path, numbers: Collection[int]) -> Iterator[tuple[int, NDA
                     yield number, np.ascontiguousarray(pixels[..., ::-1], np.uint8)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
+def opened_video(path: Path) -> cv2.VideoCapture:
+    """A video at its start, to be released; `InputError` where the file is none."""
     # OpenCV's other readers take `0001.avi` for a series of pictures, or print where they fail.
     video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    if not video.isOpened():
+        video.release()
+        raise InputError(f"{path} cannot be opened as a video: fetch it again, or convert it to MP4.")
+    return video
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
+    video = opened_video(path)
     try:
-        if not video.isOpened():
-            raise InputError(f"{path} cannot be opened as a video: fetch it again, or convert it to MP4.")
         yield video
     finally:
         video.release()

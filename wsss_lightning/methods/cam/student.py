@@ -14,9 +14,9 @@ from wsss_lightning.metrics.tags import TagScores
 from wsss_lightning.nn.backbones import Backbone
 from wsss_lightning.nn.description import Node, build, describe
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, optimisation, polynomial
-from wsss_lightning.nn.prediction import Prediction
+from wsss_lightning.nn.prediction import Edges, Prediction
 from wsss_lightning.nn.seeds import seeded
-from wsss_lightning.nn.trunk import Learning, Trunk, Variant, enlarge
+from wsss_lightning.nn.trunk import PERIOD, Learning, Trunk, Variant, enlarge
 from wsss_lightning.ops.pooling import log_sum_exp_pool
 
 _IGNORE = 255
@@ -83,6 +83,16 @@ class Student(pl.LightningModule):
         """Normalised images (N, 3, H, W) -> logits (N, L, H, W), 0 background."""
         size = (images.shape[-2], images.shape[-1])
         return self.trunk.enlarge(self.scores(*self.trunk.look(images, Variant())), size)
+
+    @property
+    def edges(self) -> Edges:
+        """Of the images that the trunk takes as they are."""
+        return Edges(PERIOD, int(self.trunk.corners))
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Normalised images (N, 3, H, W) of a size of `edges` -> (N, L, H, W): what `wsss export` writes."""
+        size = (images.shape[-2], images.shape[-1])
+        return self.trunk.enlarge(self.scores(*self.trunk(images)), size).softmax(dim=1)
 
     def scores(self, shallow: Tensor, deep: Tensor) -> Tensor:
         """Maps (N, D, h, w), (N, E, h, w) -> logits of their cells (N, L, h, w)."""

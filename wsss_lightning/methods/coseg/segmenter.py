@@ -24,9 +24,9 @@ from wsss_lightning.nn.backbones import Backbone
 from wsss_lightning.nn.deeplab import STRIDE, whole_cells
 from wsss_lightning.nn.description import Node, build, describe
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, descent, optimisation, phases
-from wsss_lightning.nn.prediction import Prediction
+from wsss_lightning.nn.prediction import Edges, Prediction
 from wsss_lightning.ops.pooling import log_sum_exp_pool
-from wsss_lightning.ops.resize import resize_labels
+from wsss_lightning.ops.resize import resize_labels, resize_maps
 
 Present = Literal["mask", "tags"]
 MakeNetwork = Callable[..., CosegNetwork]
@@ -56,6 +56,8 @@ class CosegModule(pl.LightningModule):
         scheduler: of the rate from `rates[0]` over all `steps`, in place of phases.
         new_layers: by how much the rate of new layers is higher.
     """
+
+    edges = Edges(STRIDE)
 
     def __init__(
         self,
@@ -105,6 +107,11 @@ class CosegModule(pl.LightningModule):
         height, width = images.shape[-2:]
         sizes = [scaled_size((height, width), scale, stride=STRIDE) for scale in self.scales]
         return [self.network(self._at(images, size)).pixels.softmax(dim=1).half() for size in sizes]
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Normalised images (N, 3, 8h, 8w) at one scale -> (N, L, 8h, 8w): what `wsss export` writes."""
+        pixels = self.network(images).pixels.softmax(dim=1)
+        return resize_maps(pixels, (images.shape[-2], images.shape[-1]))
 
     def _at(self, images: Tensor, size: tuple[int, int]) -> Tensor:
         if size == images.shape[-2:]:

@@ -1,5 +1,6 @@
 """The segmenter of one class: learns from tags of images, tells the class at every pixel (patches sec. 3)."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from wsss_lightning.metrics.single_class import accuracies, one_against_all
 from wsss_lightning.metrics.tags import TagScores
 from wsss_lightning.nn.description import Node, build, describe
 from wsss_lightning.nn.optimisation import MakeOptimizer, Rate, Scheduler, optimisation
-from wsss_lightning.nn.prediction import Prediction
+from wsss_lightning.nn.prediction import Edges, Prediction
 from wsss_lightning.ops.resize import resize_maps
 
 Pooling = Callable[[Tensor], Tensor]
@@ -67,6 +68,16 @@ class PatchModule(pl.LightningModule):
         """p(c = 1) of the patch around every pixel, (N, 3, H, W) -> (N, H, W)."""
         return probability(self.network.dense(images))
 
+    @property
+    def edges(self) -> Edges:
+        """Of the images that the pools of the dense pass divide."""
+        return Edges(math.prod(self.network.pools))
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Normalised images (N, 3, H, W) of a size of `edges` -> (N, 2, H, W): what `wsss export` writes."""
+        probs = self(images)
+        return torch.stack([1 - probs, probs], dim=1)
+
     def image_scores(self, batch: dict[str, Any]) -> Tensor:
         """f, (B, 2): foreground, background."""
         scores = self.network(batch["patches"]).unflatten(0, (len(batch["positive"]), -1))
@@ -117,7 +128,7 @@ class PatchModule(pl.LightningModule):
 
     def _label(self) -> int:
         """The class's label in the data module that is looked at; 1 without one."""
-        names = getattr(getattr(self.trainer, "datamodule", None), "class_names", (self.target,))
+        names = getattr(getattr(self._trainer, "datamodule", None), "class_names", (self.target,))
         if self.target not in names:
             raise InputError(f"The data set has no class {self.target!r}: it has {', '.join(names)}.")
         return 1 + list(names).index(self.target)

@@ -14,7 +14,7 @@ from wsss_lightning.nn.description import Node, build, describe
 from wsss_lightning.nn.hypercolumns import Size, Standardisation, linear_on_maps, unit_statistics
 from wsss_lightning.nn.optimisation import MakeOptimizer, Rate, Scheduler, optimisation
 from wsss_lightning.nn.precision import to_float16
-from wsss_lightning.nn.prediction import Prediction
+from wsss_lightning.nn.prediction import Edges, Prediction
 from wsss_lightning.nn.seeds import seeded
 from wsss_lightning.ops.resize import resize_maps
 
@@ -101,11 +101,16 @@ class PointClassifierModule(LabellingModule):
             )
 
     reading = staticmethod(label_probabilities)  # see `stages.predict`
+    edges = Edges()
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (N, 3, H, W) -> logits (N, L, H, W), 0 background."""
         height, width = images.shape[-2:]
         return resize_maps(self.classifier.on_maps(self.extracted(images), self.grid), (height, width))
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Normalised images (N, 3, H, W) -> (N, L, H, W): what `wsss export` writes."""
+        return self(images).softmax(dim=1)  # type: ignore[no-any-return]
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:  # noqa: ARG002
         loss: Tensor = self.loss(batch) * batch["share"]

@@ -17,7 +17,7 @@ from wsss_lightning.nn.backbones import Backbone
 from wsss_lightning.nn.deeplab import DeepLab, full_logits, full_probabilities, whole_cells
 from wsss_lightning.nn.description import Node, build, describe
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, descent, optimisation, phases
-from wsss_lightning.nn.prediction import Prediction
+from wsss_lightning.nn.prediction import Edges, Prediction
 from wsss_lightning.ops.pooling import log_sum_exp_pool
 
 MakeNetwork = Callable[..., DeepLab]
@@ -43,6 +43,8 @@ class SegmenterModule(pl.LightningModule):
         scheduler: of the first rate and all steps; None for the paper's phases.
         new_layers: by how much the last layer learns faster.
     """
+
+    edges = Edges()
 
     def __init__(
         self,
@@ -72,6 +74,10 @@ class SegmenterModule(pl.LightningModule):
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (N, 3, H, W) of any size -> logits (N, L, H, W)."""
         return self.segmenter(images)  # type: ignore[no-any-return]
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Normalised images (N, 3, H, W) -> (N, L, H, W): what `wsss export` writes."""
+        return self(images).softmax(dim=1)  # type: ignore[no-any-return]
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
         probs = self(batch["image"]).softmax(dim=1)  # eq 9

@@ -1,0 +1,118 @@
+"""Trained models, wherever they are: a folder, an exported file, a stage of a store."""
+
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytorch_lightning as pl
+from numpy.typing import NDArray
+from PIL import Image
+
+from wsss_lightning import models
+from wsss_lightning.errors import InputError
+from wsss_lightning.inference.graphs import SUFFIXES, load_graph
+from wsss_lightning.inference.labelled import LabelledPicture
+from wsss_lightning.inference.labelling import Crf, Settings, label_picture
+from wsss_lightning.inference.pictures import as_pixels
+
+
+class TrainedModel(pl.LightningModule):
+    """What `load` gives: the LightningModule itself with `inputs` and, of `predict_picture`, the method `predict`."""
+
+    inputs: models.Inputs
+    predict: Callable[..., LabelledPicture]
+
+
+def load(path: Path | str, *, trust: Collection[str] = ()) -> TrainedModel:
+    """A trained model, frozen and in evaluation mode, that labels pictures: `load(path).predict(image)`.
+
+    Neither data, nor a store, nor Hydra is needed.
+
+    Args:
+        path: folder of a finished `fit` stage or a copy of it, of `wsss export`, or an exported .onnx or .pt file.
+        trust: top-level packages of third parties whose code the model may be built of.
+
+    Raises:
+        InputError: a file is missing or damaged, or the weights do not fit.
+    """
+    path = Path(path)
+    if path.suffix in SUFFIXES and not path.is_dir():
+        model, inputs = load_graph(path)
+    else:
+        folder = path.parent if path.name == models.WEIGHTS else path
+        model, inputs = models.load(folder, trust=trust), models.read_inputs(folder)  # type: ignore[assignment]
+    trained = cast(TrainedModel, model)
+    trained.inputs, trained.predict = inputs, partial(predict_picture, trained)
+    return trained
+
+
+def predict_picture(
+    model: TrainedModel,
+    image: Path | str | Image.Image | NDArray[np.uint8],
+    *,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    crf: Crf | None = None,
+    tags: Sequence[str] | None = None,
+    longest: int | None = 1024,
+) -> LabelledPicture:
+    """What a model from `load` says of one picture: mask, probabilities and the picture with both names and colours.
+
+    Args:
+        model: from `load`, on any device.
+        image: a file, a PIL image, or an array (H, W, 3) RGB or (H, W) grey, uint8.
+        scales: see `Settings`.
+        flip: see `Settings`.
+        crf: see `Settings`.
+        tags: classes that the picture shows; None where nobody knows.
+        longest: see `Settings`.
+
+    Raises:
+        InputError: the picture is damaged, a tag unknown, or the model labels no pixels.
+    """
+    require_labelling(model)
+    settings = Settings(scales=tuple(scales), flip=flip, crf=crf, longest=longest)
+    name = Path(image).stem if isinstance(image, Path | str) else "picture"
+    return label_picture(model, as_pixels(image), name=name, inputs=model.inputs, settings=settings, tags=tags)
+
+
+def require_labelling(model: pl.LightningModule) -> None:
+    """Raise `InputError` where a model does not label pixels."""
+    if not hasattr(model, "reading"):
+        name = getattr(model, "original_name", type(model).__name__)
+        raise InputError(
+            f"A {name} labels no pixels: name the stage of the method's last network, such as a segmenter."
+        )
+
+
+def find_model(text: str, store: Path) -> Path:
+    """What MODEL of a command line means: a file, a folder, or a stage in `store` by its name or (part of) its key.
+
+    Raises:
+        InputError: there is no such model, or several.
+    """
+    path = Path(text)
+    if path.is_file() or (path / models.DESCRIPTION).is_file() or (path / models.SHARED_DESCRIPTION).is_file():
+        return path
+    stages = sorted(file.parent for file in store.glob(f"*/{models.DESCRIPTION}"))
+    found = [stage for stage in stages if _is_named(stage.name, text)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(f"There are several models {text} in {store}: name one of {_names(found)}.")
+    if path.is_dir():
+        raise InputError(f"{text} is no folder of a trained model: name the stage that trained it, {_names(stages)}.")
+    raise InputError(f"There is no model {text}, neither here nor in {store}, which has {_names(stages)}.")
+
+
+def _is_named(folder: str, text: str) -> bool:
+    """Whether `name-0123456789abcdef` is meant: by its name, by its key or the beginning of it, or by both."""
+    name, _, key = folder.rpartition("-")
+    given = text.removeprefix(f"{name}-")
+    return text == name or key.startswith(given) or given.startswith(key)  # a record has more of a key than a folder
+
+
+def _names(folders: Sequence[Path]) -> str:
+    return ", ".join(folder.name for folder in folders) or "no model"

@@ -1,0 +1,115 @@
+"""Pictures from wherever a person has them: files, folders, patterns, videos, and what a notebook holds."""
+
+import glob
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from wsss_lightning.data.images import as_rgb, read_upright
+from wsss_lightning.data.prepare.videos import count_frames, is_video, opened_video
+from wsss_lightning.data.tag_table import IMAGE_SUFFIXES
+from wsss_lightning.errors import InputError
+
+Pixels = NDArray[np.uint8]
+
+
+def as_pixels(image: Path | str | Image.Image | NDArray[np.uint8]) -> Pixels:
+    """A picture as (H, W, 3) uint8 RGB, upright.
+
+    Args:
+        image: a file, a PIL image, or an array (H, W, 3) RGB or (H, W) grey, uint8.
+
+    Raises:
+        InputError: a file is damaged, or an array is of another shape or type.
+    """
+    if isinstance(image, Path | str):
+        return read_upright(Path(image))
+    if isinstance(image, Image.Image):
+        return as_rgb(ImageOps.exif_transpose(image), name="The image")
+    pixels = np.asarray(image)
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)) or not pixels.size:
+        raise InputError(f"An array is (H, W, 3) RGB or (H, W) grey, uint8, not {pixels.shape} {pixels.dtype}.")
+    return np.ascontiguousarray(pixels if pixels.ndim == 3 else np.stack([pixels] * 3, axis=-1))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture to label: `name` of what is written for it, its file and, of a video, the frame from 1 on."""
+
+    name: str
+    path: Path
+    frame: int | None = None
+
+
+def find_pictures(inputs: Sequence[str], *, every: int = 1) -> tuple[list[Picture], list[str]]:
+    """All pictures of files, folders with what is below them, patterns and videos, and a sentence for each bad video.
+
+    A picture is named by its file, in a folder with the folders between; equal names get a number. Frames are named
+    `video/000001`; `every`: of how many frames one is taken.
+
+    Raises:
+        InputError: there is no such file, or no picture in a folder.
+    """
+    pictures, faults, taken = [], [], Counter[str]()
+    for name, path in (found for text in inputs for found in _files(text)):
+        taken[name] += 1
+        unique = name if taken[name] == 1 else f"{name}-{taken[name]}"
+        try:
+            pictures += _frames(unique, path, every) if is_video(path) else [Picture(unique, path)]
+        except InputError as error:
+            faults.append(str(error))
+    return pictures, faults
+
+
+def _files(text: str) -> Iterator[tuple[str, Path]]:
+    """Names and files that an argument means."""
+    path = Path(text)
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if _is_picture(file.relative_to(path)) and file.is_file())
+        yield from ((file.relative_to(path).with_suffix("").as_posix(), file) for file in files)
+    elif path.is_file():
+        files = [path]
+        yield path.stem, path
+    else:
+        files = [Path(name) for name in sorted(glob.glob(text, recursive=True)) if Path(name).is_file()]
+        yield from ((file.stem, file) for file in files)
+    if not files:
+        raise InputError(f"There is no picture {text}: name image files, videos, folders or patterns of them.")
+
+
+def _is_picture(path: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.parts)
+    return not hidden and (path.suffix.lower() in IMAGE_SUFFIXES or is_video(path))
+
+
+def _frames(name: str, path: Path, every: int) -> list[Picture]:
+    return [Picture(f"{name}/{number:06d}", path, number) for number in range(1, count_frames(path) + 1, every)]
+
+
+@dataclass
+class Reader:
+    """Reads pictures; frames of a video in the order of time without going back to its start for each."""
+
+    _path: Path | None = None
+    _video: cv2.VideoCapture | None = None
+    _position: int = field(default=0)
+
+    def read(self, picture: Picture) -> Pixels:
+        """The pixels of a picture; `InputError` where it is damaged."""
+        if picture.frame is None:
+            return read_upright(picture.path)
+        if picture.path != self._path or picture.frame <= self._position:
+            self._path, self._video, self._position = picture.path, opened_video(picture.path), 0
+        assert self._video is not None
+        while self._position < picture.frame and self._video.grab():
+            self._position += 1
+        found, pixels = self._video.retrieve() if self._position == picture.frame else (False, None)
+        if not found:
+            raise InputError(f"{picture.path} cannot be read behind frame {self._position}: it is cut off or damaged.")
+        return np.ascontiguousarray(pixels[..., ::-1], np.uint8)
