@@ -81,10 +81,7 @@ def predict_picture(
 def require_labelling(model: pl.LightningModule) -> None:
     """Raise `InputError` where a model does not label pixels."""
     if not hasattr(model, "reading"):
-        name = getattr(model, "original_name", type(model).__name__)
-        raise InputError(
-            f"A {name} labels no pixels: name the stage of the method's last network, such as a segmenter."
-        )
+        raise InputError(f"A {type(model).__name__} labels no pixels: name the stage of a method's last network.")
 
 
 def find_model(text: str, store: Path) -> Path:

@@ -15,7 +15,8 @@ result.picture        # a PIL image: photograph, labels, names
 ```
 
 or `wsss predict FOLDER photo.jpg --out labelled`. From the hub:
-`wsss_lightning.inference.hub.HubModel.from_pretrained("USER/NAME").predict("photo.jpg")`, with `pip install 'wsss-lightning[hub]'`.
+`wsss_lightning.inference.hub.HubModel.from_pretrained("USER/NAME").predict("photo.jpg")`, with
+`pip install 'wsss-lightning[hub]'`.
 """
 
 

@@ -77,7 +77,8 @@ def _files(text: str) -> Iterator[tuple[str, Path]]:
         files = [path]
         yield path.stem, path
     else:
-        files = [Path(name) for name in sorted(glob.glob(text, recursive=True)) if Path(name).is_file()]
+        # Path.glob takes no absolute patterns.
+        files = [Path(name) for name in sorted(glob.glob(text, recursive=True)) if Path(name).is_file()]  # noqa: PTH207
         yield from ((file.stem, file) for file in files)
     if not files:
         raise InputError(f"There is no picture {text}: name image files, videos, folders or patterns of them.")

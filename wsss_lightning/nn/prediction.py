@@ -47,7 +47,7 @@ def best_labels(probs: Tensor, size: tuple[int, int], *, threshold: float | None
 
 
 def possible_probabilities(probs: Tensor, tags: Sequence[bool]) -> Tensor:
-    """Probabilities (L, H, W) where only background and the classes of `tags` (C,) are possible; they sum to 1 again."""
+    """Probabilities (L, H, W) where only background and the classes of `tags` (C,) are possible; sums are 1 again."""
     possible = F.pad(torch.tensor(tags, device=probs.device), (1, 0), value=True)
     kept = probs * possible[:, None, None]
     return kept / kept.sum(dim=0).clamp_min(torch.finfo(kept.dtype).tiny)
