@@ -17,7 +17,7 @@ from wsss_lightning.data.masks import write_mask
 from wsss_lightning.data.tag_table import read_tags
 from wsss_lightning.errors import InputError
 from wsss_lightning.inference.labelled import LabelledPicture
-from wsss_lightning.inference.labelling import Pixels, Settings, label_picture
+from wsss_lightning.inference.labelling import Pixels, Settings, known_tags, label_picture
 from wsss_lightning.inference.pictures import Picture, Reader
 from wsss_lightning.models import Inputs
 from wsss_lightning.stages.io import write_json, write_tensors
@@ -83,9 +83,11 @@ def label_pictures(
 
 
 def read_picture_tags(text: str, names: Sequence[str]) -> Tags:
-    """Tags as a command line gives them: names divided by commas, or a CSV file `image,tags`."""
+    """Tags as a command line gives them: names divided by commas, or a CSV file `image,tags`; unknown ones are refused."""
     if not text.lower().endswith(".csv"):
-        return [name.strip() for name in text.split(",")]
+        tags = [name.strip() for name in text.split(",")]
+        known_tags(tags, names)
+        return tags
     return {row.image_id: sorted(row.tags) for row in read_tags(Path(text), names=names).rows}
 
 

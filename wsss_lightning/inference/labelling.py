@@ -73,7 +73,7 @@ def label_picture(
     each = [_predict(model, shown, inputs, name, scale, mirrored) for scale, mirrored in settings.variants]
     probs = torch.stack([maps for _, maps in each]).mean(dim=0)
     if tags is not None:
-        probs = possible_probabilities(probs, _known(tags, inputs.class_names))
+        probs = possible_probabilities(probs, known_tags(tags, inputs.class_names))
     if settings.crf is not None:
         probs = torch.from_numpy(settings.crf(shown, unary_from_probabilities(probs.cpu().numpy())))
     # Alone, a network's own labels are the stage's to the bit.
@@ -125,7 +125,8 @@ def _expected(inputs: Inputs) -> tuple[int, int] | int | None:
     return inputs.size if inputs.size is None or isinstance(inputs.size, int) else (inputs.size[0], inputs.size[1])
 
 
-def _known(tags: Sequence[str], names: Sequence[str]) -> list[bool]:
+def known_tags(tags: Sequence[str], names: Sequence[str]) -> list[bool]:
+    """Which of the C classes `names` are among `tags`; an unknown tag is an `InputError`."""
     unknown = [tag for tag in tags if tag not in names]
     if unknown:
         raise InputError(f"The model has no class {unknown[0]!r}: it has {', '.join(names)}.")

@@ -111,6 +111,6 @@ class Reader:
         while self._position < picture.frame and self._video.grab():
             self._position += 1
         found, pixels = self._video.retrieve() if self._position == picture.frame else (False, None)
-        if not found:
+        if not found or pixels is None:
             raise InputError(f"{picture.path} cannot be read behind frame {self._position}: it is cut off or damaged.")
         return np.ascontiguousarray(pixels[..., ::-1], np.uint8)
