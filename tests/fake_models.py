@@ -25,6 +25,7 @@ from wsss_lightning.ops.pooling import pool_mean
 
 NAMES = ["stripe_egg", "ring_brick", "net_star"]
 INDICES = [0, 1, 4, 7]  # of a data set with more classes
+WEIGHTS = Path(models.__file__).parent / "nn" / "weights" / "tiny.safetensors"
 METHODS = ["points", "priors", "coseg", "patches", "cam"]
 
 
@@ -43,16 +44,18 @@ def save_model(folder: Path, method: str) -> Path:
         palette=palette()[indices].tolist(),
         mean=[0.5] * 3,
         std=[0.25] * 3,
-        size={"points": [96, 128], "patches": 24}.get(method),
+        size={"points": [32, 48], "patches": 24}.get(method),
     )
     models.save(model, folder, inputs=inputs)
     return folder
 
 
 def _model(method: str) -> pl.LightningModule:
-    backbone = tiny(None, num_classes=20)
+    backbone = tiny(str(WEIGHTS), num_classes=20)
     if method == "points":
-        return PointClassifierModule(class_names=NAMES, backbone=backbone, grid=(24, 32), hidden=16)
+        return PointClassifierModule(
+            class_names=NAMES, backbone=backbone, grid=(8, 12), global_features=False, hidden=16
+        )
     if method == "priors":
         make = partial(deeplab_vgg, fc6_kernel=3, fc6_dilation=2, hidden=16, dropout=0.5)
         loss = partial(tags_alone, sharpness=5.0)

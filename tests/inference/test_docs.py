@@ -7,11 +7,14 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 from fake_models import picture, save_model
 from typer.testing import CliRunner
 
+from wsss_lightning import models
 from wsss_lightning.cli import app
 from wsss_lightning.data.masks import read_mask
+from wsss_lightning.inference.graphs import load_graph
 
 TEXT = (Path(__file__).parents[2] / "docs" / "predict.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(python|console)\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
@@ -35,6 +38,11 @@ def test_the_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ("a", "b", "photo", "clip/000001", "clip/000003")
     assert all((tmp_path / "labelled" / "masks" / f"{name}.png").is_file() for name in names)
     assert not (tmp_path / "tagged" / "overlays").exists()
+    graph, module = load_graph(tmp_path / "graph.onnx")[0], models.load(tmp_path / "model")
+    for count, size in ((1, (48, 64)), (2, (80, 32))):
+        images = torch.randn(count, 3, *size)
+        with torch.inference_mode():
+            assert torch.allclose(graph(images), module.probabilities(images), atol=1e-5)
     masks = [read_mask(tmp_path / f"from_{form}" / "masks" / "photo.png") for form in ("shared", "graph", "onnx")]
     assert (masks[0] == masks[1]).mean() > 0.99 and (masks[1] == masks[2]).mean() > 0.99
 

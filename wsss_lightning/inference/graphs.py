@@ -1,6 +1,7 @@
 """Exported graphs, ONNX and TorchScript, as modules that predict like those that they were exported of."""
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,9 @@ def _onnx(path: Path) -> Run:
 
 def _torchscript(path: Path) -> Run:
     try:
-        graph: Run = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch.jit's age
+            graph: Run = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} cannot be read ({reason}): export the model again.") from None
