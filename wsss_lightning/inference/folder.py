@@ -83,7 +83,7 @@ def label_pictures(
 
 
 def read_picture_tags(text: str, names: Sequence[str]) -> Tags:
-    """Tags as a command line gives them: names divided by commas or a CSV file `image,tags`; unknown ones are errors."""
+    """Tags as a command line gives them: names divided by commas, or a CSV file `image,tags`."""
     if not text.lower().endswith(".csv"):
         tags = [name.strip() for name in text.split(",")]
         known_tags(tags, names)
