@@ -33,12 +33,16 @@ def model_card(description: Mapping[str, Any]) -> str:
         f" or one of {len(inputs['class_names'])} classes. Built by `{target}` of wsss_lightning.\n",
         "## Classes\n\n" + ", ".join(["background", *inputs["class_names"]]) + "\n",
         _section("Supervision", card),
-        "## Images\n\n" + _lines({name: inputs[name] for name in ("mean", "std", "size")}) + "\n",
+        "## Images\n\n" + _lines(_images(inputs)) + "\n",
         _section("Logged in training", metrics),
         _section("Provenance", provenance),
         _USE,
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _images(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {"mean": inputs["mean"], "std": inputs["std"], "size": inputs["size"] or "own size"}
 
 
 def _section(title: str, content: Mapping[str, Any]) -> str:
@@ -52,4 +56,4 @@ def _lines(content: Mapping[str, Any]) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {each}" for name, each in value.items() if not str(name).startswith("_"))
-    return "own size" if value is None else str(value)
+    return "none" if value is None else str(value)
