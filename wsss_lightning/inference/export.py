@@ -125,9 +125,9 @@ def _write_onnx(model: pl.LightningModule, images: Tensor, edges: Edges, path: P
 
 def _dimensions(edges: Edges, *, fixed: bool) -> dict[int, Any]:
     """Which dimensions of the images may differ, and how."""
-    count = torch.export.Dim("count")
     if fixed:
-        return {0: count}
+        return {0: torch.export.Dim.DYNAMIC}
+    count = torch.export.Dim("count")
     if edges == Edges():
         return {0: count, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
     rows, columns = (torch.export.Dim(name, min=2, max=4096) for name in ("rows", "columns"))
