@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def read_graph_description(path: Path) -> dict[str, Any]:
 
 def _onnx(path: Path) -> Run:
     try:
-        import onnxruntime
+        onnxruntime: Any = import_module("onnxruntime")  # whose names are not exported in the sense of mypy
     except ImportError:
         raise InputError(f"{path} needs onnxruntime: pip install 'wsss-lightning[export]'.") from None
     wanted = {"CUDAExecutionProvider", "CPUExecutionProvider"}
