@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from wsss_lightning.data.images import as_rgb, read_upright
+from wsss_lightning.data.images import as_rgb, read_image
 from wsss_lightning.data.prepare.videos import count_frames, is_video, opened_video
 from wsss_lightning.data.tag_table import IMAGE_SUFFIXES
 from wsss_lightning.errors import InputError
@@ -29,7 +29,7 @@ def as_pixels(image: Path | str | Image.Image | NDArray[np.uint8]) -> Pixels:
         InputError: a file is damaged, or an array is of another shape or type.
     """
     if isinstance(image, Path | str):
-        return read_upright(Path(image))
+        return read_image(Path(image))
     if isinstance(image, Image.Image):
         return as_rgb(ImageOps.exif_transpose(image), name="The image")
     pixels = np.asarray(image)
@@ -104,7 +104,7 @@ class Reader:
     def read(self, picture: Picture) -> Pixels:
         """The pixels of a picture; `InputError` where it is damaged."""
         if picture.frame is None:
-            return read_upright(picture.path)
+            return read_image(picture.path)
         if picture.path != self._path or picture.frame <= self._position:
             self._path, self._video, self._position = picture.path, opened_video(picture.path), 0
         assert self._video is not None
