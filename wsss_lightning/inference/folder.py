@@ -128,9 +128,15 @@ class _Labelling(pl.LightningModule):
     def _labelled(self, picture: Picture, pixels: Any) -> LabelledPicture | Failure:
         if isinstance(pixels, Failure):
             return pixels
-        own = {"name": picture.name, "inputs": self.inputs, "settings": self.settings}
         try:
-            return label_picture(self.model, pixels, **own, tags=self._tags(picture))
+            return label_picture(
+                self.model,
+                pixels,
+                name=picture.name,
+                inputs=self.inputs,
+                settings=self.settings,
+                tags=self._tags(picture),
+            )
         except InputError as error:
             return Failure(f"{picture.path}: {error}")
         except torch.OutOfMemoryError:

@@ -35,7 +35,7 @@ class HubModel(ModelHubMixin, library_name="wsss-lightning"):
         write_shared(self.model, self.description, save_directory)
 
     @classmethod
-    def _from_pretrained(
+    def _from_pretrained(  # type: ignore[override]  # the mixin hands on options of a subclass
         cls,
         *,
         model_id: str,
