@@ -58,6 +58,8 @@ def export_graph(model: Path, out: Path, *, trust: Collection[str] = ()) -> list
     network, description = models.load(model, trust=trust), describe_model(model)
     if not hasattr(network, "probabilities"):
         raise InputError(f"{model} holds a {type(network).__name__}, which labels no pixels: name another stage.")
+    if out.suffix == ".onnx" and not getattr(network, "onnx", True):
+        raise InputError(f"A {type(network).__name__} cannot be written as ONNX: take --to torchscript.")
     edges: Edges = network.edges  # type: ignore[assignment]
     fixed = description["inputs"]["size"]
     write = _write_onnx if out.suffix == ".onnx" else _write_torchscript

@@ -68,6 +68,8 @@ class PatchModule(pl.LightningModule):
         """p(c = 1) of the patch around every pixel, (N, 3, H, W) -> (N, H, W)."""
         return probability(self.network.dense(images))
 
+    onnx = False  # torch's exporter does not follow the interleaved maps of the dense pass at free sizes
+
     @property
     def edges(self) -> Edges:
         """Of the images that the pools of the dense pass divide."""

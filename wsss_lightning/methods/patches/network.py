@@ -89,9 +89,7 @@ class PatchNetwork(nn.Module):
         """Which pixels of an axis to read, see `padded`."""
         stride = math.prod(self.pools)
         before, after = (self.size - 1) // 2, self.size // 2 + -length % stride
-        positions = torch.arange(-before, length + after)
-        # A tensor, since ONNX takes no scalar that depends on an image's size.
-        positions = positions.remainder(torch.full_like(positions, 2 * length))
+        positions = torch.arange(-before, length + after) % (2 * length)
         return torch.minimum(positions, 2 * length - 1 - positions)
 
     def _dense(self, maps: Tensor, *, depth: int) -> Tensor:
