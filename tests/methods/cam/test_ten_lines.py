@@ -18,8 +18,8 @@ from wsss_lightning.data.voc import VOC_CLASSES, VOCDataModule
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.cam.classifier import TagClassifier
 from wsss_lightning.methods.cam.stages.activate_classes import activate_classes
-from wsss_lightning.methods.cam.stages.fit_classifier import fit_classifier, stored_averages
-from wsss_lightning.methods.cam.stages.fit_student import fit_student, stored_images
+from wsss_lightning.methods.cam.stages.fit_classifier import fit_classifier
+from wsss_lightning.methods.cam.stages.fit_student import fit_student
 from wsss_lightning.methods.cam.stages.judge_activations import judge_activations
 from wsss_lightning.methods.cam.stages.true_masks import true_masks
 from wsss_lightning.methods.cam.student import Student
@@ -28,6 +28,7 @@ from wsss_lightning.scoring.folder import score_folder
 from wsss_lightning.stages.keep_tagged import keep_tagged
 from wsss_lightning.stages.predict import predict
 from wsss_lightning.stages.store_maps import store_maps
+from wsss_lightning.stages.stored_steps import stored_averages, stored_images
 
 PLAIN: dict[str, Any] = {
     "accelerator": "cpu",

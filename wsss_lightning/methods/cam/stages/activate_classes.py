@@ -1,23 +1,18 @@
 """Stage: class activation maps of the tags, in the field's own format."""
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch.utils.data import Dataset
-
-from wsss_lightning.data.base import Record, SegmentationDataModule, Split
-from wsss_lightning.data.images import image_size
-from wsss_lightning.data.samples import Sample, collate
+from wsss_lightning.data.base import SegmentationDataModule, Split
+from wsss_lightning.data.samples import collate
 from wsss_lightning.data.stored_maps import StoredMaps, listed
 from wsss_lightning.methods.cam.classifier import Activation
-from wsss_lightning.nn.trunk import Variant
 from wsss_lightning.scoring.cams import empty_maps, write_cam_file
 from wsss_lightning.stages.empty import report_empty
 from wsss_lightning.stages.fit import MakeTrainer
 from wsss_lightning.stages.predict import infer, load_fitting, without
+from wsss_lightning.stages.stored_steps import DeepMaps
 
 
 def activate_classes(
@@ -39,7 +34,7 @@ def activate_classes(
     model: Any = load_fitting(classifier, data)
     records, folder = data.records(split), Path(out_dir) / "cams"
     paths = [folder / f"{record.image_id}.npy" for record in records]
-    stored = None if maps is None else _Deep(StoredMaps(Path(maps)), records, model.variants)
+    stored = None if maps is None else DeepMaps(StoredMaps(Path(maps)), records, model.variants)
     infer(
         model,
         without(data.dataset(split) if stored is None else stored, paths),
@@ -53,23 +48,6 @@ def activate_classes(
     )
     empty, total = (sum(column) for column in zip(*map(empty_maps, paths), strict=True))
     return {f"{split}/empty": report_empty(empty, total, what=f"class activation maps of {split}")}
-
-
-class _Deep(Dataset[Sample]):
-    """Images as the deep maps of some variants."""
-
-    def __init__(self, maps: StoredMaps, records: Sequence[Record], variants: Sequence[Variant]) -> None:
-        self.maps, self.records, self.variants = maps, records, variants
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, index: int) -> Sample:
-        record = self.records[index]
-        read = self.maps.read(record.image_id, [f"{variant.name}/deep" for variant in self.variants])
-        deep = {variant: read[f"{variant.name}/deep"] for variant in self.variants}
-        tags = torch.from_numpy(record.tags.copy())
-        return {"image_id": record.image_id, "tags": tags, "size": image_size(record.image), "deep": deep}
 
 
 def _write(activation: Activation, *, folder: Path, data: SegmentationDataModule) -> None:

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.loggers import Logger
-from torch.utils.data import DataLoader
 
 from wsss_lightning.data.base import SegmentationDataModule
-from wsss_lightning.data.steps import StepData
-from wsss_lightning.data.stored_maps import Pooled, PooledDataset, PooledSteps, StoredMaps
 from wsss_lightning.methods.cam.classifier import TagClassifier
 from wsss_lightning.nn.backbones import Backbone, check_statistics
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
-from wsss_lightning.nn.trunk import Learning, variants
+from wsss_lightning.nn.trunk import Learning
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
+from wsss_lightning.stages.stored_steps import stored_averages
 
 if TYPE_CHECKING:
     import albumentations as A
@@ -87,28 +85,4 @@ def fit_classifier(
         checkpoint_every=checkpoint_every,
         progress=progress,
         description="classifier of tags",
-    )
-
-
-def stored_averages(
-    data: SegmentationDataModule,
-    maps: str,
-    val_maps: str | None,
-    *,
-    mirror: bool,
-    batch_size: int,
-    epochs: int,
-    seed: int,
-) -> StepData:
-    """What a `TagClassifier` of a frozen trunk learns from: `epochs` times the averages of stored maps."""
-    names = [variant.name for variant in variants([1.0], mirror=mirror)]
-    pooled = Pooled.read(StoredMaps(Path(maps)), data.records("train"), variants=names)
-    held_out = None
-    if val_maps is not None:
-        shown = Pooled.read(StoredMaps(Path(val_maps)), data.records("val"), variants=names[:1])
-        held_out = DataLoader(PooledDataset(shown), batch_size=batch_size)
-    return StepData(
-        steps=lambda parts: PooledSteps(pooled, batch_size=batch_size * parts, epochs=epochs, seed=seed),
-        held_out=held_out,
-        seed=seed,
     )

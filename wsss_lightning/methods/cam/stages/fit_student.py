@@ -2,23 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.loggers import Logger
-from torch.utils.data import DataLoader
 
 from wsss_lightning.data.base import SegmentationDataModule
-from wsss_lightning.data.pseudo_masks import with_pseudo_masks
-from wsss_lightning.data.steps import StepData
-from wsss_lightning.data.stored_maps import MapDataset, MapSteps, StoredMaps, listed
 from wsss_lightning.methods.cam.student import Student
 from wsss_lightning.nn.backbones import Backbone, check_statistics
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
-from wsss_lightning.nn.trunk import Learning, Trunk, image_size, variants
+from wsss_lightning.nn.trunk import Learning
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
+from wsss_lightning.stages.stored_steps import stored_images
 
 if TYPE_CHECKING:
     import albumentations as A
@@ -90,39 +86,4 @@ def fit_student(
         checkpoint_every=checkpoint_every,
         progress=progress,
         description="student",
-    )
-
-
-def stored_images(
-    data: SegmentationDataModule,
-    maps: str,
-    val_maps: str | None,
-    masks: str,
-    trunk: Trunk,
-    *,
-    mirror: bool,
-    batch_size: int,
-    steps: int,
-    seed: int,
-) -> StepData:
-    """What a `Student` of a frozen trunk learns from: stored maps and a folder of masks."""
-    names = [variant.name for variant in variants([1.0], mirror=mirror)]
-    images = MapDataset(
-        StoredMaps(Path(maps)),
-        with_pseudo_masks(data.records("train"), Path(masks), missing="raise"),
-        variants=names,
-        encode=data.encode,
-        image_size=partial(image_size, corners=trunk.corners),
-        period=trunk.stride,
-        corners=trunk.corners,
-        seed=seed,
-    )
-    held_out = None
-    if val_maps is not None:
-        shown = MapDataset(StoredMaps(Path(val_maps)), data.records("val"), variants=names[:1])
-        held_out = DataLoader(shown, batch_size=batch_size, collate_fn=listed)
-    return StepData(
-        steps=lambda parts: MapSteps(images, batch_size=batch_size * parts, steps=steps, seed=seed),
-        held_out=held_out,
-        seed=seed,
     )
