@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from wsss_lightning.data.images import image_size as size_of_image
 from wsss_lightning.data.samples import Record, Sample, read_target
 from wsss_lightning.data.steps import ImageSteps, share
 from wsss_lightning.errors import InputError
@@ -147,6 +148,16 @@ class MapDataset(Dataset[Sample]):
         """The pixels between the first and the last place that cells look at, or those that they cover."""
         last = (cells.stop - 1) * self.period + 1 if self.corners else cells.stop * self.period
         return slice(cells.start * self.period, last)
+
+
+class SizedMaps(MapDataset):
+    """Images as their maps at scale 1, with their `size` in px, to predict."""
+
+    def __init__(self, maps: StoredMaps, records: Sequence[Record]) -> None:
+        super().__init__(maps, records, variants=["1"])
+
+    def __getitem__(self, index: int) -> Sample:
+        return super().__getitem__(index) | {"size": size_of_image(self.records[index].image)}
 
 
 def _window(whole: int, part: int, generator: np.random.Generator) -> tuple[int, int]:

@@ -5,6 +5,7 @@ treated alike: DeepLab's own 3 x 3 pools would show the layers behind them other
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,40 +19,58 @@ from wsss_lightning.nn.vgg import VGG
 from wsss_lightning.ops.resize import resize_maps
 
 STRIDE = 8
+# What taps beyond the map read: 0, as in Caffe, or the nearest cell. On small maps most taps of a large field of view
+# lie beyond, and with zeros scores are a fraction of what they are meant to be, by place.
+Border = Literal["zeros", "replicate"]
 _CELL = 32  # px of a cell of VGG's fifth pool, the classifier's output stride
 
 
 class DeepLab(nn.Module):
-    """Label scores at 1/8 of an image and their learned up-sampling to its size; subclasses fill in `coarse_scores`.
+    """Coarse label scores of an image and their learned up-sampling to its size; subclasses fill in `coarse_scores`.
 
     Their last layer is `fc8`.
 
-    `backbone`: taken over, its weights train; `num_labels`: L; `centre`: px coordinate of the first score.
+    `backbone`: taken over; `num_labels`: L; `centre`: px coordinate of the first score; `stride`: px to the next one.
     """
 
     fc8: nn.Conv2d
 
-    def __init__(self, backbone: Backbone, *, num_labels: int, centre: float) -> None:
+    def __init__(self, backbone: nn.Module, *, num_labels: int, centre: float, stride: int = STRIDE) -> None:
         super().__init__()
-        backbone.drop_classifier()
-        self.backbone = backbone.requires_grad_(True)
-        self.upsampling = Upsampling(num_labels=num_labels, stride=STRIDE, centre=centre)
+        self.backbone = backbone
+        self.upsampling = Upsampling(num_labels=num_labels, stride=stride, centre=centre)
 
     def coarse_scores(self, images: Tensor) -> Tensor:
         """(N, 3, 8h, 8w) normalised -> logits (N, L, h, w)."""
         raise NotImplementedError
 
+    def look(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Normalised images (N, 3, H, W) of any size -> logits (N, L, h, w) and the size (H', W') that these stand for.
+
+        It is the images' own, unless they had to be resized to be looked at.
+        """
+        return self.coarse_scores(whole_cells(images)), (images.shape[-2], images.shape[-1])
+
+    def enlarge(self, coarse: Tensor, size: tuple[int, int]) -> Tensor:
+        """Logits (N, L, h, w) of `look` at the size that they stand for, (N, L, H', W')."""
+        large: Tensor = self.upsampling(coarse)
+        return large[..., : size[0], : size[1]]
+
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (N, 3, H, W) of any size -> logits (N, L, H, W)."""
-        height, width = images.shape[-2:]
-        large: Tensor = self.upsampling(self.coarse_scores(whole_cells(images)))
-        return large[..., :height, :width]
+        coarse, size = self.look(images)
+        return resize_maps(self.enlarge(coarse, size), (images.shape[-2], images.shape[-1]))
 
     def train(self, mode: bool = True) -> "DeepLab":
         """Training mode for all but the backbone, whose batch norm would follow a single image."""
         super().train(mode)
         self.backbone.eval()
         return self
+
+
+def _taken_over(backbone: Backbone) -> Backbone:
+    backbone.drop_classifier()
+    return backbone.requires_grad_(True)
 
 
 class DeepLabVGG(DeepLab):
@@ -73,7 +92,7 @@ class DeepLabVGG(DeepLab):
     def __init__(
         self, backbone: VGG, *, fc6_kernel: int, fc6_dilation: int, hidden: int, num_labels: int, dropout: float
     ) -> None:
-        super().__init__(backbone, num_labels=num_labels, centre=STRIDE - 0.5)
+        super().__init__(_taken_over(backbone), num_labels=num_labels, centre=STRIDE - 0.5)
         backbone.dilate(4, 2)
         self.fc6 = nn.Conv2d(backbone.channels[-1], hidden, fc6_kernel, dilation=fc6_dilation, padding="same")
         self.fc7 = nn.Conv2d(hidden, hidden, 1)
@@ -111,14 +130,18 @@ class DeepLabResNet(DeepLab):
         kernel: taps per axis of the last layer.
         dilation: cells of 8 px between them.
         num_labels: L.
+        border: what taps beyond the map read, see `Border`.
     """
 
     backbone: ResNet
 
-    def __init__(self, backbone: ResNet, *, kernel: int, dilation: int, num_labels: int) -> None:
-        super().__init__(backbone, num_labels=num_labels, centre=0)
+    def __init__(
+        self, backbone: ResNet, *, kernel: int, dilation: int, num_labels: int, border: Border = "zeros"
+    ) -> None:
+        super().__init__(_taken_over(backbone), num_labels=num_labels, centre=0)
         backbone.dilate()
-        self.fc8 = nn.Conv2d(backbone.channels[-1], num_labels, kernel, dilation=dilation, padding="same")
+        width = backbone.channels[-1]
+        self.fc8 = nn.Conv2d(width, num_labels, kernel, dilation=dilation, padding="same", padding_mode=border)
 
     def coarse_scores(self, images: Tensor) -> Tensor:
         return self.fc8(self.backbone.features(images, with_global=False).maps[-1])  # type: ignore[no-any-return]
@@ -155,7 +178,13 @@ def deeplab_vgg(
 
 
 def deeplab_resnet(
-    backbone: ResNet, *, class_names: Sequence[str], generator: torch.Generator, kernel: int, dilation: int
+    backbone: ResNet,
+    *,
+    class_names: Sequence[str],
+    generator: torch.Generator,
+    kernel: int,
+    dilation: int,
+    border: Border = "zeros",
 ) -> DeepLabResNet:
     """A segmenter that starts from a ResNet's classifier, which it takes over.
 
@@ -166,7 +195,7 @@ def deeplab_resnet(
     rows, bias = label_rows(
         (linear.weight, linear.bias), class_names=class_names, shared=backbone.shared, generator=generator
     )
-    network = DeepLabResNet(backbone, kernel=kernel, dilation=dilation, num_labels=len(class_names) + 1)
+    network = DeepLabResNet(backbone, kernel=kernel, dilation=dilation, num_labels=len(class_names) + 1, border=border)
     copy_layer(network.fc8, ((rows / kernel**2)[:, :, None, None].expand_as(network.fc8.weight), bias))
     return network
 

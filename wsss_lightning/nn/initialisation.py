@@ -40,7 +40,13 @@ def reduce_classifier(classifier: VGG, *, kernel: int, hidden: int) -> tuple[Lay
 
 
 def label_rows(
-    rows: Layer, *, class_names: Sequence[str], shared: Mapping[str, Sequence[int]], generator: torch.Generator
+    rows: Layer,
+    *,
+    class_names: Sequence[str],
+    shared: Mapping[str, Sequence[int]],
+    generator: torch.Generator,
+    centred: bool = False,
+    std: float = _STD,
 ) -> Layer:
     """Weight and bias of a last layer for L labels, background first (sec. 4.2.1).
 
@@ -52,10 +58,12 @@ def label_rows(
         class_names: of the C = L - 1 foreground classes, in the order of their labels.
         shared: numbers of the rows that show a class, by its name.
         generator: draws all L rows, so that no row depends on what is shared.
+        centred: take the mean of all R rows from each first: it tells no class from another.
+        std: of what is drawn; 0.1 in the paper.
     """
-    weight, bias = rows
+    weight, bias = (each - each.mean(dim=0) for each in rows) if centred else rows
     size = (len(class_names) + 1, *weight.shape[1:])
-    new_weight = torch.randn(size, generator=generator, dtype=weight.dtype) * _STD
+    new_weight = torch.randn(size, generator=generator, dtype=weight.dtype) * std
     new_bias = torch.zeros(size[0], dtype=bias.dtype)
     for label, name in enumerate(class_names, start=1):
         if name in shared:

@@ -21,6 +21,7 @@ from wsss_lightning.data.labels import Mask
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.data.samples import collate
 from wsss_lightning.data.steps import OwnShare
+from wsss_lightning.data.stored_maps import SizedMaps, StoredMaps, listed
 from wsss_lightning.errors import InputError
 from wsss_lightning.nn.description import build, describe
 from wsss_lightning.nn.prediction import Prediction
@@ -43,15 +44,18 @@ def predict(
     trainer: MakeTrainer,
     workers: int,
     progress: bool,
+    maps: str | None = None,
 ) -> None:
     """Label every pixel of the images of `split` with the model of a `fit` stage; tags are not used.
+
+    `maps`: folder of a `store_maps` stage that a head on a frozen trunk looks at in the place of images.
 
     Writes `masks/<image_id>.png` at the image's own size, in the data set's own indices, and what `read_probabilities`
     reads: `scores/<image_id>.safetensors`, which is all that the labels are made of.
     """
     write_predictions(
         load_fitting(model, data),
-        data.dataset(split),
+        data.dataset(split) if maps is None else SizedMaps(StoredMaps(Path(maps)), data.records(split)),
         folder=Path(out_dir),
         decode=data.decode,
         keep=True,
@@ -60,6 +64,7 @@ def predict(
         workers=workers,
         progress=progress,
         description=f"predictions, {split}",
+        together=collate if maps is None else listed,
     )
 
 
@@ -91,6 +96,7 @@ def write_predictions(
     workers: int,
     progress: bool,
     description: str,
+    together: Callable[[Sequence[Any]], Any] = collate,
 ) -> None:
     """`Trainer.predict` of a model whose `predict_step` returns a list of `Prediction`; see `predict`.
 
@@ -111,6 +117,7 @@ def write_predictions(
         workers=workers,
         progress=progress,
         description=description,
+        together=together,
     )
 
 

@@ -1,15 +1,16 @@
 """Training of the localization network from tags (priors sec. 4.2.2)."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from wsss_lightning.methods.priors.localization_network import LocalizationNetwork
-from wsss_lightning.methods.priors.priors import class_activation_maps, combine
+from wsss_lightning.methods.priors.localization_network import LocalizationNetwork, shared_rows
+from wsss_lightning.methods.priors.localization_trunk import LocalizationTrunk
+from wsss_lightning.methods.priors.priors import combine
 from wsss_lightning.metrics.segmentation import SegmentationConfusion, mean_iou
 from wsss_lightning.metrics.tags import TagScores
 from wsss_lightning.nn.backbones import Backbone
@@ -18,7 +19,8 @@ from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, descent, op
 from wsss_lightning.nn.prediction import Prediction
 from wsss_lightning.ops.resize import resize_maps
 
-MakeNetwork = Callable[..., LocalizationNetwork]
+MakeNetwork = Callable[..., LocalizationNetwork | LocalizationTrunk]
+Start = Literal["drawn", "rows"]
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -44,13 +46,13 @@ def softmax_cross_entropy(logits: Tensor, tags: Tensor) -> Tensor:
 
 
 class LocalizationModule(pl.LightningModule):
-    """Trains all weights of a `LocalizationNetwork` on batches of images and their tags.
+    """Trains a `LocalizationNetwork`, or a `LocalizationTrunk`, on batches of images and their tags.
 
     Objects may also be given as their descriptions (`nn.description`).
 
     Args:
         backbone: what the network starts from and takes over.
-        network: one of `localization_network`.
+        network: one of `localization_network`, or `localization_trunk`.
         num_classes: C.
         loss: the paper's "cross entropy loss", of logits and tags.
         rates: one per phase, see `nn.optimisation.phases`.
@@ -59,6 +61,8 @@ class LocalizationModule(pl.LightningModule):
         optimizer: None for the paper's.
         scheduler: of the first rate and all steps; None for the paper's phases.
         new_layers: by how much the layers behind the backbone learn faster.
+        start: of the linear layer: "drawn", the paper's, or "rows" of `shared_rows`.
+        class_names: of the C classes, for "rows".
     """
 
     def __init__(
@@ -74,6 +78,8 @@ class LocalizationModule(pl.LightningModule):
         optimizer: MakeOptimizer | Node | None = None,
         scheduler: Scheduler | Node | None = None,
         new_layers: float = 1.0,
+        start: Start = "drawn",
+        class_names: Sequence[str] = (),
     ) -> None:
         super().__init__()
         base, make, self.loss = build(backbone), build(network), build(loss)
@@ -81,9 +87,13 @@ class LocalizationModule(pl.LightningModule):
         self.rates, self.steps, self.new_layers = tuple(rates), tuple(steps), new_layers
         given = {"backbone": base, "network": make, "num_classes": num_classes, "loss": self.loss, "rates": rates}
         given |= {"steps": steps, "seed": seed, "optimizer": self.optimizer, "scheduler": self.scheduler}
-        self.save_hyperparameters(describe(given | {"new_layers": new_layers}))
+        given |= {"new_layers": new_layers, "start": start, "class_names": class_names}
+        self.save_hyperparameters(describe(given))
         generator = torch.Generator().manual_seed(seed)
-        self.network: LocalizationNetwork = make(base, num_classes=num_classes, generator=generator)
+        rows = shared_rows(base, class_names, generator) if start == "rows" else None
+        self.network: LocalizationNetwork | LocalizationTrunk = make(base, num_classes=num_classes, generator=generator)
+        if rows is not None:
+            self.network.scores.load_state_dict({"weight": rows[0], "bias": rows[1]})
         self.tag_scores, self.confusion = TagScores(), SegmentationConfusion(num_classes + 1)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -91,12 +101,12 @@ class LocalizationModule(pl.LightningModule):
         return self.network(images)  # type: ignore[no-any-return]
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
-        loss: Tensor = self.loss(self(batch["image"]), batch["tags"]) * batch.get("share", 1.0)
-        self.log("train/loss", loss, batch_size=len(batch["image"]), sync_dist=True)
+        loss: Tensor = self.loss(self.network.logits(batch), batch["tags"]) * batch.get("share", 1.0)
+        self.log("train/loss", loss, batch_size=len(batch["tags"]), sync_dist=True)
         return loss
 
     def validation_step(self, batch: dict[str, Any], _: int) -> None:
-        self.tag_scores.update(self(batch["image"]).sigmoid(), batch["tags"])
+        self.tag_scores.update(self.network.logits(batch).sigmoid(), batch["tags"])
 
     def on_validation_epoch_end(self) -> None:
         """How well tags of images that were not trained on are told: what rates are chosen by."""
@@ -118,29 +128,27 @@ class LocalizationModule(pl.LightningModule):
         `stored` holds `cams` (T, h, w) at the network's resolution and `present` (T,), their labels 1..C; the labels
         at the image's own size are the best of background and these classes by eqs 3 to 5 without the fusion.
         """
-        features = self.network.features(batch["image"])
-        columns = zip(batch["image_id"], features, batch["tags"], batch["size"].tolist(), strict=True)
+        columns = zip(batch["image_id"], self.network.maps_of_tags(batch), batch["tags"], batch["size"], strict=True)
         return [
-            self._localized(name, maps, tags.nonzero()[:, 0], (height, width))
-            for name, maps, tags, (height, width) in columns
+            self._localized(name, cams, tags.nonzero()[:, 0], (int(size[0]), int(size[1])))
+            for name, cams, tags, size in columns
         ]
 
     def configure_optimizers(self) -> Any:
         first, total = self.rates[0], sum(self.steps)
         known = {id(parameter) for parameter in self.network.backbone.parameters()}
         return optimisation(
-            self.network.parameters(),
+            [parameter for parameter in self.network.parameters() if parameter.requires_grad],
             optimizer=self.optimizer or descent,
             rate=self.scheduler(first, total) if self.scheduler else phases(self.rates, self.steps),
-            new=(parameter for parameter in self.network.parameters() if id(parameter) not in known),
+            new=[parameter for parameter in self.network.parameters() if id(parameter) not in known],
             factor=self.new_layers,
         )
 
-    def _localized(self, image_id: str, features: Tensor, classes: Tensor, size: tuple[int, int]) -> Prediction:
-        cams = class_activation_maps(features[None], self.network.weights[classes]).float()
+    def _localized(self, image_id: str, cams: Tensor, classes: Tensor, size: tuple[int, int]) -> Prediction:
         labels, present = torch.zeros(size, dtype=torch.long, device=cams.device), classes + 1
         if len(classes):
-            whole = resize_maps(cams, size)[0]
+            whole = resize_maps(cams[None].float(), size)[0]
             best = combine(torch.zeros_like(whole[0]), whole, alpha=0.0, normalise=False).argmax(dim=0)
             labels = F.pad(present, (1, 0))[best]
-        return Prediction(image_id, labels, {"cams": cams[0], "present": present})
+        return Prediction(image_id, labels, {"cams": cams, "present": present})

@@ -1,9 +1,15 @@
 """The localization network: a classifier whose last maps say where it looked (priors secs. 3.1.2 and 4.2.2)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+from wsss_lightning.errors import InputError
+from wsss_lightning.methods.priors.priors import class_activation_maps
 from wsss_lightning.nn.backbones import Backbone
+from wsss_lightning.nn.initialisation import label_rows
 from wsss_lightning.nn.resnet import ResNet
 from wsss_lightning.nn.vgg import VGG
 
@@ -42,6 +48,18 @@ class LocalizationNetwork(nn.Module):
         """Class logits S_c, (N, C)."""
         return self.scores(self.features(images).mean(dim=(2, 3)))  # type: ignore[no-any-return]
 
+    def logits(self, batch: dict[str, Any]) -> Tensor:
+        """S_c of a batch of images, (N, C)."""
+        return self(batch["image"])  # type: ignore[no-any-return]
+
+    def maps_of_tags(self, batch: dict[str, Any]) -> list[Tensor]:
+        """M_c (eq 1) of the classes that each image's tags name, (T, h, w)."""
+        features = self.features(batch["image"])
+        return [
+            class_activation_maps(maps[None], self.weights[tags])[0].float()
+            for maps, tags in zip(features, batch["tags"], strict=True)
+        ]
+
     def train(self, mode: bool = True) -> "LocalizationNetwork":
         """Training mode for all but the backbone, whose batch norm would follow a small batch."""
         super().train(mode)
@@ -61,7 +79,7 @@ def localization_vgg(
     second = _convolution(hidden, hidden, kernel, generator)
     convolutions = nn.Sequential(first, nn.ReLU(), second, nn.ReLU())
     network = LocalizationNetwork(backbone, convolutions=convolutions, width=hidden, num_classes=num_classes)
-    _draw(network.scores, generator)
+    draw_scores(network.scores, generator)
     return network
 
 
@@ -69,8 +87,31 @@ def localization_resnet(backbone: ResNet, *, num_classes: int, generator: torch.
     """ResNet with a new linear layer on the mean of its last stage, which is built for class activation maps."""
     width = backbone.channels[-1]
     network = LocalizationNetwork(backbone, convolutions=nn.Identity(), width=width, num_classes=num_classes)
-    _draw(network.scores, generator)
+    draw_scores(network.scores, generator)
     return network
+
+
+def shared_rows(backbone: Backbone, class_names: Sequence[str], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Weight (C, K) and bias (C,) out of a ResNet's classifier: the rows that show a class less the mean of all rows.
+
+    They are the segmenter's of sec. 4.2.1, which the paper does not take here; a class without a row is drawn. Without
+    the mean, which all rows have in common, a class is told from others and not from background.
+
+    Raises:
+        InputError: another backbone than a ResNet, whose classifier does not look at the last map.
+    """
+    if not isinstance(backbone, ResNet):
+        raise InputError(f"The classifier of {type(backbone).__name__} does not look at its last map: set start=drawn.")
+    linear = backbone.network.fc
+    weight, bias = label_rows(
+        (linear.weight, linear.bias),
+        class_names=class_names,
+        shared=backbone.shared,
+        generator=generator,
+        centred=True,
+        std=_STD,
+    )
+    return weight[1:], bias[1:]  # no background
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, generator: torch.Generator) -> nn.Conv2d:
@@ -81,6 +122,7 @@ def _convolution(inputs: int, outputs: int, kernel: int, generator: torch.Genera
     return layer
 
 
-def _draw(layer: nn.Linear, generator: torch.Generator) -> None:
+def draw_scores(layer: nn.Linear, generator: torch.Generator) -> None:
+    """Draw the linear layer behind the pooling; its biases are 0."""
     nn.init.normal_(layer.weight, std=_STD, generator=generator)
     nn.init.zeros_(layer.bias)

@@ -56,6 +56,8 @@ def combine(
     *,
     negatives: Negatives = "clip",
     normalise: bool = True,
+    peaks: bool = False,
+    background: float | None = None,
 ) -> Tensor:
     """Label probabilities from the fused activations and the class activation maps (eqs 2-5).
 
@@ -69,6 +71,8 @@ def combine(
         threshold: t, as a fraction of each map's maximum (sec. 3.1.2: 0.2).
         negatives: see `scale_activation_maps`.
         normalise: divide by the sum over labels, "normalized to obtain a probability".
+        peaks: divide each P_c by its maximum over the image first, which the fusion lowers; not the paper's.
+        background: P_0, a constant in the place of eqs 4 and 5; not the paper's. None for these.
 
     Returns:
         (C + 1, H, W) in 0..1, background first.
@@ -81,8 +85,12 @@ def combine(
     scaled = scale_activation_maps(cams, negatives=negatives)
     truncated = fusion * (scaled > threshold)  # a map's maximum is 1 now, or the map is 0
     classes = alpha * truncated + (1 - alpha) * scaled
-    background = alpha * (1 - fusion) + (1 - alpha) * (1 - scaled.mean(dim=0))
-    labels = torch.cat([background[None], classes])
+    if peaks:
+        classes = _ratio(classes, classes.amax(dim=(1, 2), keepdim=True))
+    rest = alpha * (1 - fusion) + (1 - alpha) * (1 - scaled.mean(dim=0))
+    if background is not None:
+        rest = torch.full_like(fusion, background)
+    labels = torch.cat([rest[None], classes])
     return _ratio(labels, labels.sum(dim=0, keepdim=True)) if normalise else labels
 
 

@@ -14,7 +14,8 @@ from wsss_lightning.methods.priors.losses import class_mask_loss, foreground_los
 from wsss_lightning.metrics.segmentation import SegmentationConfusion, mean_iou
 from wsss_lightning.metrics.tags import TagScores
 from wsss_lightning.nn.backbones import Backbone
-from wsss_lightning.nn.deeplab import DeepLab, full_logits, full_probabilities, whole_cells
+from wsss_lightning.nn.deeplab import DeepLab, full_logits, full_probabilities
+from wsss_lightning.nn.deeplab_trunk import DeepLabTrunk
 from wsss_lightning.nn.description import Node, build, describe
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, descent, optimisation, phases
 from wsss_lightning.nn.prediction import Edges, Prediction
@@ -22,17 +23,19 @@ from wsss_lightning.ops.pooling import log_sum_exp_pool
 
 MakeNetwork = Callable[..., DeepLab]
 WeakLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+_IGNORE = 255
 _SHARPNESS = 5.0  # r of the scores that tell tags, as in the losses (sec. 3.2)
 
 
 class SegmenterModule(pl.LightningModule):
     """Trains a segmenter by one of the losses below on the probabilities of every pixel.
 
-    Objects may also be given as their descriptions (`nn.description`).
+    A batch has `image` (N, 3, H, W); or, of a `DeepLabTrunk` whose trunk is frozen, lists of maps (D, h, w), `deep`
+    and, where the head looks at it, `shallow`. Objects may also be given as their descriptions (`nn.description`).
 
     Args:
         backbone: what the network starts from and takes over.
-        network: one of `nn.deeplab`.
+        network: one of `nn.deeplab`, or `nn.deeplab_trunk.deeplab_trunk`.
         class_names: of the C foreground classes, in the order of their labels.
         loss: of probabilities S (N, L, H, W), present labels (N, L) bool, background included, and the labels
             (N, H, W) of the weak masks, None where there are none.
@@ -80,15 +83,33 @@ class SegmenterModule(pl.LightningModule):
         return self(images).softmax(dim=1)  # type: ignore[no-any-return]
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
-        probs = self(batch["image"]).softmax(dim=1)  # eq 9
-        loss: Tensor = self.loss(probs, with_background(batch["tags"]), batch.get("mask"))
-        loss = loss * batch.get("share", 1.0)
-        self.log("train/loss", loss, batch_size=len(probs), sync_dist=True)
+        loss: Tensor = self._loss(self._probabilities(batch), batch) * batch.get("share", 1.0)
+        self.log("train/loss", loss, batch_size=len(batch["tags"]), sync_dist=True)
         return loss
 
+    def _probabilities(self, batch: dict[str, Any]) -> list[Tensor]:
+        """S (eq 9) of the images of a batch: (N, L, H, W), or where they are stored maps, (1, L, H, W) of each."""
+        if "deep" not in batch:
+            return [self(batch["image"]).softmax(dim=1)]
+        whole = [self.segmenter.enlarge(coarse, size) for coarse, size in self._looked(batch)]
+        return [logits.float().softmax(dim=1) for logits in whole]
+
+    def _loss(self, probs: list[Tensor], batch: dict[str, Any]) -> Tensor:
+        """The mean over a batch."""
+        present, masks = with_background(batch["tags"]), batch.get("mask")
+        if "deep" not in batch:
+            return self.loss(probs[0], present, masks)  # type: ignore[no-any-return]
+        each = masks if masks is not None else [None] * len(probs)
+        columns = zip(probs, present, each, strict=True)
+        losses = [self.loss(one, labels[None], None if m is None else m[None]) for one, labels, m in columns]
+        return torch.stack(losses).mean()
+
     def validation_step(self, batch: dict[str, Any], _: int) -> None:
-        probs = self(batch["image"]).softmax(dim=1)
-        self.tag_scores.update(log_sum_exp_pool(probs[:, 1:], _SHARPNESS), batch["tags"])  # eq 11
+        probs = self._probabilities(batch)
+        pooled = torch.cat([log_sum_exp_pool(each[:, 1:], _SHARPNESS) for each in probs])
+        self.tag_scores.update(pooled, batch["tags"])  # eq 11
+        if "mask" in batch:  # made for these images from their tags, no ground truth
+            self.log("val/loss", self._loss(probs, batch), batch_size=len(batch["tags"]), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
         """Average precision of the tags of images that were not trained on: what rates are chosen by."""
@@ -109,10 +130,21 @@ class SegmenterModule(pl.LightningModule):
         Raises:
             InputError: a logit is no number of half precision.
         """
-        coarse = self.segmenter.coarse_scores(whole_cells(batch["image"])).half()
-        input_size = torch.tensor(batch["image"].shape[2:])
-        columns = zip(batch["image_id"], coarse, batch["size"].tolist(), strict=True)
-        return [self._labelled(name, logits, input_size, (height, width)) for name, logits, (height, width) in columns]
+        columns = zip(batch["image_id"], self._looked(batch), batch["size"], strict=True)
+        return [
+            self._labelled(name, coarse[0].half(), torch.tensor(input_size), (int(size[0]), int(size[1])))
+            for name, (coarse, input_size), size in columns
+        ]
+
+    def _looked(self, batch: dict[str, Any]) -> list[tuple[Tensor, tuple[int, int]]]:
+        """Of each image coarse logits (1, L, h, w) and the size that they stand for."""
+        if "deep" not in batch:
+            coarse, size = self.segmenter.look(batch["image"])
+            return [(each[None], size) for each in coarse]
+        network = self.segmenter
+        assert isinstance(network, DeepLabTrunk)
+        images = [{name: batch[name][i][None] for name in network.layers} for i in range(len(batch["deep"]))]
+        return [(network.scores(maps), network.size_of(maps["deep"])) for maps in images]
 
     @property
     def reading(self) -> Callable[[dict[str, Tensor], tuple[int, int]], Tensor]:
@@ -128,7 +160,7 @@ class SegmenterModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         first, total = self.rates[0], sum(self.steps)
         return optimisation(
-            self.segmenter.parameters(),
+            [parameter for parameter in self.segmenter.parameters() if parameter.requires_grad],
             optimizer=self.optimizer or descent,
             rate=self.scheduler(first, total) if self.scheduler else phases(self.rates, self.steps),
             new=self.segmenter.fc8.parameters(),
@@ -166,6 +198,14 @@ def class_masks(probs: Tensor, present: Tensor, labels: Tensor | None, *, sharpn
     """Eq 15: M_k is where `labels` (N, H, W) are k; one of no label, 255, is in none."""
     masks = _required(labels)[:, None] == torch.arange(probs.shape[1], device=probs.device).view(1, -1, 1, 1)
     return class_mask_loss(probs, present, masks, sharpness)
+
+
+def pixels(probs: Tensor, present: Tensor, labels: Tensor | None, *, sharpness: float) -> Tensor:
+    """Cross entropy of every labelled pixel, the mean over an image's, as if masks were true; not the paper's."""
+    del present, sharpness
+    logarithms = probs.clamp_min(torch.finfo(probs.dtype).tiny).log()
+    total = F.nll_loss(logarithms, _required(labels), ignore_index=_IGNORE, reduction="none").sum(dim=(1, 2))
+    return (total / (_required(labels) != _IGNORE).sum(dim=(1, 2)).clamp_min(1)).mean()
 
 
 def _required(labels: Tensor | None) -> Tensor:

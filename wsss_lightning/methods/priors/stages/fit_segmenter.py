@@ -4,13 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pytorch_lightning import LightningDataModule
 from pytorch_lightning.loggers import Logger
 
 from wsss_lightning.data.base import SegmentationDataModule
+from wsss_lightning.errors import InputError
 from wsss_lightning.methods.priors.segmenter import MakeNetwork, SegmenterModule, WeakLoss
 from wsss_lightning.nn.backbones import Backbone, check_statistics
+from wsss_lightning.nn.deeplab_trunk import DeepLabTrunk
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
+from wsss_lightning.stages.stored_steps import stored_images
 
 
 def fit_segmenter(
@@ -35,12 +39,18 @@ def fit_segmenter(
     new_layers: float = 1.0,
     size: Sequence[int] | None = None,
     batch_size: int | None = None,
+    maps: str | None = None,
+    val_maps: str | None = None,
+    val_masks: str | None = None,
+    mirror: bool = False,
 ) -> dict[str, float]:
     """Train on all training images, `steps[i]` steps at `rates[i]`; leaves the whole model (see `SegmenterModule`).
 
     `masks`: folder of `<image_id>.png` in the data set's own indices, or of 0 and 1, for the losses that look at them.
     Ground truth is never opened. `size` (H, W) and `batch_size`: of the images that are trained on, None for those of
-    `data`; images of their own sizes take batches of one.
+    `data`; images of their own sizes take batches of one. `maps`, `val_maps`: folders of `store_maps` stages, learned
+    from in the place of images, with `mirror` an image's or its mirror image's; None for images. `val_masks`: made for
+    the val images as `masks` were for the training images; then `val/loss` is the loss on images not trained on.
     """
     check_statistics(backbone, data.mean, data.std)
     images = replace(
@@ -64,10 +74,25 @@ def fit_segmenter(
         scheduler=scheduler,
         new_layers=new_layers,
     )
+    source: LightningDataModule = images
+    if maps is not None:
+        source = stored_images(
+            data,
+            maps,
+            val_maps,
+            masks,
+            _trunk(model).backbone,
+            mirror=mirror,
+            batch_size=images.batch_size,
+            steps=sum(steps),
+            seed=seed,
+            layers=_trunk(model).layers,
+            val_masks=val_masks,
+        )
     return fit(
         out_dir=Path(out_dir),
         model=model,
-        data=images,
+        data=source,
         inputs=inputs_of(data),
         trainer=trainer,
         callbacks=callbacks,
@@ -76,3 +101,9 @@ def fit_segmenter(
         progress=progress,
         description="segmenter",
     )
+
+
+def _trunk(model: SegmenterModule) -> DeepLabTrunk:
+    if not isinstance(model.segmenter, DeepLabTrunk):
+        raise InputError("Stored maps are read by heads on a trunk alone: take ablation=priors/frozen, or no maps.")
+    return model.segmenter

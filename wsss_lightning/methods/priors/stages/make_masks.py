@@ -13,9 +13,10 @@ from torch import Tensor
 
 from wsss_lightning.data.base import Record, SegmentationDataModule, Split
 from wsss_lightning.data.images import read_image
-from wsss_lightning.data.masks import write_mask
+from wsss_lightning.data.masks import read_mask, write_mask
 from wsss_lightning.methods.priors.stages.activate import read_fusion
 from wsss_lightning.methods.priors.stages.class_activations import read_class_activations
+from wsss_lightning.stages.empty import report_empty
 from wsss_lightning.stages.missing import write_missing
 from wsss_lightning.stages.refine import Crf, Unary, read_regions, smooth
 
@@ -95,17 +96,23 @@ def make_masks(
     crf: Crf,
     workers: int,
     progress: bool,
-) -> None:
+) -> dict[str, float]:
     """Write `masks/<image_id>.png` at the image's own size: 0 and 1, or for kind "classes" the data set's own indices.
 
     `fusion`, `cams`, `combine`, `counted`: see `Priors`; `regions`: folder of a `find_regions` stage, None for a CRF
     of pairs alone; `unary`: energies of P (eq 7). Ground truth is not looked at.
+
+    `<split>/empty`: the share of tagged images whose masks are background alone.
     """
     folder = Path(out_dir) / "masks"
     priors = Priors(kind, _path(fusion), _path(cams), combine, counted)
     work = partial(_make_one, folder=folder, data=data, priors=priors, regions=regions, unary=unary, crf=crf)
     description = f"masks, {split}"
-    write_missing(work, data.records(split), folder, processes=workers, description=description, progress=progress)
+    records = data.records(split)
+    write_missing(work, records, folder, processes=workers, description=description, progress=progress)
+    tagged = [record for record in records if record.tags.any()]
+    empty = sum(not read_mask(folder / f"{record.image_id}.png").any() for record in tagged)
+    return {f"{split}/empty": report_empty(empty, len(tagged), what=f"masks of tagged images of {split}")}
 
 
 def _path(folder: str | None) -> Path | None:

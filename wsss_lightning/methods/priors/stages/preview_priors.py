@@ -18,6 +18,7 @@ from wsss_lightning.data.samples import Size
 from wsss_lightning.methods.priors.activations import fusion_maps, layer_activations
 from wsss_lightning.methods.priors.localization import LocalizationModule
 from wsss_lightning.methods.priors.localization_network import LocalizationNetwork
+from wsss_lightning.methods.priors.localization_trunk import LocalizationTrunk
 from wsss_lightning.methods.priors.priors import class_activation_maps, fuse
 from wsss_lightning.methods.priors.stages.class_activations import input_size
 from wsss_lightning.methods.priors.stages.find_regions import Boundaries
@@ -88,7 +89,7 @@ def _view(
     record: Record,
     data: SegmentationDataModule,
     backbone: Backbone,
-    network: LocalizationNetwork,
+    network: LocalizationNetwork | LocalizationTrunk,
     *,
     convolution: int,
     size: Size,
