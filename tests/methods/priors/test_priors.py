@@ -116,3 +116,23 @@ def test_sizes_must_agree() -> None:
         combine(maps(4, 5), maps(2, 5, 4))
     with pytest.raises(ValueError, match=r"not \(0, 4, 5\)"):
         combine(maps(4, 5), maps(0, 4, 5))
+
+
+# What departs from the paper.
+
+
+def test_a_constant_stands_for_the_background() -> None:
+    fusion, cams = maps(4, 5), maps(2, 4, 5)
+    plain, constant = combine(fusion, cams, normalise=False), combine(fusion, cams, normalise=False, background=0.3)
+    assert torch.equal(plain[1:], constant[1:])
+    assert torch.equal(constant[0], torch.full_like(fusion, 0.3))
+    torch.testing.assert_close(combine(fusion, cams, background=0.3).sum(dim=0), torch.ones(4, 5, dtype=F64))
+
+
+def test_peaks_bring_every_class_to_1() -> None:
+    fusion, cams = maps(4, 5) / 2, maps(2, 4, 5)
+    plain, peaks = combine(fusion, cams, normalise=False), combine(fusion, cams, normalise=False, peaks=True)
+    assert (plain[1:].amax(dim=(1, 2)) < 1).all()
+    torch.testing.assert_close(peaks[1:], plain[1:] / plain[1:].amax(dim=(1, 2), keepdim=True))
+    assert torch.equal(peaks[0], plain[0])
+    assert not combine(fusion, -cams, normalise=False, peaks=True)[1:].any(), "a class without a positive map"
