@@ -93,3 +93,28 @@ def test_the_field_of_view_is_another_network(root: Path) -> None:
     kernels = [stages["segmenter"].node["network"]["fc6_kernel"] for stages in (small, large)]
     assert kernels == [2, 3]
     assert small["masks"].key == large["masks"].key
+
+
+def test_heads_on_a_frozen_trunk_learn_from_the_maps_of_method_cam(root: Path) -> None:
+    overrides = ["experiment=priors/fusion", "ablation=[priors/frozen,priors/peaks,priors/constant,priors/pixels]"]
+    planned = plan(root, *overrides, "tuning.localization.steps=[3,1]", "runtime.processes=1")
+    metrics = pipeline.run(planned)
+    assert 0 <= metrics["val/miou"] <= 1
+    stages = planned.stages
+    figures = {
+        name: (stages[name].record() or {})["metrics"] for name in ("localization", "cams", "masks", "segmenter")
+    }
+    assert figures["cams"].keys() == figures["masks"].keys() == {"train/empty"}
+    assert {"train/loss", "val/tag_ap"} <= figures["localization"].keys() & figures["segmenter"].keys()
+    scenes = [override for override in SMALL if override.startswith(("stages", "trainer", "runtime"))]
+    cam = pipeline.plan([f"paths.root={root}", *scenes, "method=cam", "tuning.stride=16"])
+    assert cam.stages["maps"].key == stages["maps"].key and cam.stages["val_maps"].key == stages["val_maps"].key
+    known = plan(root, *overrides, "tuning.localization.steps=[3,1]", "result=evaluation_masks")
+    assert 0 <= pipeline.run(known)["val/miou"] <= 1
+
+
+def test_the_last_block_alone_may_learn(root: Path) -> None:
+    planned = plan(root, "experiment=priors/tag_only", "ablation=priors/last", "result=segmenter")
+    assert pipeline.run(planned)["train/loss"] > 0 and "maps" not in planned.stages
+    description = json.loads((planned.stages["segmenter"].folder / "model.json").read_text())
+    assert description["module"]["network"]["trunk"] == "last"
