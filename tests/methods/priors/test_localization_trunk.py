@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from wsss_lightning.errors import InputError
-from wsss_lightning.methods.priors.localization import LocalizationModule, softmax_cross_entropy
+from wsss_lightning.methods.priors.localization import LocalizationModule, sigmoid_cross_entropy, softmax_cross_entropy
 from wsss_lightning.methods.priors.localization_network import localization_resnet
 from wsss_lightning.methods.priors.localization_trunk import LocalizationTrunk, localization_trunk
 from wsss_lightning.methods.priors.priors import class_activation_maps
@@ -63,7 +63,7 @@ def test_maps_of_tags_are_equation_1_where_cells_looked_summed_over_what_was_loo
 @pytest.mark.parametrize("make", [localization_trunk, localization_resnet])
 def test_the_layer_starts_from_the_rows_of_shared_classes_less_the_mean_of_all(make: Any) -> None:
     linear = backbone().network.fc
-    scores = module(start="rows", make=make).network.scores
+    scores = module(start="shared_rows", make=make).network.scores
     cats = slice(281, 286)
     torch.testing.assert_close(scores.weight[0], linear.weight[cats].mean(dim=0) - linear.weight.mean(dim=0))
     torch.testing.assert_close(scores.bias[0], linear.bias[cats].mean() - linear.bias.mean())
@@ -73,7 +73,7 @@ def test_the_layer_starts_from_the_rows_of_shared_classes_less_the_mean_of_all(m
 
 def test_rows_that_do_not_look_at_the_last_map_are_refused() -> None:
     with pytest.raises(InputError, match=r"does not look at its last map: set start=drawn"):
-        module(start="rows", base=tiny(None, 20))
+        module(start="shared_rows", base=tiny(None, 20))
 
 
 def test_a_frozen_trunk_gives_the_optimiser_its_layer_alone() -> None:
@@ -81,3 +81,13 @@ def test_a_frozen_trunk_gives_the_optimiser_its_layer_alone() -> None:
         made = module(start="drawn", make=partial(localization_trunk, trunk=trunk))
         groups = made.configure_optimizers()["optimizer"].param_groups
         assert sum(len(group["params"]) for group in groups) == count
+
+
+def test_classes_without_a_row_learn_by_a_sigmoid_apart_from_those_that_compete() -> None:
+    logits, tags = torch.randn(5, 2), torch.rand(5, 2) > 0.5
+    cat, person = (slice(i, i + 1) for i in range(2))
+    expected = softmax_cross_entropy(logits[:, cat], tags[:, cat]) + sigmoid_cross_entropy(
+        logits[:, person], tags[:, person]
+    )
+    torch.testing.assert_close(module(start="shared_rows").tag_loss(logits, tags), expected)
+    torch.testing.assert_close(module(start="drawn").tag_loss(logits, tags), softmax_cross_entropy(logits, tags))

@@ -20,7 +20,7 @@ from wsss_lightning.nn.prediction import Prediction
 from wsss_lightning.ops.resize import resize_maps
 
 MakeNetwork = Callable[..., LocalizationNetwork | LocalizationTrunk]
-Start = Literal["drawn", "rows"]
+Start = Literal["drawn", "shared_rows"]
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -61,9 +61,12 @@ class LocalizationModule(pl.LightningModule):
         optimizer: None for the paper's.
         scheduler: of the first rate and all steps; None for the paper's phases.
         new_layers: by how much the layers behind the backbone learn faster.
-        start: of the linear layer: "drawn", the paper's, or "rows" of `shared_rows`.
-        class_names: of the C classes, for "rows".
+        start: of the linear layer: "drawn", the paper's, or "shared_rows". Classes without a row, which could not
+            compete with those that start from one, then learn by `sigmoid_cross_entropy`, apart from the others.
+        class_names: of the C classes, for "shared_rows".
     """
+
+    alone: Tensor
 
     def __init__(
         self,
@@ -90,7 +93,9 @@ class LocalizationModule(pl.LightningModule):
         given |= {"new_layers": new_layers, "start": start, "class_names": class_names}
         self.save_hyperparameters(describe(given))
         generator = torch.Generator().manual_seed(seed)
-        rows = shared_rows(base, class_names, generator) if start == "rows" else None
+        rows = shared_rows(base, class_names, generator) if start == "shared_rows" else None
+        alone = [rows is not None and name not in base.shared for name in class_names] or [False] * num_classes
+        self.register_buffer("alone", torch.tensor(alone), persistent=False)
         self.network: LocalizationNetwork | LocalizationTrunk = make(base, num_classes=num_classes, generator=generator)
         if rows is not None:
             self.network.scores.load_state_dict({"weight": rows[0], "bias": rows[1]})
@@ -100,8 +105,15 @@ class LocalizationModule(pl.LightningModule):
         """Normalised images (N, 3, H, W) -> logits S_c of the tags (N, C)."""
         return self.network(images)  # type: ignore[no-any-return]
 
+    def tag_loss(self, logits: Tensor, tags: Tensor) -> Tensor:
+        """Of logits S_c (N, C) and tags (N, C), the mean over images."""
+        if not self.alone.any():
+            return self.loss(logits, tags)  # type: ignore[no-any-return]
+        rest = sigmoid_cross_entropy(logits[:, self.alone], tags[:, self.alone])
+        return self.loss(logits[:, ~self.alone], tags[:, ~self.alone]) + rest  # type: ignore[no-any-return]
+
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
-        loss: Tensor = self.loss(self.network.logits(batch), batch["tags"]) * batch.get("share", 1.0)
+        loss: Tensor = self.tag_loss(self.network.logits(batch), batch["tags"]) * batch.get("share", 1.0)
         self.log("train/loss", loss, batch_size=len(batch["tags"]), sync_dist=True)
         return loss
 
