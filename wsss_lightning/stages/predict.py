@@ -44,18 +44,18 @@ def predict(
     trainer: MakeTrainer,
     workers: int,
     progress: bool,
-    maps: str | None = None,
+    stored_maps: str | None = None,
 ) -> None:
     """Label every pixel of the images of `split` with the model of a `fit` stage; tags are not used.
 
-    `maps`: folder of a `store_maps` stage that a head on a frozen trunk looks at in the place of images.
+    `stored_maps`: folder of a `store_maps` stage that a head on a frozen trunk looks at in the place of images.
 
     Writes `masks/<image_id>.png` at the image's own size, in the data set's own indices, and what `read_probabilities`
     reads: `scores/<image_id>.safetensors`, which is all that the labels are made of.
     """
     write_predictions(
         load_fitting(model, data),
-        data.dataset(split) if maps is None else SizedMaps(StoredMaps(Path(maps)), data.records(split)),
+        data.dataset(split) if stored_maps is None else SizedMaps(StoredMaps(Path(stored_maps)), data.records(split)),
         folder=Path(out_dir),
         decode=data.decode,
         keep=True,
@@ -64,7 +64,7 @@ def predict(
         workers=workers,
         progress=progress,
         description=f"predictions, {split}",
-        together=collate if maps is None else listed,
+        together=collate if stored_maps is None else listed,
     )
 
 

@@ -152,7 +152,7 @@ def test_both_networks_on_the_stored_maps_of_a_frozen_trunk(tmp_path: Path) -> N
         )
         assert figures["val/loss"] > 0 and 0 <= figures["val/tag_ap"] <= 1
     for name, stored in (("from_maps", val_maps), ("from_images", None)):
-        found = {"data": data, "model": str(tmp_path / "pixels"), "split": "val", "maps": stored}
+        found = {"data": data, "model": str(tmp_path / "pixels"), "split": "val", "stored_maps": stored}
         predict(out_dir=str(tmp_path / name), **found, **RUN)  # type: ignore[arg-type]
     for record in data.records("val"):
         read, seen = (read_probabilities(tmp_path / n, record.image_id, (24, 32)) for n in ("from_maps", "from_images"))
