@@ -33,6 +33,9 @@ from wsss_lightning.pipeline.store import changed_sources, in_progress, read_rec
 from wsss_lightning.pipeline.unread import Origin, check_read
 
 
+_SHOWN = 3  # files of changed code that a status names
+
+
 @dataclass(frozen=True)
 class PlannedStage:
     """One stage of a plan: its node with tokens, what they stand for here, and where its output lies."""
@@ -63,7 +66,8 @@ class PlannedStage:
 def cached(record: dict[str, Any]) -> str:
     """`cached`, or `cached, code changed: FILES` where code of today is not what computed this record."""
     changed = changed_sources(record)
-    return f"cached, code changed: {', '.join(changed)}" if changed else "cached"
+    others = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
+    return f"cached, code changed: {', '.join(changed[:_SHOWN])}{others}" if changed else "cached"
 
 
 @dataclass(frozen=True)
