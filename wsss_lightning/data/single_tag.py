@@ -37,7 +37,7 @@ def _beside(records: list[Record], seed: int) -> list[Record]:
     tags = np.stack([record.tags for record in records])
     counts = tags[tags.sum(axis=1) == 1].sum(axis=0)
     smallest = int(counts[counts > 0].min(initial=len(records)))
-    left, found = tags.any(axis=1), []
+    left, found = np.asarray(tags.any(axis=1)), []
     for label in np.flatnonzero(counts == 0):
         shown = np.flatnonzero(tags[:, label] & left)
         drawn = np.sort(np.random.default_rng([seed, int(label)]).permutation(shown)[:smallest])

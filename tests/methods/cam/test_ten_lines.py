@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from fake_segmenter import backbone, open_voc, write_weak_masks
 from torch import nn
+from wsss_lightning.methods.cam.stages.true_masks import true_masks
 
 import wsss_lightning
 from wsss_lightning.data.masks import read_mask
@@ -21,7 +22,6 @@ from wsss_lightning.methods.cam.stages.activate_classes import activate_classes
 from wsss_lightning.methods.cam.stages.fit_classifier import fit_classifier
 from wsss_lightning.methods.cam.stages.fit_student import fit_student
 from wsss_lightning.methods.cam.stages.judge_activations import judge_activations
-from wsss_lightning.methods.cam.stages.true_masks import true_masks
 from wsss_lightning.methods.cam.student import Student
 from wsss_lightning.scoring.cams import read_cam_maps
 from wsss_lightning.scoring.folder import score_folder

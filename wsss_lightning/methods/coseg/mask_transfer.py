@@ -29,6 +29,7 @@ class Transfer:
         rounds: of fitting colours and cutting, at most.
         border: share of a box's border in the foreground above which a mask is rejected.
         near: least overlap of a group's box with the image's seed box, see `Start`; None: seed boxes are not looked at.
+        last: px, the longer side of the image of the last cut; None for its own.
     """
 
     side: int
@@ -40,6 +41,7 @@ class Transfer:
     rounds: int
     border: float
     near: float | None = None
+    last: int | None = None
 
 
 @dataclass(frozen=True)
@@ -112,22 +114,27 @@ def chosen_groups(boxes: Floats, scores: Floats, settings: Transfer) -> list[Ind
 def segment_with_prior(image: Image, box: Floats, average: Floats, settings: Transfer, *, seed: int) -> Mask:
     """Cut an image (H, W, 3) by its own colours and where the average mask lies in the box; empty if rejected.
 
-    Colours are found on the image shrunk to `settings.side`; the last cut is made at its own size.
+    Colours are found on the image shrunk to `settings.side`; the last cut is made at `settings.last`.
     """
-    coarse = shrunk(image, settings.side)
-    scale = np.divide(coarse.shape[:2], image.shape[:2]).astype(np.float32)
-    smoothness = settings.smoothness * float(scale.max())
-    models = _fit_colours(Scene(coarse, box * np.tile(scale[::-1], 2), average, smoothness), settings, seed)
+    models = _fit_colours(_shrunk_scene(image, box, average, settings, settings.side), settings, seed)
+    fine = _shrunk_scene(image, box, average, settings, settings.last)
     if models is None:
-        return np.zeros(image.shape[:2], bool)
-    mask = cleaned(Scene(image, box, average, settings.smoothness).cut(models))
-    return mask if border_share(mask, box) <= settings.border else np.zeros_like(mask)
+        return np.zeros(fine.prior.shape, bool)
+    mask = cleaned(fine.cut(models))
+    return mask if border_share(mask, fine.box) <= settings.border else np.zeros_like(mask)
+
+
+def _shrunk_scene(image: Image, box: Floats, average: Floats, settings: Transfer, side: int | None) -> "Scene":
+    small = image if side is None else shrunk(image, side)
+    scale = np.divide(small.shape[:2], image.shape[:2]).astype(np.float32)
+    return Scene(small, box * np.tile(scale[::-1], 2), average, settings.smoothness * float(scale.max()))
 
 
 class Scene:
     """An image (H, W, 3) with the location prior that an average mask gives in a box."""
 
     def __init__(self, image: Image, box: Floats, average: Floats, smoothness: float) -> None:
+        self.box = box
         self.prior = pasted(average, box, (image.shape[0], image.shape[1]))
         self.palette = make_palette(image)
         self.edges = contrast_edges(image, smoothness=smoothness, neighbours=8)
