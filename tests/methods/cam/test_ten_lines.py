@@ -10,7 +10,6 @@ import pytorch_lightning as pl
 import torch
 from fake_segmenter import backbone, open_voc, write_weak_masks
 from torch import nn
-from wsss_lightning.methods.cam.stages.true_masks import true_masks
 
 import wsss_lightning
 from wsss_lightning.data.masks import read_mask
@@ -29,6 +28,7 @@ from wsss_lightning.stages.keep_tagged import keep_tagged
 from wsss_lightning.stages.predict import predict
 from wsss_lightning.stages.store_maps import store_maps
 from wsss_lightning.stages.stored_steps import stored_averages, stored_images
+from wsss_lightning.stages.true_masks import true_masks
 
 PLAIN: dict[str, Any] = {
     "accelerator": "cpu",

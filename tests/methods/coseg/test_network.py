@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torchvision.models.resnet import BasicBlock, Bottleneck
 from torchvision.models.resnet import ResNet as TorchvisionResNet
 
-from wsss_lightning.methods.coseg.network import CosegNetwork, take_apart
+from wsss_lightning.methods.coseg.network import CosegNetwork, centred, take_apart
 from wsss_lightning.nn.backbones import Backbone
 from wsss_lightning.nn.resnet import ResNet, resnet50
 from wsss_lightning.nn.vgg import VGG, tiny
@@ -146,3 +146,24 @@ def test_what_the_branch_copies_starts_as_the_segmenters_own() -> None:
 def test_other_backbones_are_refused() -> None:
     with pytest.raises(ValueError, match="a VGG or a ResNet is needed, not Backbone"):
         partial(take_apart, Backbone())()
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_scores_are_moved_by_half_a_cell(late: bool) -> None:
+    rows = torch.arange(6.0).view(1, 1, 6, 1).expand(1, 1, 6, 4)
+    moved = centred(rows, late=late)[0, 0, :, 0]
+    assert moved.tolist() == ([0.0, 0.5, 1.5, 2.5, 3.5, 4.5] if late else [0.5, 1.5, 2.5, 3.5, 4.5, 5.0])
+    columns = rows.transpose(2, 3)
+    torch.testing.assert_close(centred(columns, late=late), centred(rows, late=late).transpose(2, 3))
+
+
+@pytest.mark.parametrize("make", BACKBONES)
+def test_a_scores_field_of_view_has_its_cell_in_the_middle(make: Callable[[], Backbone]) -> None:
+    """The gradient's centre of mass with respect to the image, averaged over images, all within 2 px."""
+    made = network(make(), dilation=1)
+    shown = torch.randn(24, 3, 96, 96, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    made(shown).pixels[:, :, 6, 6].square().sum().backward()
+    assert shown.grad is not None
+    weight = shown.grad.square().sum(dim=(0, 1))
+    middle = (weight.sum(dim=1) * torch.arange(96)).sum() / weight.sum()
+    assert abs(float(middle) - (6 * 8 + 3.5)) < 2

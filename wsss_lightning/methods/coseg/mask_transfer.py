@@ -8,11 +8,13 @@ import numpy as np
 from wsss_lightning.methods.coseg.box_masks import Mask, border_share, cleaned, location_costs, pasted
 from wsss_lightning.methods.coseg.colour_models import ColourModels, fit_models, make_palette
 from wsss_lightning.methods.coseg.detection import Indices, overlaps
+from wsss_lightning.methods.coseg.grabcut import centre_box, grabcut
 from wsss_lightning.methods.coseg.graph_cut import contrast_edges, graph_cut
 from wsss_lightning.methods.coseg.hog import Floats, Image, shrunk
 from wsss_lightning.methods.coseg.subcategories import group_boxes
 
 _CONVERGED = 1e-3  # share of an image's pixels
+_MARGIN, _ROUNDS = 0.1, 5  # of GrabCut: what the centre box leaves free of each side, and rounds, as its own row has
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Transfer:
         border: share of a box's border in the foreground above which a mask is rejected.
         near: least overlap of a group's box with the image's seed box, see `Start`; None: seed boxes are not looked at.
         last: px, the longer side of the image of the last cut; None for its own.
+        agreed: ours: a mask is what at least half of four cuts say, see `agreed_mask`.
     """
 
     side: int
@@ -42,6 +45,7 @@ class Transfer:
     border: float
     near: float | None = None
     last: int | None = None
+    agreed: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,13 +76,40 @@ def transfer(
         averages: (canvas, canvas) in 0..1, the average mask of each detection's subcategory, mirrored if it was.
         start: leaves out groups that are not `settings.near` it, and is cut instead where nothing else is found.
     """
-    whole = np.zeros(image.shape[:2], bool)
+    whole = _none(image, settings)
     for box, average in _placed(boxes, scores, averages, settings):
         if start is None or overlaps(box[None], start.box[None])[0, 0] >= (settings.near or 0):
             whole |= segment_with_prior(image, box, average, settings, seed=seed)
-    if start is None or start.average is None or whole.any():
+    if start is None:
         return whole
+    if settings.agreed:
+        return agreed_mask(image, whole, start, settings, seed=seed)
+    return whole if whole.any() else _seed_mask(image, start, settings, seed)
+
+
+def agreed_mask(image: Image, detected: Mask, start: Start, settings: Transfer, *, seed: int) -> Mask:
+    """Where at least half of the cuts of an image (H, W, 3) that found anything say foreground, cleaned.
+
+    Cuts are those of its detections, of its seed box with the mean of the class's average masks, and of GrabCut from
+    the seed box and from the centre box, neither of which knows of other images: so that what a few images seem to
+    have in common makes no mask worse than the image alone would.
+    """
+    small = image if settings.last is None else shrunk(image, settings.last)
+    scale = np.tile(np.divide(small.shape[:2], image.shape[:2])[::-1], 2).astype(np.float32)
+    boxes = (start.box * scale, centre_box((small.shape[0], small.shape[1]), _MARGIN))
+    alone = [cleaned(grabcut(small, box, rounds=_ROUNDS)) for box in boxes]
+    cuts = [cut for cut in (detected, _seed_mask(image, start, settings, seed), *alone) if cut.any()]
+    return cleaned(2 * np.sum(cuts, axis=0) >= len(cuts)) if cuts else detected
+
+
+def _seed_mask(image: Image, start: Start, settings: Transfer, seed: int) -> Mask:
+    if start.average is None:
+        return _none(image, settings)
     return segment_with_prior(image, start.box, start.average / start.average.max(), settings, seed=seed)
+
+
+def _none(image: Image, settings: Transfer) -> Mask:
+    return np.zeros((image if settings.last is None else shrunk(image, settings.last)).shape[:2], bool)
 
 
 def symmetric_mean(averages: Sequence[Floats]) -> Floats | None:

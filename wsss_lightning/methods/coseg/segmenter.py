@@ -128,7 +128,7 @@ class CosegModule(pl.LightningModule):
         """Eq 1 or eq 4 of this process's part of the step; the mean over all parts is that of the whole step."""
         scores: Scores = self.network(batch["image"])
         counted = self._counted(batch.get("step_masks", [batch["mask"]]), scores)
-        shown = batch.get("present")
+        shown = batch.get("shown")
         loss = self.loss(scores, batch["mask"], batch["tags"], shown=shown, counted=counted, share=batch["share"])
         self.log("train/loss", loss, batch_size=len(batch["image"]), sync_dist=True)
         return loss
@@ -213,7 +213,7 @@ def mask_loss(
         balance: lambda of eq 4.
         present: which labels the branch is to tell: "mask", those of the whole mask, background too, as the authors'
             code, or "tags", the y of the text, and background.
-        shown: labels of the masks before they were cropped, (N, L) bool; None where these are whole.
+        shown: labels of the masks before they were cropped, (N, L or more) bool; None where these are whole.
         counted: see `mask_losses.joint_loss`.
         share: see `mask_losses.joint_loss`.
     """
@@ -222,6 +222,7 @@ def mask_loss(
         return pixel_loss(scores.pixels, labels, counted=counted)
     if present == "tags":
         shown = F.pad(tags, (1, 0), value=True)
-    elif shown is None:
-        shown = labels_in(mask, scores.image.shape[1])
+    else:
+        count = scores.image.shape[1]
+        shown = labels_in(mask, count) if shown is None else shown[:, :count]
     return joint_loss(scores.pixels, scores.image, labels, shown, balance=balance, counted=counted, share=share)

@@ -6,20 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.loggers import Logger
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from wsss_lightning import models
 from wsss_lightning.data.base import Record, SegmentationDataModule, SegmentationDataset
 from wsss_lightning.data.pseudo_masks import with_pseudo_masks
-from wsss_lightning.data.samples import Sample, read_target
 from wsss_lightning.data.steps import ImageSteps, StepData
 from wsss_lightning.data.stored_maps import MapDataset, MapSteps, StoredMaps, listed
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.coseg.frozen_segmenter import FrozenCosegModule
-from wsss_lightning.methods.coseg.mask_losses import labels_in
 from wsss_lightning.methods.coseg.network import Branch
 from wsss_lightning.methods.coseg.segmenter import CosegModule, MakeNetwork, MaskLoss
 from wsss_lightning.nn.backbones import Backbone, check_statistics, load_weights
@@ -123,7 +119,7 @@ def fit_on_masks(
 def _crops(
     records: Sequence[Record], data: SegmentationDataModule, augmentation: "A.Compose | None", *, seed: int
 ) -> SegmentationDataset:
-    return MaskedImages(
+    return SegmentationDataset(
         records,
         encode=data.encode,
         mean=data.mean,
@@ -131,7 +127,6 @@ def _crops(
         with_masks=True,
         augmentation=augmentation,
         seed=seed,
-        num_labels=data.num_classes + 1,
     )
 
 
@@ -160,22 +155,6 @@ def _stored(
 def _stored_val(data: SegmentationDataModule, maps: str) -> DataLoader[Any]:
     images = MapDataset(StoredMaps(Path(maps)), data.records("val"), variants=[Variant().name])
     return DataLoader(images, batch_size=_HELD_OUT, collate_fn=listed)
-
-
-class MaskedImages(SegmentationDataset):
-    """Crops of images and masks, and `present`: which of `num_labels` labels the whole mask holds, (L,) bool."""
-
-    def __init__(self, records: Sequence[Record], *, num_labels: int, **settings: Any) -> None:
-        super().__init__(records, **settings)
-        self.num_labels = num_labels
-        self._present: dict[int, Tensor] = {}
-
-    def at(self, index: int, *, step: int, packed: bool = False) -> Sample:
-        """See `SegmentationDataset`."""
-        if index not in self._present:
-            mask = torch.from_numpy(read_target(self.records[index], self.encode))
-            self._present[index] = labels_in(mask[None], self.num_labels)[0]
-        return super().at(index, step=step, packed=packed) | {"present": self._present[index]}
 
 
 class _Snapshots(pl.Callback):
