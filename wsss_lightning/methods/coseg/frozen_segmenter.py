@@ -39,7 +39,7 @@ class FrozenCosegModule(CosegModule):
     def forward(self, images: Tensor) -> Tensor:
         """Mean of the softmax maps at all `scales`, (N, 3, H, W) normalised -> (N, L, H, W)."""
         size = (images.shape[-2], images.shape[-1])
-        each = [self.network(images, scale).pixels for scale in self.scales]
+        each = [self.network(images, scale).pixels.float() for scale in self.scales]
         return torch.stack([self.network.trunk.enlarge(maps, size).softmax(dim=1) for maps in each]).mean(dim=0)
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
@@ -57,7 +57,7 @@ class FrozenCosegModule(CosegModule):
 
     def _enlarged(self, shallow: Tensor, deep: Tensor, mask: Tensor) -> Scores:
         scores = self.network.scores(shallow[None], deep[None])
-        pixels = self.network.trunk.enlarge(scores.pixels, (mask.shape[-2], mask.shape[-1])).float()
+        pixels = self.network.trunk.enlarge(scores.pixels.float(), (mask.shape[-2], mask.shape[-1]))
         return Scores(pixels, None if scores.image is None else scores.image.float())
 
     def validation_step(self, batch: dict[str, Any], _: int) -> None:

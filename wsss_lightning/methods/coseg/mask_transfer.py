@@ -32,7 +32,7 @@ class Transfer:
         border: share of a box's border in the foreground above which a mask is rejected.
         near: least overlap of a group's box with the image's seed box, see `Start`; None: seed boxes are not looked at.
         last: px, the longer side of the image of the last cut; None for its own.
-        agreed: ours: a mask is what at least half of four cuts say, see `agreed_mask`.
+        agreed: ours: a mask is what at least half of three cuts say, see `agreed_mask`.
     """
 
     side: int
@@ -82,30 +82,22 @@ def transfer(
             whole |= segment_with_prior(image, box, average, settings, seed=seed)
     if start is None:
         return whole
-    if settings.agreed:
-        return agreed_mask(image, whole, start, settings, seed=seed)
-    return whole if whole.any() else _seed_mask(image, start, settings, seed)
+    if not whole.any() and start.average is not None:
+        whole = segment_with_prior(image, start.box, start.average / start.average.max(), settings, seed=seed)
+    return agreed_mask(image, whole, start.box, settings) if settings.agreed else whole
 
 
-def agreed_mask(image: Image, detected: Mask, start: Start, settings: Transfer, *, seed: int) -> Mask:
+def agreed_mask(image: Image, mask: Mask, box: Floats, settings: Transfer) -> Mask:
     """Where at least half of the cuts of an image (H, W, 3) that found anything say foreground, cleaned.
 
-    Cuts are those of its detections, of its seed box with the mean of the class's average masks, and of GrabCut from
-    the seed box and from the centre box, neither of which knows of other images: so that what a few images seem to
-    have in common makes no mask worse than the image alone would.
+    Cuts are its mask (h, w) so far, and those of GrabCut from the seed box (4,) and from the centre box, which know of no
+    other image: so that what a few images seem to have in common makes no mask much worse than the image alone would.
     """
     small = image if settings.last is None else shrunk(image, settings.last)
     scale = np.tile(np.divide(small.shape[:2], image.shape[:2])[::-1], 2).astype(np.float32)
-    boxes = (start.box * scale, centre_box((small.shape[0], small.shape[1]), _MARGIN))
-    alone = [cleaned(grabcut(small, box, rounds=_ROUNDS)) for box in boxes]
-    cuts = [cut for cut in (detected, _seed_mask(image, start, settings, seed), *alone) if cut.any()]
-    return cleaned(2 * np.sum(cuts, axis=0) >= len(cuts)) if cuts else detected
-
-
-def _seed_mask(image: Image, start: Start, settings: Transfer, seed: int) -> Mask:
-    if start.average is None:
-        return _none(image, settings)
-    return segment_with_prior(image, start.box, start.average / start.average.max(), settings, seed=seed)
+    boxes = (box * scale, centre_box((small.shape[0], small.shape[1]), _MARGIN))
+    cuts = [cut for cut in (mask, *(grabcut(small, each, rounds=_ROUNDS) for each in boxes)) if cut.any()]
+    return cleaned(2 * np.sum(cuts, axis=0) >= len(cuts)) if cuts else mask
 
 
 def _none(image: Image, settings: Transfer) -> Mask:
