@@ -90,7 +90,7 @@ def transfer(
 def agreed_mask(image: Image, mask: Mask, box: Floats, settings: Transfer) -> Mask:
     """Where at least half of the cuts of an image (H, W, 3) that found anything say foreground, cleaned.
 
-    Cuts are its mask (h, w) so far, and those of GrabCut from the seed box (4,) and from the centre box, which know of no
+    Cuts are its mask (h, w) so far, and GrabCut's from the seed box (4,) and from the centre box, which know of no
     other image: so that what a few images seem to have in common makes no mask much worse than the image alone would.
     """
     small = image if settings.last is None else shrunk(image, settings.last)
