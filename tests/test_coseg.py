@@ -31,7 +31,7 @@ SMALL = [
     "runtime.processes=1",
     "coseg.panels=2",
 ]
-ROWS = ("generator", "simple", "multi_label", "full", "branch_apart", "epoch_on_val")
+ROWS = ("generator", "simple", "multi_label", "full", "branch_apart", "epoch_on_val", "ceiling")
 
 
 @pytest.fixture(scope="module")
@@ -178,3 +178,27 @@ def test_scenes_with_a_single_tag_stand_in_for_the_web(
     assert pipeline.run(planned)["train/images"] == 8 - len(single)
     assert (planned.stages["generator"].record() or {})["metrics"]["train/images"] == len(single)
     assert "shapes_web" not in planned.stages and 0 < len(single) < 8
+
+
+def test_a_frozen_trunk_needs_no_crops_and_the_ceiling_opens_true_masks(
+    root: Path, masks: Path, plans: dict[str, pipeline.Plan]
+) -> None:
+    """Pictures and scenes are stored apart; with photographs of one data set they are the maps of `method=cam`."""
+    short = ["tuning.frozen.generator.steps=2", "tuning.frozen.final.steps=3"]
+    small = [option for option in SMALL if not option.startswith("tuning.")]
+    given = [f"paths.root={root}", f"stages.generator.masks=${{folder:{masks}}}", "ablation=coseg/photographs"]
+    planned = pipeline.plan([*small, *short, *given, "experiment=coseg/full"])
+    assert {"maps", "source_maps", "val_maps"} <= planned.stages.keys()
+    assert 0 <= pipeline.run(planned)["val/miou"] <= 1
+    ceiling = pipeline.plan([*small, *short, *given, "experiment=coseg/ceiling"])
+    assert {"maps", "truth"} <= ceiling.stages.keys() and "labels" not in ceiling.stages
+    assert 0 <= pipeline.run(ceiling)["val/miou"] <= 1
+    assert "(opened by truth)" in (ceiling.final.record() or {})["card"]["supervision"]
+    scenes = [option for option in small if "shapes_web" not in option]
+    shared = pipeline.plan([*scenes, *short, *given, "experiment=coseg/full", "source=photographs"])
+    assert "source_maps" not in shared.stages and shared.stages["maps"].key == planned.stages["maps"].key
+
+
+def test_rates_of_the_paper_are_an_ablation(root: Path, masks: Path, plans: dict[str, pipeline.Plan]) -> None:
+    planned = plan(root, masks, "experiment=coseg/simple", "ablation=coseg/paper_rates")
+    assert planned.stages["final"].key != plans["simple"].stages["final"].key

@@ -20,7 +20,7 @@ from hydra.utils import instantiate
 from measurement import Row, machine, on_one_core
 
 from wsss_lightning.data.voc import VOCDataModule
-from wsss_lightning.methods.coseg.stages.cosegment import STEPS
+from wsss_lightning.methods.coseg.stages.cosegment_masks import Placing, transfer_masks
 from wsss_lightning.methods.coseg.stages.cosegmentation import (
     Collection,
     Cosegmentation,
@@ -28,6 +28,7 @@ from wsss_lightning.methods.coseg.stages.cosegmentation import (
     draw_records,
     single_tag_records,
 )
+from wsss_lightning.methods.coseg.stages.discover import STEPS
 from wsss_lightning.stages.io import write_json
 
 OTHERS = 50  # images of the other class, which a class is told from
@@ -57,7 +58,7 @@ def main(arguments: list[str]) -> None:
 
 def measured(source: VOCDataModule, labels: Sequence[int], images: int) -> Row:
     """Processor seconds of the steps for a class of so many images beside one of 50, and the peak memory so far."""
-    settings, found = read_settings(), single_tag_records(source)
+    (settings, placing), found = read_settings(), single_tag_records(source)
     records = [draw_records(found[label], count, seed=0) for label, count in zip(labels, (images, OTHERS), strict=True)]
     if len(records[0]) < images:
         raise SystemExit(f"only {len(records[0])} images have the tag of the class and no other.")
@@ -68,17 +69,20 @@ def measured(source: VOCDataModule, labels: Sequence[int], images: int) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         passes = Passes(Path(folder), workers=1, progress=False)
         seconds = {step.__name__: _seconds(lambda step=step: step(collections, settings, passes)) for step in STEPS}
+        cut = lambda: transfer_masks(collections, passes.folder, placing, passes)  # noqa: E731
+        seconds["transfer_masks"] = _seconds(cut)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {"images": images, "all_images": images + OTHERS, "seconds": seconds, "peak_bytes": peak}
 
 
-def read_settings() -> Cosegmentation:
-    """Those of conf/method/coseg.yaml."""
+def read_settings() -> tuple[Cosegmentation, Placing]:
+    """Those of conf/method/coseg.yaml, of discovery and of the cuts."""
     with initialize_config_dir(str(CONF), version_base=None):
         config: Any = compose("config", overrides=["method=coseg"]).coseg.cosegmentation
     made: dict[str, Any] = instantiate(config, _convert_="all")
     del made["kept"]
-    return Cosegmentation(**made)
+    placing = Placing(*(made[name] for name in ("side", "edges", "box")), made.pop("transfer"), made["seed"])
+    return Cosegmentation(**made), placing
 
 
 def _seconds(work: Any) -> float:
@@ -103,7 +107,8 @@ def _conditions(found: Row) -> str:
 def _table(found: Row) -> list[str]:
     runs = found["runs"]
     head = ["| step | " + " | ".join(f"n = {run['images']}" for run in runs) + " |", "|---|" + "---:|" * len(runs)]
-    rows = {step.__name__.replace("_", " "): [run["seconds"][step.__name__] for run in runs] for step in STEPS}
+    names = [*(step.__name__ for step in STEPS), "transfer_masks"]
+    rows = {name.replace("_", " "): [run["seconds"][name] for run in runs] for name in names}
     rows["all"] = [sum(run["seconds"].values()) for run in runs]
     each = [
         f"| {name} | " + " | ".join(f"{s / run['all_images']:.3f}" for s, run in zip(row, runs, strict=True)) + " |"

@@ -50,6 +50,20 @@ def test_a_share_is_filed_under_another_class(tmp_path: Path) -> None:
     assert {r.image_id for r in other if not np.array_equal(r.tags, right[r.image_id])} != wrong[0.5].keys()
 
 
+def test_a_class_that_no_image_shows_alone_is_collected_beside_others(tmp_path: Path) -> None:
+    data = open_voc(tmp_path / "voc", "bicycle", "bird", "boat", "cow")
+    plain = with_single_tag(data=data, wrong=0.0, seed=0).records("train")
+    found = with_single_tag(data=data, wrong=0.0, seed=0, beside=True).records("train")
+    counts = np.sum([record.tags for record in plain], axis=0)
+    tags = {record.image_id: record.tags for record in data.records("train")}
+    added = [record for record in found if record.image_id not in {each.image_id for each in plain}]
+    assert [record.image_id for record in found[: len(plain)]] == [record.image_id for record in plain]
+    assert added and np.sum([record.tags for record in added], axis=0).max() <= counts[counts > 0].min()
+    for record in added:
+        assert record.tags.sum() == 1 and tags[record.image_id].sum() > 1
+        assert tags[record.image_id][record.tags.argmax()] and counts[record.tags.argmax()] == 0
+
+
 def test_nothing_is_left(tmp_path: Path) -> None:
     data = open_voc(tmp_path / "voc")
     with pytest.raises(InputError, match="take another source than single_tag"):

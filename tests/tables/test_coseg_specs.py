@@ -39,7 +39,7 @@ def test_rows_per_class_average_to_their_mean(table: str, split: str, count: int
 
 def test_steps_of_the_method_are_the_same_experiments_everywhere() -> None:
     names = ["generator", "simple", "multi_label", "full"]
-    assert [row.experiment for row in rows("table3")] == [f"coseg/{name}" for name in names]
+    assert [row.experiment for row in rows("table3")] == [f"coseg/{name}" for name in (*names, "ceiling")]
     for table in ("table1", "table1_test", "table2"):
         assert [row.experiment for row in rows(table) if row.experiment] == ["coseg/full"]
 
@@ -50,3 +50,10 @@ def test_the_share_of_wrong_images_is_the_axis() -> None:
     for row in found:
         assert row.overrides == [f"+coseg.wrong={(row.x or 0) / 100}"]
     assert read_spec(find_spec("coseg/noise")).heading.axis is not None
+
+
+def test_tables_of_photographs_are_of_a_frozen_trunk() -> None:
+    for table in ("photographs", "photographs_masks", "photographs_labels"):
+        for row in rows(table):
+            assert row.experiment == "points/floor" or "ablation=coseg/photographs" in row.overrides
+    assert [row.experiment for row in rows("photographs")][-1] == "coseg/ceiling"

@@ -92,7 +92,9 @@ class Pixels:
 
 
 class SegmentationDataset(Dataset[Sample]):
-    """Samples with the keys `image`, `tags`, `image_id`, `size` and, if `with_masks`, `mask`.
+    """Samples with the keys `image`, `tags`, `image_id`, `size` and, if `with_masks`, `mask` and `shown`.
+
+    `shown`, (256,) bool: which labels the whole mask holds, before an augmentation cuts it.
 
     Args:
         records: the images, in order.
@@ -159,7 +161,10 @@ class SegmentationDataset(Dataset[Sample]):
             "image_id": record.image_id,
             "size": torch.tensor(arrays["image"].shape[:2]),
         }
-        return sample | ({"mask": torch.from_numpy(shown["mask"]).long()} if self.with_masks else {})
+        if not self.with_masks:
+            return sample
+        whole = np.bincount(arrays["mask"].ravel(), minlength=256) > 0
+        return sample | {"mask": torch.from_numpy(shown["mask"]).long(), "shown": torch.from_numpy(whole)}
 
     def _read(self, record: Record) -> Arrays:
         image = {"image": read_image(record.image)}

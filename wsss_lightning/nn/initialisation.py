@@ -10,7 +10,7 @@ from wsss_lightning.nn.vgg import VGG
 
 Layer = tuple[Tensor, Tensor]  # weight and bias
 _STD = 0.1  # priors sec. 4.2.1, of the background's row
-_LAST_STD = 0.01
+LAST_STD = 0.01
 
 
 def reduce_classifier(classifier: VGG, *, kernel: int, hidden: int) -> tuple[Layer, Layer, Layer]:
@@ -85,7 +85,7 @@ def draw_layers(layers: nn.Sequential, generator: torch.Generator, *, gain: floa
     """
     weighted = [layer for layer in layers if isinstance(layer, nn.Conv2d | nn.Linear)]
     for layer in weighted:
-        std = _LAST_STD if layer is weighted[-1] else gain * layer.weight[0].numel() ** -0.5
+        std = LAST_STD if layer is weighted[-1] else gain * layer.weight[0].numel() ** -0.5
         nn.init.normal_(layer.weight, std=std, generator=generator)
         assert layer.bias is not None
         nn.init.zeros_(layer.bias)

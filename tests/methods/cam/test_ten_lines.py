@@ -21,7 +21,6 @@ from wsss_lightning.methods.cam.stages.activate_classes import activate_classes
 from wsss_lightning.methods.cam.stages.fit_classifier import fit_classifier
 from wsss_lightning.methods.cam.stages.fit_student import fit_student
 from wsss_lightning.methods.cam.stages.judge_activations import judge_activations
-from wsss_lightning.methods.cam.stages.true_masks import true_masks
 from wsss_lightning.methods.cam.student import Student
 from wsss_lightning.scoring.cams import read_cam_maps
 from wsss_lightning.scoring.folder import score_folder
@@ -29,6 +28,7 @@ from wsss_lightning.stages.keep_tagged import keep_tagged
 from wsss_lightning.stages.predict import predict
 from wsss_lightning.stages.store_maps import store_maps
 from wsss_lightning.stages.stored_steps import stored_averages, stored_images
+from wsss_lightning.stages.true_masks import true_masks
 
 PLAIN: dict[str, Any] = {
     "accelerator": "cpu",

@@ -92,3 +92,35 @@ def test_the_mean_of_average_masks_is_symmetric() -> None:
     assert mean is not None
     np.testing.assert_allclose(mean, (one + other + one[:, ::-1] + other[:, ::-1]) / 4, rtol=1e-6)
     np.testing.assert_array_equal(mean, mean[:, ::-1])
+
+
+def test_where_cuts_agree_a_wrong_detection_makes_the_mask_no_worse() -> None:
+    image, truth = picture(3, stripes=True)
+    start, agreed = Start(BOX, egg()), replace(SETTINGS, agreed=True)
+
+    def jaccard(boxes: np.ndarray, settings: Transfer, average: np.ndarray) -> float:
+        found = transfer(image, boxes, np.ones(len(boxes), np.float32), [average], settings, start=start, seed=0)
+        return float((found & truth).sum() / (found | truth).sum())
+
+    none = jaccard(FAR[:0], agreed, egg())
+    assert none > 0.8
+    alone = transfer(image, FAR, np.ones(1, np.float32), [egg()], SETTINGS, seed=0)
+    assert (alone & truth).sum() < 0.5 * truth.sum()
+    assert jaccard(FAR, agreed, egg()) > none - 0.05
+    assert jaccard(BOX[None], agreed, egg()) > 0.8
+
+
+def test_without_an_average_mask_of_the_class_an_image_is_cut_alone() -> None:
+    image, truth = picture(3, stripes=True)
+    none, agreed = (np.zeros((0, 4), np.float32), np.zeros(0, np.float32), []), replace(SETTINGS, agreed=True)
+    assert not transfer(image, *none, SETTINGS, start=Start(BOX, None), seed=0).any()
+    found = transfer(image, *none, agreed, start=Start(BOX, None), seed=0)
+    assert (found & truth).sum() / (found | truth).sum() > 0.8
+
+
+def test_the_last_cut_may_be_of_a_smaller_image() -> None:
+    image, truth = picture(3, stripes=True)
+    found = segment_with_prior(image, BOX, egg(), replace(SETTINGS, last=64), seed=0)
+    assert found.shape == (48, 64)
+    small = truth[::2, ::2]
+    assert (found & small).sum() / (found | small).sum() > 0.85

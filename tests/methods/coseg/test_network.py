@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torchvision.models.resnet import BasicBlock, Bottleneck
 from torchvision.models.resnet import ResNet as TorchvisionResNet
 
-from wsss_lightning.methods.coseg.network import CosegNetwork, take_apart
+from wsss_lightning.methods.coseg.network import CosegNetwork, centred, take_apart
 from wsss_lightning.nn.backbones import Backbone
 from wsss_lightning.nn.resnet import ResNet, resnet50
 from wsss_lightning.nn.vgg import VGG, tiny
@@ -146,3 +146,20 @@ def test_what_the_branch_copies_starts_as_the_segmenters_own() -> None:
 def test_other_backbones_are_refused() -> None:
     with pytest.raises(ValueError, match="a VGG or a ResNet is needed, not Backbone"):
         partial(take_apart, Backbone())()
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_scores_are_moved_by_half_a_cell(late: bool) -> None:
+    rows = torch.arange(6.0).view(1, 1, 6, 1).expand(1, 1, 6, 4)
+    moved = centred(rows, late=late)[0, 0, :, 0]
+    assert moved.tolist() == ([0.0, 0.5, 1.5, 2.5, 3.5, 4.5] if late else [0.5, 1.5, 2.5, 3.5, 4.5, 5.0])
+    columns = rows.transpose(2, 3)
+    torch.testing.assert_close(centred(columns, late=late), centred(rows, late=late).transpose(2, 3))
+
+
+@pytest.mark.parametrize("make", BACKBONES)
+def test_a_vggs_scores_stand_behind_their_cells_and_a_resnets_before_them(make: Callable[[], Backbone]) -> None:
+    made = network(make())
+    with torch.inference_mode():
+        raw = made.head(made.high(made.low(images(32, 40))))
+        torch.testing.assert_close(made(images(32, 40)).pixels, centred(raw, late=isinstance(make(), VGG)))

@@ -40,6 +40,12 @@ def test_the_branch_learns_what_the_mask_or_what_the_tags_name(
     torch.testing.assert_close(loss, joint_loss(pixels, image, LABELS, torch.tensor([shown]), balance=0.5))
 
 
+def test_a_crop_is_told_what_its_whole_mask_shows() -> None:
+    pixels, image, whole = random(1, 3, 2, 3), random(1, 3), torch.tensor([[True, True, True]])
+    loss = mask_loss(Scores(pixels, image), MASK, TAGS, balance=1.0, present="mask", shown=whole)
+    torch.testing.assert_close(loss, joint_loss(pixels, image, LABELS, whole, balance=1.0))
+
+
 def test_the_papers_optimiser_trains_every_weight() -> None:
     trained = module(rates=[16e-4, 16e-5])
     (group,) = trained.configure_optimizers()["optimizer"].param_groups

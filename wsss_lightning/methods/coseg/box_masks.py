@@ -10,7 +10,7 @@ from scipy.ndimage import binary_fill_holes  # type: ignore[attr-defined]
 from wsss_lightning.methods.coseg.hog import Floats, Shape, crop
 
 Mask = NDArray[np.bool_]
-_RADIUS = 3  # px, of the disk that closes and opens a mask
+_RADIUS = 3  # px, of the disk that closes a mask
 _FLOOR = 1e-3  # least probability that a location prior gives to either label
 
 
@@ -60,12 +60,13 @@ def location_costs(prior: Floats) -> Floats:
 
 
 def cleaned(mask: Mask) -> Mask:
-    """A mask (H, W) closed, its holes filled, opened, and of its parts the largest."""
+    """A mask (H, W) closed, its holes filled, opened by 3 x 3 px, and of its 8-connected parts the largest."""
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _RADIUS + 1, 2 * _RADIUS + 1))
     closed = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, disk, borderType=cv2.BORDER_REPLICATE)
     full = binary_fill_holes(closed).astype(np.uint8)
-    opened = cv2.morphologyEx(full, cv2.MORPH_OPEN, disk, borderType=cv2.BORDER_REPLICATE)
-    count, parts, statistics, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
+    square = np.ones((3, 3), np.uint8)
+    opened = cv2.morphologyEx(full, cv2.MORPH_OPEN, square, borderType=cv2.BORDER_REPLICATE)
+    count, parts, statistics, _ = cv2.connectedComponentsWithStats(opened, connectivity=8)
     if count == 1:
         return np.zeros(mask.shape, bool)
     return np.asarray(parts == 1 + statistics[1:, cv2.CC_STAT_AREA].argmax())

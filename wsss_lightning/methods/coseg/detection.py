@@ -50,6 +50,14 @@ def overlaps(first: NDArray[np.floating], second: NDArray[np.floating]) -> Float
     return found
 
 
+def covered(boxes: Floats, by: Floats) -> Floats:
+    """The share of each of boxes (D, 4) that lies in another (4,): (D,) in 0..1."""
+    lower, upper = np.maximum(boxes[:, :2], by[:2]), np.minimum(boxes[:, 2:], by[2:])
+    shared = np.maximum(upper - lower, 0).prod(axis=1)
+    share: Floats = shared / (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    return share
+
+
 def suppressed(
     scores: Floats, boxes: Floats, *, overlap: float, most: int, threshold: float
 ) -> tuple[Indices, Indices, Floats]:

@@ -8,11 +8,13 @@ import numpy as np
 from wsss_lightning.methods.coseg.box_masks import Mask, border_share, cleaned, location_costs, pasted
 from wsss_lightning.methods.coseg.colour_models import ColourModels, fit_models, make_palette
 from wsss_lightning.methods.coseg.detection import Indices, overlaps
+from wsss_lightning.methods.coseg.grabcut import centre_box, grabcut
 from wsss_lightning.methods.coseg.graph_cut import contrast_edges, graph_cut
 from wsss_lightning.methods.coseg.hog import Floats, Image, shrunk
 from wsss_lightning.methods.coseg.subcategories import group_boxes
 
 _CONVERGED = 1e-3  # share of an image's pixels
+_MARGIN, _ROUNDS = 0.1, 5  # of GrabCut: what the centre box leaves free of each side, and rounds, as its own row has
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Transfer:
         rounds: of fitting colours and cutting, at most.
         border: share of a box's border in the foreground above which a mask is rejected.
         near: least overlap of a group's box with the image's seed box, see `Start`; None: seed boxes are not looked at.
+        last: px, the longer side of the image of the last cut; None for its own.
+        agreed: ours: a mask is what at least half of three cuts say, see `agreed_mask`.
     """
 
     side: int
@@ -40,6 +44,8 @@ class Transfer:
     rounds: int
     border: float
     near: float | None = None
+    last: int | None = None
+    agreed: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,13 +76,32 @@ def transfer(
         averages: (canvas, canvas) in 0..1, the average mask of each detection's subcategory, mirrored if it was.
         start: leaves out groups that are not `settings.near` it, and is cut instead where nothing else is found.
     """
-    whole = np.zeros(image.shape[:2], bool)
+    whole = _none(image, settings)
     for box, average in _placed(boxes, scores, averages, settings):
         if start is None or overlaps(box[None], start.box[None])[0, 0] >= (settings.near or 0):
             whole |= segment_with_prior(image, box, average, settings, seed=seed)
-    if start is None or start.average is None or whole.any():
+    if start is None:
         return whole
-    return segment_with_prior(image, start.box, start.average / start.average.max(), settings, seed=seed)
+    if not whole.any() and start.average is not None:
+        whole = segment_with_prior(image, start.box, start.average / start.average.max(), settings, seed=seed)
+    return agreed_mask(image, whole, start.box, settings) if settings.agreed else whole
+
+
+def agreed_mask(image: Image, mask: Mask, box: Floats, settings: Transfer) -> Mask:
+    """Where at least half of the cuts of an image (H, W, 3) that found anything say foreground, cleaned.
+
+    Cuts are its mask (h, w) so far, and GrabCut's from the seed box (4,) and from the centre box, which know of no
+    other image: so that what a few images seem to have in common makes no mask much worse than the image alone would.
+    """
+    small = image if settings.last is None else shrunk(image, settings.last)
+    scale = np.tile(np.divide(small.shape[:2], image.shape[:2])[::-1], 2).astype(np.float32)
+    boxes = (box * scale, centre_box((small.shape[0], small.shape[1]), _MARGIN))
+    cuts = [cut for cut in (mask, *(grabcut(small, each, rounds=_ROUNDS) for each in boxes)) if cut.any()]
+    return cleaned(2 * np.sum(cuts, axis=0) >= len(cuts)) if cuts else mask
+
+
+def _none(image: Image, settings: Transfer) -> Mask:
+    return np.zeros((image if settings.last is None else shrunk(image, settings.last)).shape[:2], bool)
 
 
 def symmetric_mean(averages: Sequence[Floats]) -> Floats | None:
@@ -112,22 +137,27 @@ def chosen_groups(boxes: Floats, scores: Floats, settings: Transfer) -> list[Ind
 def segment_with_prior(image: Image, box: Floats, average: Floats, settings: Transfer, *, seed: int) -> Mask:
     """Cut an image (H, W, 3) by its own colours and where the average mask lies in the box; empty if rejected.
 
-    Colours are found on the image shrunk to `settings.side`; the last cut is made at its own size.
+    Colours are found on the image shrunk to `settings.side`; the last cut is made at `settings.last`.
     """
-    coarse = shrunk(image, settings.side)
-    scale = np.divide(coarse.shape[:2], image.shape[:2]).astype(np.float32)
-    smoothness = settings.smoothness * float(scale.max())
-    models = _fit_colours(Scene(coarse, box * np.tile(scale[::-1], 2), average, smoothness), settings, seed)
+    models = _fit_colours(_shrunk_scene(image, box, average, settings, settings.side), settings, seed)
+    fine = _shrunk_scene(image, box, average, settings, settings.last)
     if models is None:
-        return np.zeros(image.shape[:2], bool)
-    mask = cleaned(Scene(image, box, average, settings.smoothness).cut(models))
-    return mask if border_share(mask, box) <= settings.border else np.zeros_like(mask)
+        return np.zeros(fine.prior.shape, bool)
+    mask = cleaned(fine.cut(models))
+    return mask if border_share(mask, fine.box) <= settings.border else np.zeros_like(mask)
+
+
+def _shrunk_scene(image: Image, box: Floats, average: Floats, settings: Transfer, side: int | None) -> "Scene":
+    small = image if side is None else shrunk(image, side)
+    scale = np.divide(small.shape[:2], image.shape[:2]).astype(np.float32)
+    return Scene(small, box * np.tile(scale[::-1], 2), average, settings.smoothness * float(scale.max()))
 
 
 class Scene:
     """An image (H, W, 3) with the location prior that an average mask gives in a box."""
 
     def __init__(self, image: Image, box: Floats, average: Floats, smoothness: float) -> None:
+        self.box = box
         self.prior = pasted(average, box, (image.shape[0], image.shape[1]))
         self.palette = make_palette(image)
         self.edges = contrast_edges(image, smoothness=smoothness, neighbours=8)

@@ -19,7 +19,7 @@ from wsss_lightning.nn.vgg import VGG
 
 Branch = Literal["apart", "added"]
 # Its maxima are large, and all pixels pull at what it adds: with a gain of sqrt(2) training came to nothing.
-_BRANCH_GAIN = 0.5
+BRANCH_GAIN = 0.5
 
 
 class Scores(NamedTuple):
@@ -31,12 +31,16 @@ class Scores(NamedTuple):
 
 @dataclass(frozen=True)
 class Parts:
-    """A backbone taken apart: the layers to 1/8 of the input, those above with and without dilation, their width."""
+    """A backbone taken apart: the layers to 1/8 of the input, those above with and without dilation, their width.
+
+    `late`: whether a dilated map's cells stand half a cell behind the middle of their 8 x 8 px, or before it.
+    """
 
     low: nn.Module
     dilated: nn.Module
     strided: nn.Module
     width: int
+    late: bool
 
 
 class CosegNetwork(nn.Module):
@@ -77,16 +81,16 @@ class CosegNetwork(nn.Module):
             nn.Conv2d(hidden, num_labels, 1),
         )
         draw_layers(self.head, generator, gain=math.sqrt(2))
-        self.added = branch == "added"
+        self.late, self.added = parts.late, branch == "added"
         self.branch: GlobalBranch | None = None
         if branch is not None:
             self.branch = GlobalBranch(parts, num_labels=num_labels, hidden=branch_hidden, dropout=dropout)
-            draw_layers(self.branch.head, generator, gain=_BRANCH_GAIN)
+            draw_layers(self.branch.head, generator, gain=BRANCH_GAIN)
 
     def forward(self, images: Tensor) -> Scores:
         """Normalised images (N, 3, 8h, 8w) -> their scores."""
         shared = self.low(images)
-        pixels = self.head(self.high(shared))
+        pixels = centred(self.head(self.high(shared)), late=self.late)
         if self.branch is None:
             return Scores(pixels, None)
         image = self.branch(shared)
@@ -112,19 +116,38 @@ class GlobalBranch(nn.Module):
     def __init__(self, parts: Parts, *, num_labels: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.layers = parts.strided.requires_grad_(True)
-        self.head = nn.Sequential(
-            nn.Linear(parts.width, hidden),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, num_labels),
-        )
+        self.head = branch_head(parts.width, num_labels=num_labels, hidden=hidden, dropout=dropout)
 
     def forward(self, maps: Tensor) -> Tensor:
         """See the class."""
         return self.head(self.layers(maps).amax(dim=(2, 3)))  # type: ignore[no-any-return]
+
+
+def branch_head(width: int, *, num_labels: int, hidden: int, dropout: float) -> nn.Sequential:
+    """The branch's layers behind the global maximum (N, width) -> (N, L)."""
+    return nn.Sequential(
+        nn.Linear(width, hidden),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, num_labels),
+    )
+
+
+def centred(scores: Tensor, *, late: bool) -> Tensor:
+    """Scores (N, L, h, w) moved by half a cell, the mean of neighbours, to stand in the middle of their 8 x 8 px.
+
+    Without it a VGG's stand 4 px behind it, since the fourth pool looks at two cells, and a ResNet's 3.5 px before it,
+    since a stride takes the first pixel of each cell; labels and enlarged maps are cells' middles.
+    """
+    for axis in (-2, -1):
+        edge = scores.narrow(axis, 0 if late else -1, 1)
+        framed = torch.cat([edge, scores] if late else [scores, edge], dim=axis)
+        count = scores.shape[axis]
+        scores = (framed.narrow(axis, 0, count) + framed.narrow(axis, 1, count)) / 2
+    return scores
 
 
 class _StridelessPool(nn.Module):
@@ -151,7 +174,7 @@ def _resnet_parts(backbone: ResNet) -> Parts:
     strided = nn.Sequential(copy.deepcopy(net.layer3), copy.deepcopy(net.layer4))
     backbone.dilate()
     low = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2)
-    return Parts(low, nn.Sequential(net.layer3, net.layer4), strided, backbone.channels[-1])
+    return Parts(low, nn.Sequential(net.layer3, net.layer4), strided, backbone.channels[-1], late=False)
 
 
 def _vgg_parts(backbone: VGG) -> Parts:
@@ -163,4 +186,4 @@ def _vgg_parts(backbone: VGG) -> Parts:
     backbone.dilate(4, 2)
     low = nn.Sequential(*(layer for index in range(3) for layer in (backbone.layers_of(index), nn.MaxPool2d(2))))
     dilated = nn.Sequential(backbone.layers_of(3), _StridelessPool(1), backbone.layers_of(4), _StridelessPool(2))
-    return Parts(low, dilated, strided, backbone.channels[-1])
+    return Parts(low, dilated, strided, backbone.channels[-1], late=True)

@@ -31,6 +31,7 @@ from wsss_lightning.ops.resize import resize_labels, resize_maps
 Present = Literal["mask", "tags"]
 MakeNetwork = Callable[..., CosegNetwork]
 MaskLoss = Callable[..., Tensor]
+Reading = Callable[[dict[str, Tensor], tuple[int, int]], Tensor]
 _SHARPNESS = 5.0  # of the pooled probabilities that tell tags, as in priors
 
 
@@ -85,14 +86,18 @@ class CosegModule(pl.LightningModule):
         given |= {"scales": scales, "tagged": tagged, "mean": mean or own.mean, "std": std or own.std}
         given |= {"optimizer": optimizer, "scheduler": scheduler, "new_layers": new_layers}
         self.save_hyperparameters({name: describe(value) for name, value in given.items()})
-        self.network: CosegNetwork = build(network)(
+        self.network: Any = build(network)(
             own, num_labels=num_classes + 1, branch=branch, generator=torch.Generator().manual_seed(seed)
         )
         self.loss: MaskLoss = build(loss)
         self.scales, self.tagged = tuple(scales), tagged
         self.optimizer, self.scheduler = build(optimizer) or descent, build(scheduler)
         self.tag_scores, self.confusion = TagScores(), SegmentationConfusion(num_classes + 1)
-        self.reading = read_maps
+        self.reading = self.own_reading()
+
+    def own_reading(self) -> Reading:
+        """How probabilities are read from what predictions store, see `stages.predict`."""
+        return read_maps
 
     def forward(self, images: Tensor) -> Tensor:
         """Mean of the softmax maps at all `scales`, (N, 3, H, W) normalised -> (N, L, H, W)."""
@@ -123,15 +128,20 @@ class CosegModule(pl.LightningModule):
         """Eq 1 or eq 4 of this process's part of the step; the mean over all parts is that of the whole step."""
         scores: Scores = self.network(batch["image"])
         counted = self._counted(batch.get("step_masks", [batch["mask"]]), scores)
-        loss = self.loss(scores, batch["mask"], batch["tags"], counted=counted, share=batch["share"])
+        shown = batch.get("shown")
+        loss = self.loss(scores, batch["mask"], batch["tags"], shown=shown, counted=counted, share=batch["share"])
         self.log("train/loss", loss, batch_size=len(batch["image"]), sync_dist=True)
         return loss
 
     def _counted(self, masks: Sequence[Tensor], scores: Scores) -> Tensor:
         """Labelled pixels of the whole step for each of its parts; `masks` are this process's."""
         own = torch.stack([labelled_pixels(labels_at(mask, scores)) for mask in masks]).sum()
+        return self._of_each_part(own, parts=len(masks))
+
+    def _of_each_part(self, own: Tensor, *, parts: int) -> Tensor:
+        """What the parts of a step have on average, of how much this process's parts have together."""
         total = self.trainer.strategy.reduce(own, reduce_op="sum").clamp_min(1)
-        return total / (self.trainer.world_size * len(masks))
+        return total / (self.trainer.world_size * parts)
 
     def on_validation_epoch_start(self) -> None:
         self.tag_scores.reset()
@@ -190,6 +200,7 @@ def mask_loss(
     *,
     balance: float,
     present: Present,
+    shown: Tensor | None = None,
     counted: Tensor | None = None,
     share: Tensor | float = 1.0,
 ) -> Tensor:
@@ -200,13 +211,18 @@ def mask_loss(
         mask: labels (N, H, W) in 0..L - 1, or 255.
         tags: of the whole images, (N, C) bool.
         balance: lambda of eq 4.
-        present: which labels the branch is to tell: "mask", those left in the crop's mask (the authors' code: those
-            of the whole mask), background too, or "tags", the y of the text, and background.
+        present: which labels the branch is to tell: "mask", those of the whole mask, background too, as the authors'
+            code, or "tags", the y of the text, and background.
+        shown: labels of the masks before they were cropped, (N, L or more) bool; None where these are whole.
         counted: see `mask_losses.joint_loss`.
         share: see `mask_losses.joint_loss`.
     """
     labels = labels_at(mask, scores)
     if scores.image is None:
         return pixel_loss(scores.pixels, labels, counted=counted)
-    shown = labels_in(mask, scores.image.shape[1]) if present == "mask" else F.pad(tags, (1, 0), value=True)
+    if present == "tags":
+        shown = F.pad(tags, (1, 0), value=True)
+    else:
+        count = scores.image.shape[1]
+        shown = labels_in(mask, count) if shown is None else shown[:, :count]
     return joint_loss(scores.pixels, scores.image, labels, shown, balance=balance, counted=counted, share=share)

@@ -9,15 +9,23 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from fake_coseg import NETWORK, TRAINER, train
-from fake_segmenter import open_voc, write_weak_masks
+from fake_segmenter import backbone, open_voc, write_weak_masks
 from pytorch_lightning.loggers import CSVLogger
 from safetensors.torch import load_file
 
 from wsss_lightning import models
+from wsss_lightning.data.base import SegmentationDataset
 from wsss_lightning.data.masks import write_mask
+from wsss_lightning.data.pseudo_masks import with_pseudo_masks
+from wsss_lightning.data.transforms import crop_augmentation
+from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.errors import InputError
-from wsss_lightning.methods.coseg.stages.fit_on_masks import SNAPSHOTS, masked_dataset
+from wsss_lightning.methods.coseg.frozen_network import FrozenNetwork
+from wsss_lightning.methods.coseg.stages.fit_on_masks import SNAPSHOTS
+from wsss_lightning.methods.coseg.stages.predict_scales import predict_scales
 from wsss_lightning.models import DESCRIPTION, WEIGHTS
+from wsss_lightning.stages.predict import read_probabilities
+from wsss_lightning.stages.store_maps import store_maps
 
 
 class Killed(pl.Callback):
@@ -124,13 +132,64 @@ def test_what_is_left_is_a_whole_model(tmp_path: Path) -> None:
     assert models.read_inputs(tmp_path / "out").class_names == list(data.class_names)
 
 
+def masked(data: VOCDataModule, masks: Path, **settings: Any) -> SegmentationDataset:
+    records = with_pseudo_masks(data.records("train"), masks, missing="drop")
+    return SegmentationDataset(records, encode=data.encode, with_masks=True, **settings)
+
+
 def test_masks_are_in_the_data_sets_own_indices(tmp_path: Path) -> None:
     data = open_voc(tmp_path / "voc", classes=["bird", "aeroplane"])
     mask = np.array([[0, 1, 3, 2, 255]], np.uint8).repeat(24, axis=0)
     for record in data.records("train"):
         write_mask(tmp_path / "masks" / f"{record.image_id}.png", np.resize(mask, (24, 32)))
-    shown = masked_dataset(data, tmp_path / "masks", None, seed=0)[0]["mask"]  # type: ignore[arg-type]
+    shown = masked(data, tmp_path / "masks")[0]["mask"]
     assert set(shown.unique().tolist()) == {0, 1, 2, 255}
+
+
+def test_a_crop_knows_the_labels_of_its_whole_mask(tmp_path: Path) -> None:
+    data = open_voc(tmp_path / "voc", classes=["bird", "aeroplane"])
+    mask = np.full((24, 32), 255, np.uint8)
+    mask[:, :2], mask[:, -2:] = 3, 1  # no crop of 8 x 8 px holds both
+    for record in data.records("train"):
+        write_mask(tmp_path / "masks" / f"{record.image_id}.png", mask)
+    images = masked(data, tmp_path / "masks", augmentation=crop_augmentation((8, 8), scale=(1.0, 1.0)))
+    for step in range(4):
+        sample = images.at(0, step=step)
+        assert sample["shown"].nonzero()[:, 0].tolist() == [1, 2, 255]
+        assert len(set(sample["mask"].unique().tolist()) - {255}) < 2
+
+
+FROZEN = partial(FrozenNetwork, stride=8, hidden=8, dilation=1, dropout=0.5, branch_hidden=8)
+
+
+def stored(folder: Path, data: VOCDataModule, split: Literal["train", "val"]) -> str:
+    layers: dict[str, list[float]] = {"shallow": [1.0], "deep": [0.5, 1.0]}
+    settings: dict[str, Any] = {"stride": 8, "layers": layers, "mirror": True, "trainer": TRAINER}
+    common: dict[str, Any] = {"data": data, "backbone": backbone(), "split": split, "workers": 0, "progress": False}
+    store_maps(out_dir=str(folder), **common, **settings)
+    return str(folder)
+
+
+def test_a_frozen_trunk_is_trained_and_looked_at_through_its_stored_maps(tmp_path: Path) -> None:
+    """The head learns, the trunk does not; predictions of stored maps are those of the images."""
+    data = open_voc(tmp_path / "voc")
+    masks = write_weak_masks(tmp_path / "masks", data)
+    maps = {"maps": stored(tmp_path / "maps", data, "train"), "val_maps": stored(tmp_path / "val", data, "val")}
+    metrics = train(tmp_path / "out", data, masks, network=FROZEN, augmentation=None, rates=[1e-2], steps=[5], **maps)
+    assert 0 <= metrics["val/tag_ap"] <= 1 and metrics["train/images"] == len(data.records("train"))
+    model: Any = models.load(tmp_path / "out")
+    fresh = FROZEN(backbone(), num_labels=21, branch="added", generator=torch.Generator().manual_seed(0))
+    same = {name: torch.equal(value, fresh.state_dict()[name]) for name, value in model.network.state_dict().items()}
+    assert all(equal for name, equal in same.items() if name.startswith("trunk."))
+    assert not any(same[name] for name in ("context.weight", "out.bias", "branch.6.bias", "detail.weight"))
+    settings: dict[str, Any] = {"data": data, "model": str(tmp_path / "out"), "split": "val", "scales": [0.5, 1.0]}
+    settings |= {"tagged": False, "keep": True, "trainer": TRAINER, "workers": 0, "progress": False}
+    predict_scales(out_dir=str(tmp_path / "seen"), **settings)
+    predict_scales(out_dir=str(tmp_path / "stored"), maps=maps["val_maps"], **settings)
+    for record in data.records("val"):
+        probs = [read_probabilities(tmp_path / name, record.image_id, (24, 32)) for name in ("seen", "stored")]
+        torch.testing.assert_close(probs[0], probs[1], atol=5e-3, rtol=0)
+        torch.testing.assert_close(probs[0].sum(dim=0), torch.ones(24, 32))
 
 
 def test_other_classes_are_refused(tmp_path: Path) -> None:

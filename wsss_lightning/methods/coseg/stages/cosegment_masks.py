@@ -1,15 +1,17 @@
 """Co-segmentation, step 7: subcategories found in every image, their average masks cut out of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from wsss_lightning.data.base import Record
+from wsss_lightning.data.images import read_image
 from wsss_lightning.methods.coseg.detection import suppressed
-from wsss_lightning.methods.coseg.hog import Floats, Image, mirrored
-from wsss_lightning.methods.coseg.mask_transfer import Start, symmetric_mean, transfer
+from wsss_lightning.methods.coseg.hog import Floats, Image, Shape, mirrored, shrunk
+from wsss_lightning.methods.coseg.mask_transfer import Start, Transfer, symmetric_mean, transfer
 from wsss_lightning.methods.coseg.stages.cosegment_subcategories import read_detector, read_members
 from wsss_lightning.methods.coseg.stages.cosegmentation import (
     Collection,
@@ -54,28 +56,48 @@ def _find_objects(path: Path, record: Record, *, detectors: Sequence[Detector], 
     write_arrays(path, subcategory=table[:, 0], flipped=table[:, 1], score=table[:, 2], box=table[:, 3:])
 
 
-def transfer_masks(collections: Sequence[Collection], settings: Cosegmentation, passes: Passes) -> None:
-    """`segmentations/<image_id>.npz`: the mask (H, W) of the working image."""
+@dataclass(frozen=True)
+class Placing:
+    """What `transfer_masks` needs beside images and detections.
+
+    Attributes:
+        side, edges, box: see `Cosegmentation`.
+        transfer: how masks are cut.
+        seed: of all that is drawn.
+    """
+
+    side: int
+    edges: Callable[[Image], Floats]
+    box: Callable[[Floats, Shape], Floats]
+    transfer: Transfer
+    seed: int
+
+
+def transfer_masks(collections: Sequence[Collection], found: Path, settings: Placing, passes: Passes) -> None:
+    """`segmentations/<image_id>.npz`: the mask (H, W) of the working image; `found`: folder of the steps before."""
     for collection in collections:
-        names = read_members(passes.folder, collection)
-        averages = [read_arrays(passes.folder / "averages" / f"{name}.npz")["average"] for name in names]
-        work = partial(_transfer, averages=averages, settings=settings, folder=passes.folder)
+        names = read_members(found, collection)
+        averages = [read_arrays(found / "averages" / f"{name}.npz")["average"] for name in names]
+        work = partial(_transfer, averages=averages, settings=settings, found=found)
         passes.write("segmentations", work, [(record.image_id, record) for record in collection.records])
 
 
-def _transfer(
-    path: Path, record: Record, *, averages: Sequence[np.ndarray], settings: Cosegmentation, folder: Path
-) -> None:
-    image, found = settings.working_image(record), read_arrays(folder / "objects" / f"{record.image_id}.npz")
-    ways = zip(found["subcategory"].astype(int), found["flipped"] > 0, strict=True)
+def _transfer(path: Path, record: Record, *, averages: Sequence[np.ndarray], settings: Placing, found: Path) -> None:
+    image, objects = (
+        shrunk(read_image(record.image), settings.side),
+        read_arrays(found / "objects" / f"{record.image_id}.npz"),
+    )
+    ways = zip(objects["subcategory"].astype(int), objects["flipped"] > 0, strict=True)
     seen = [averages[number][:, ::-1] if flipped else averages[number] for number, flipped in ways]
     used = settings.transfer
-    start = None if used.near is None else Start(_seed_box(record, image, folder, settings), symmetric_mean(averages))
-    mask = transfer(image, found["box"], found["score"], seen, used, start=start, seed=settings.seed)
+    start = None if used.near is None else Start(_seed_box(record, image, found, settings), symmetric_mean(averages))
+    mask = transfer(image, objects["box"], objects["score"], seen, used, start=start, seed=settings.seed)
     write_segmentation(path, mask)
 
 
-def _seed_box(record: Record, image: Image, folder: Path, settings: Cosegmentation) -> Floats:
+def _seed_box(record: Record, image: Image, found: Path, settings: Placing) -> Floats:
     """That of step 1, which only exemplars have a file of."""
-    path = folder / "exemplars" / f"{record.image_id}.npz"
-    return read_arrays(path)["box"] if path.exists() else settings.box(settings.edges(image), image.shape[:2])
+    path = found / "exemplars" / f"{record.image_id}.npz"
+    if path.exists():
+        return read_arrays(path)["box"]
+    return settings.box(settings.edges(image), (image.shape[0], image.shape[1]))

@@ -1,13 +1,13 @@
 """Co-segmentation, steps 4 to 6: subcategories of a class, their average masks and their detectors."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from wsss_lightning.data.base import Record
-from wsss_lightning.methods.coseg.detection import Detections, join, top_detections
+from wsss_lightning.methods.coseg.detection import Detections, covered, join, top_detections
 from wsss_lightning.methods.coseg.hog import Floats, Shape, mirrored, template
 from wsss_lightning.methods.coseg.joint_segmentation import make_view, segment_jointly
 from wsss_lightning.methods.coseg.stages.cosegmentation import (
@@ -22,6 +22,7 @@ from wsss_lightning.methods.coseg.subcategories import detection_nodes, subcateg
 from wsss_lightning.methods.coseg.subcategory_detectors import Detector, fit_detector
 
 Member = tuple[Record, Floats]  # an image and a box in px of the working image
+Choose = Callable[[Record, Shape, Cosegmentation, np.random.Generator], Floats]  # windows of an image
 
 
 def find_subcategories(collections: Sequence[Collection], settings: Cosegmentation, passes: Passes) -> None:
@@ -76,23 +77,30 @@ def _segment(path: Path, members: Sequence[Member], *, settings: Cosegmentation)
 
 
 def fit_detectors(collections: Sequence[Collection], settings: Cosegmentation, passes: Passes) -> None:
-    """`models/<label>-<number>.npz`: the detector of a subcategory, against images of the other classes."""
+    """`models/<label>-<number>.npz`: the detector of a subcategory, against images of the other classes.
+
+    Where there is one class alone, it is against what stands outside the seed boxes of its own images.
+    """
     named = []
     for collection in collections:
         others = [record for other in collections if other is not collection for record in other.records]
-        scenes = draw_records(others, settings.detectors.negatives, seed=settings.seed)
-        named += [(name, (members, scenes)) for name, members in read_members(passes.folder, collection).items()]
-    passes.write("models", partial(_fit_detector, settings=settings), named)
+        scenes = draw_records(others or collection.records, settings.detectors.negatives, seed=settings.seed)
+        members = read_members(passes.folder, collection)
+        named += [(name, (own, scenes)) for name, own in members.items()]
+    choose = _outer_windows if len(collections) == 1 else _some_windows
+    passes.write("models", partial(_fit_detector, settings=settings, choose=choose), named)
 
 
-def _fit_detector(path: Path, item: tuple[Sequence[Member], Sequence[Record]], *, settings: Cosegmentation) -> None:
+def _fit_detector(
+    path: Path, item: tuple[Sequence[Member], Sequence[Record]], *, settings: Cosegmentation, choose: Choose
+) -> None:
     members, scenes = item
     sides = np.median([box[2:] - box[:2] for _, box in members], axis=0)
     shape = settings.scan.nearest(np.concatenate([np.zeros(2), sides]).astype(np.float32))
     found = np.stack([template(settings.working_image(record), box, shape) for record, box in members])
     positives = np.concatenate([found, mirrored(found)]).reshape(2 * len(found), -1)
     rng = np.random.default_rng(settings.seed)
-    negatives = np.concatenate([_some_windows(scene, shape, settings, rng) for scene in scenes])
+    negatives = np.concatenate([choose(scene, shape, settings, rng) for scene in scenes])
     fitted = fit_detector(positives, negatives, shape, settings.detectors, seed=settings.seed)
     write_arrays(path, shape=np.array(shape), weights=fitted.weights, offset=fitted.offset)
 
@@ -101,6 +109,14 @@ def _some_windows(scene: Record, shape: Shape, settings: Cosegmentation, rng: np
     image = settings.working_image(scene)
     windows, _ = settings.scan.windows(settings.scan.pyramid(image), shape, image.shape[:2])
     return windows[rng.permutation(len(windows))[: settings.detectors.windows]]
+
+
+def _outer_windows(scene: Record, shape: Shape, settings: Cosegmentation, _: np.random.Generator) -> Floats:
+    """Those that lie least in the seed box of their image."""
+    image = settings.working_image(scene)
+    windows, boxes = settings.scan.windows(settings.scan.pyramid(image), shape, image.shape[:2])
+    box = settings.box(settings.edges(image), (image.shape[0], image.shape[1]))
+    return windows[np.argsort(covered(boxes, box), kind="stable")[: settings.detectors.windows]]
 
 
 def read_detector(folder: Path, name: str) -> Detector:

@@ -18,7 +18,6 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.methods.coseg.exemplars import Exemplars
 from wsss_lightning.methods.coseg.hog import Floats, Image, Scan, Shape, shrunk
 from wsss_lightning.methods.coseg.joint_segmentation import Joint
-from wsss_lightning.methods.coseg.mask_transfer import Transfer
 from wsss_lightning.methods.coseg.subcategories import Merging
 from wsss_lightning.methods.coseg.subcategory_detectors import Detectors
 from wsss_lightning.parallel import in_parallel
@@ -35,7 +34,7 @@ class Cosegmentation:
         side: px, the longer side that images are worked on at; smaller ones stay as they are.
         edges: image (H, W, 3) -> strength of its edges, at any size.
         box: edges and the image's size -> the box (4,) that an exemplar is taken from, see `seed_box`.
-        scan, exemplars, merging, joint, detectors, transfer: see there.
+        scan, exemplars, merging, joint, detectors: see there.
         seed: of all that is drawn; no result depends on the number of workers.
     """
 
@@ -47,7 +46,6 @@ class Cosegmentation:
     merging: Merging
     joint: Joint
     detectors: Detectors
-    transfer: Transfer
     seed: int
 
     def working_image(self, record: Record) -> Image:
@@ -101,17 +99,8 @@ def single_tag_records(source: SegmentationDataModule) -> dict[int, list[Record]
 
 
 def collect(source: SegmentationDataModule, *, most: int, seed: int) -> list[Collection]:
-    """Collections of the classes that have images; at most `most` exemplars of each, drawn at random.
-
-    Raises:
-        InputError: fewer than two classes have images.
-    """
+    """Collections of the classes that have images; at most `most` exemplars of each, drawn at random."""
     found = {label: records for label, records in single_tag_records(source).items() if records}
-    if len(found) < 2:
-        raise InputError(
-            f"{source.root}: only {source.class_names[min(found) - 1]} has images with a single tag; co-segmentation "
-            "needs at least two classes, since the images of the others are what a class is told from."
-        )
     return [Collection(label, records, draw_records(records, most, seed=seed)) for label, records in found.items()]
 
 

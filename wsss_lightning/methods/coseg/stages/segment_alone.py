@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from wsss_lightning.data.base import Record, SegmentationDataModule
 from wsss_lightning.data.images import read_image
+from wsss_lightning.methods.coseg.grabcut import centre_box, grabcut
 from wsss_lightning.methods.coseg.hog import Image, shrunk
 from wsss_lightning.methods.coseg.saliency import salient_region
 from wsss_lightning.methods.coseg.stages.cosegmentation import (
@@ -42,7 +42,7 @@ def segment_by_grabcut(
         rounds: of GrabCut.
         kept: least and most foreground of a mask that is kept, shares of the image.
     """
-    method = partial(grabcut, margin=margin, rounds=rounds)
+    method = partial(_grabcut, margin=margin, rounds=rounds)
     return _segment(out_dir, source, method, side=side, kept=kept, workers=workers, progress=progress)
 
 
@@ -53,15 +53,8 @@ def segment_by_saliency(
     return _segment(out_dir, source, salient_region, side=side, kept=kept, workers=workers, progress=progress)
 
 
-def grabcut(image: Image, *, margin: float, rounds: int) -> Mask:
-    """OpenCV's GrabCut of an image (H, W, 3) from its centre box: (H, W)."""
-    height, width = image.shape[:2]
-    left, top = (max(round(margin * side), 1) for side in (width, height))
-    box = (left, top, max(width - 2 * left, 1), max(height - 2 * top, 1))
-    labels = np.zeros((height, width), np.uint8)
-    cv2.setRNGSeed(0)  # its k-means draws from a global generator
-    cv2.grabCut(image, labels, box, np.zeros((1, 65)), np.zeros((1, 65)), rounds, cv2.GC_INIT_WITH_RECT)
-    return np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
+def _grabcut(image: Image, *, margin: float, rounds: int) -> Mask:
+    return grabcut(image, centre_box((image.shape[0], image.shape[1]), margin), rounds=rounds)
 
 
 def _segment(
