@@ -15,8 +15,9 @@ from wsss_lightning.data.steps import ImageSteps, StepData
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.coseg.network import Branch
 from wsss_lightning.methods.coseg.segmenter import CosegModule, MakeNetwork, MaskLoss
-from wsss_lightning.nn.backbones import Backbone, check_statistics, load_weights
+from wsss_lightning.nn.backbones import Backbone, check_statistics
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
+from wsss_lightning.nn.states import load_weights
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
 from wsss_lightning.stages.io import read_tensors
 
