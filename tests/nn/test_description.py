@@ -36,9 +36,7 @@ def test_what_has_no_name_cannot_be_described() -> None:
 
 def test_code_of_others_is_called_where_it_is_trusted_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     node = {"_target_": "posixpath.basename", "p": "a/b"}
-    with pytest.raises(
-        InputError, match=r"posixpath\.basename, .* of another package: .*trust=\['posixpath'\]"
-    ):
+    with pytest.raises(InputError, match=r"posixpath\.basename, .* of another package: .*trust=\['posixpath'\]"):
         build(node)
     assert build(node, trust=["posixpath"]) == "b"
     monkeypatch.setenv(TRUST, "other,posixpath")
