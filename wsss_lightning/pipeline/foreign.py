@@ -10,7 +10,7 @@ from wsss_lightning.pipeline.modules import targets
 from wsss_lightning.trust import find
 
 _FORM: dict[str, type] = {"stage": str, "node": dict, "bindings": dict, "sources": dict}
-_KINDS = {str: "a text", dict: "a mapping"}
+_KINDS: dict[type, str] = {str: "a text", dict: "a mapping"}
 _DEEPEST = 40
 
 
