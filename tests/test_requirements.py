@@ -21,9 +21,7 @@ _PIN = re.compile(
 def _locked(name: str) -> dict[str, str]:
     """Version by package."""
     text = (FOLDER / name).read_text()
-    pins = re.findall(
-        r"^([\w.-]+)==([\w.!+-]+)(?: ;[^\\]*)? \\(?:\n    --hash=sha256:[0-9a-f]{64}(?: \\)?)+$", text, re.M
-    )
+    pins = _PIN.findall(text)
     assert len(pins) == len(re.findall(r"^\S", text, re.M)), "every line that begins an entry is a pin with hashes"
     return {canonicalize_name(package): version for package, version in pins}
 
