@@ -1,4 +1,4 @@
-"""Records of stages that may come from anywhere: their form, and whose code they name, before any of it is called."""
+"""Records of stages that may come from anywhere: whose code they name, before any of it is called."""
 
 from pathlib import Path
 from typing import Any
@@ -9,26 +9,16 @@ from wsss_lightning.pipeline.identity import with_current_targets
 from wsss_lightning.pipeline.modules import targets
 from wsss_lightning.trust import find
 
-_FORM: dict[str, type] = {"stage": str, "node": dict, "bindings": dict, "sources": dict}
-_KINDS: dict[type, str] = {str: "a text", dict: "a mapping"}
 _DEEPEST = 40
 
 
-def check_record(record: Any, path: Path) -> dict[str, Any]:
-    """`record`, read from `path`, if it has the form of a stage's.
+def check_record(record: dict[str, Any], path: Path) -> dict[str, Any]:
+    """`record`, which `store.read_record` read from `path`, if nothing in it leads elsewhere.
 
     Raises:
-        InputError: it has not, or would call code that is not trusted; the entry at fault is named.
+        InputError: it would call code that is not trusted, or read or write beside its folder; the entry is named.
     """
-    if not isinstance(record, dict):
-        raise InputError(f"{path} holds {_called(record)}, not a stage's record: give the path of a stage.json.")
-    for name, kind in _FORM.items():
-        if not isinstance(record.get(name), kind):
-            found = _called(record[name]) if name in record else "missing"
-            raise InputError(f"{path}: {name} is {found}, not {_KINDS[kind]}: copy the record again.")
     _check_depth([record["node"], record["bindings"]], path)
-    if not isinstance(record["node"].get("_target_"), str):
-        raise InputError(f"{path}: node._target_, the stage's function, is missing: copy the record again.")
     if not isinstance(record["node"].get("trainer", {}), dict):
         raise InputError(f"{path}: node.trainer is {_called(record['node']['trainer'])}: copy the record again.")
     _check_out_dir(record["node"], path)
