@@ -3,7 +3,7 @@ PYTHON ?= $(firstword $(foreach python,python3.12 python3.11 python3,$(shell $(p
 BIN := .venv/bin
 SAMPLINGS := points/dense,points/spatial,points/top,points/diverse
 
-.PHONY: demo install test test-long lint format clean
+.PHONY: demo install test test-long test-floors lock lint format clean
 
 demo: install ## the points paper's sampling ablation on the embedded data: table and report
 	$(BIN)/wsss run -m experiment=$(SAMPLINGS)
@@ -12,17 +12,39 @@ demo: install ## the points paper's sampling ablation on the embedded data: tabl
 
 install: .venv/installed
 
-.venv/installed: pyproject.toml
+# Exactly the files whose hashes stand in requirements/: what an sdist is built with comes from there, too.
+PIP = python -m pip install --quiet --disable-pip-version-check
+define install-locked
 	@test -n "$(PYTHON)" || { echo "wsss_lightning needs Python 3.11 or 3.12: install one, or run make PYTHON=/path/to/python"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+	$(1)/bin/$(PIP) --require-hashes -r requirements/build.txt
+	$(1)/bin/$(PIP) --require-hashes --no-build-isolation -r $(2)
+	$(1)/bin/$(PIP) --no-deps --no-build-isolation -e .
+endef
+
+.venv/installed: pyproject.toml requirements/build.txt requirements/dev.txt
+	$(call install-locked,.venv,requirements/dev.txt)
 	touch $@
+
+.venv-floors/installed: pyproject.toml requirements/build.txt requirements/floors.txt
+	$(call install-locked,.venv-floors,requirements/floors.txt)
+	touch $@
+
+lock: install ## requirements/*.txt anew from pyproject.toml; what stands in them stays unless it must change
+	$(BIN)/$(PIP) uv
+	$(BIN)/uv pip compile $(LOCK) -o requirements/build.txt requirements/build.in
+	$(BIN)/uv pip compile $(LOCK) -o requirements/dev.txt --extra dev pyproject.toml
+	$(BIN)/uv pip compile $(LOCK) -o requirements/floors.txt --resolution lowest-direct --extra dev pyproject.toml
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 test: install ## everything that runs within 10 minutes on two cores, in a process each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-long: install ## what needs longer, the real data or a browser
 	$(BIN)/python -m pytest -m long
+
+test-floors: .venv-floors/installed ## the tests with the lowest versions that pyproject.toml allows, in an environment of their own
+	OMP_NUM_THREADS=1 .venv-floors/bin/python -m pytest -n 2 --dist worksteal
 
 lint: install
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from wsss_lightning.pipeline.modules import sources
 
 PACKAGE = Path(__file__).resolve().parents[1] / "wsss_lightning"
 FILES = sorted(PACKAGE.rglob("*.py"))
-EVERYWHERE = {"atomic", "errors", "lifetime", "opened", "parallel", "progress"}
+EVERYWHERE = {"atomic", "errors", "lifetime", "opened", "parallel", "progress", "tensors", "trust"}
 ALLOWED = {
     "ops": set(),
     "metrics": {"ops"},
@@ -36,6 +36,8 @@ ALLOWED = {
     "opened": set(),
     "parallel": set(),
     "progress": set(),
+    "tensors": set(),
+    "trust": set(),
     "__init__": set(),
 }
 # Only certain modules of a package, where the whole of it is too much.
@@ -44,7 +46,10 @@ ONLY = {("data", "ops"): {"resize"}, ("tables", "data"): {"masks"}}
 LIBRARIES = {
     "hydra": {"pipeline", "cli"},
     "omegaconf": {"pipeline", "cli"},
-    "torch": {"ops", "metrics", "nn", "data", "methods", "stages", "inference", "scoring", "cli", "commands"},
+    "torch": {
+        *("ops", "metrics", "nn", "data", "methods", "stages", "inference", "scoring", "cli", "commands"),
+        *("tensors", "trust"),
+    },
     "pytorch_lightning": {"data", "methods", "models", "stages", "inference", "cli", "commands"},
     "lightning": set(),
     "wandb": set(),

@@ -201,11 +201,17 @@ def _print_plan(plan: "Plan") -> None:
 def rerun(
     record: Annotated[Path, typer.Argument(help="The stage.json of a finished stage.")],
     out_dir: Annotated[Path | None, typer.Option(help="Where to; default: STAGE-rerun beside the stage.")] = None,
+    trust: Annotated[
+        list[str] | None, typer.Option(metavar="PACKAGE", help="Also call code of this package (repeatable).")
+    ] = None,
 ) -> None:
-    """Run one stage again from its record alone; the finished stage is left as it is."""
+    """Run one stage again from its record alone; the finished stage is left as it is.
+
+    A record can come from anywhere: it calls this project's code and that of packages that `--trust` names.
+    """
     from wsss_lightning import pipeline
 
-    for name, value in pipeline.rerun(record, out_dir=out_dir).items():
+    for name, value in pipeline.rerun(record, out_dir=out_dir, trust=trust or []).items():
         typer.echo(f"{name} {value:.6f}")
 
 

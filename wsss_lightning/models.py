@@ -5,17 +5,18 @@ In a folder for sharing (`wsss export --to safetensors`) the description has the
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from wsss_lightning.atomic import replace_file
 from wsss_lightning.errors import InputError
 from wsss_lightning.nn.description import build
+from wsss_lightning.nn.states import UNTRAINED, load_weights
+from wsss_lightning.tensors import UnreadableError, load_tensors
 
 WEIGHTS, DESCRIPTION, SHARED_DESCRIPTION = "model.safetensors", "model.json", "config.json"
 
@@ -61,34 +62,60 @@ def load(folder: Path | str, *, trust: Collection[str] = ()) -> pl.LightningModu
         trust: top-level packages of third parties whose code the model may be built of.
 
     Raises:
-        InputError: a file is missing or damaged, or the weights do not fit.
+        InputError: a file is missing or damaged, it names code of others, or the weights do not fit.
     """
-    path = Path(folder) / WEIGHTS
-    model: pl.LightningModule = build(read_description(folder)["module"], trust=trust)
+    path, weights = _description_path(folder), Path(folder) / WEIGHTS
+    model = _built(read_description(folder)["module"], path, trust=trust)
     try:
-        model.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} cannot be loaded ({reason}): train the model again.") from None
+        state = load_tensors(weights)
+    except UnreadableError as error:
+        raise InputError(f"{weights} cannot be read, it {error}: train the model again, or copy it again.") from None
+    if strange := sorted(state.keys() - model.state_dict().keys()):
+        raise InputError(f"{weights} does not fit {path.name} beside it, {strange[0]} fits nothing: copy both again.")
+    load_weights(model, state, source=str(weights), may_be_nan=UNTRAINED)
     return model.eval().requires_grad_(False)
+
+
+def _built(node: Any, path: Path, *, trust: Collection[str]) -> pl.LightningModule:
+    try:
+        model = build(node, trust=trust)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (TypeError, ValueError, AttributeError, KeyError, RuntimeError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{path} describes no model that can be built here ({reason}): copy it again.") from None
+    if not isinstance(model, pl.LightningModule):
+        raise InputError(f"{path} describes {type(model).__name__}, not a model: copy it again.")
+    return model
 
 
 def read_inputs(folder: Path | str) -> Inputs:
     """What the model of a folder expects and tells."""
-    return Inputs(**read_description(folder)["inputs"])
+    given, names = read_description(folder)["inputs"], {field.name for field in fields(Inputs)}
+    if not isinstance(given, dict) or given.keys() != names:
+        path = _description_path(folder)
+        raise InputError(f"{path}: inputs has not the entries {', '.join(sorted(names))}: copy it again.")
+    return Inputs(**given)
 
 
 def read_description(folder: Path | str) -> dict[str, Any]:
     """`module`, `inputs` and, of a finished stage, the supervision `card` of the model of a folder.
 
     Raises:
-        InputError: it is no folder of a model.
+        InputError: it is no folder of a model, or its description is damaged.
     """
-    own, shared = Path(folder) / DESCRIPTION, Path(folder) / SHARED_DESCRIPTION
+    path = _description_path(folder)
     try:
-        content: dict[str, Any] = json.loads((own if own.exists() else shared).read_text())
-        if content["module"] and content["inputs"]:
-            return content
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise InputError(f"{folder} is no folder of a trained model: {DESCRIPTION} is not in it.")
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise InputError(f"{folder} is no folder of a trained model: {DESCRIPTION} is not in it.") from None
+    except (ValueError, RecursionError):
+        raise InputError(f"{path} is no JSON: train the model again, or copy it again.") from None
+    if not isinstance(content, dict) or not {"module", "inputs"} <= content.keys():
+        raise InputError(f"{path} describes no model, it lacks module or inputs: copy it again.")
+    return content
+
+
+def _description_path(folder: Path | str) -> Path:
+    own, shared = Path(folder) / DESCRIPTION, Path(folder) / SHARED_DESCRIPTION
+    return own if own.exists() or not shared.exists() else shared

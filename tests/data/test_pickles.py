@@ -1,6 +1,8 @@
 import io
 import os
 import pickle
+import pickletools
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from wsss_lightning.data import opcodes
+from wsss_lightning.data.opcodes import check_opcodes
 from wsss_lightning.data.pickles import read_pickled_arrays
 from wsss_lightning.errors import InputError
 
@@ -190,3 +194,69 @@ def test_a_bare_pickle_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.npy does not exist"):
         read_pickled_arrays(tmp_path / "none.npy")
+
+
+def _long_binput(number: int) -> bytes:
+    return b"\x80\x02]r" + number.to_bytes(4, "little") + b"."
+
+
+def _copies(count: int) -> bytes:
+    """A list of `count` arrays that are copies of one text of 200,000 bytes, each in some 20 bytes."""
+    text = (
+        b"\x80\x02](X"
+        + (200_000).to_bytes(4, "little")
+        + b"a" * 200_000
+        + b"q\x010c_codecs\nencode\nq\x02X\x06\0\0\0latin1q\x030"
+    )
+    return text + b"h\x02h\x01h\x03\x86R" * count + b"e."
+
+
+def _repeated_tensor() -> bytes:
+    return pickle.dumps(torch.zeros(1).expand(50_000, 50_000))
+
+
+BOMBS = {
+    "a memo of 2**28 places": _long_binput(2**28),
+    "a memo of 2**31 - 1 places": _long_binput(2**31 - 1),
+    "a memo in text": b"]p2147483000\n.",
+    "a memo of a negative place": b"]p-5\n.",
+    "bytes of 2**40": b"\x80\x04\x8e" + (2**40).to_bytes(8, "little") + b"abc.",
+    "a text of 2**31": b"\x80\x02X" + (2**31).to_bytes(4, "little") + b"abc.",
+    "a bytearray of 2**33": b"\x80\x05\x96" + (2**33).to_bytes(8, "little") + b"abc.",
+    "a frame of 2**40": b"\x80\x04\x95" + (2**40).to_bytes(8, "little") + b"].",
+    "copies": _copies(50_000),
+    "a tensor with strides of 0": _repeated_tensor(),
+    "an extension": b"\x82\x01.",
+    "a persistent id": b"Pabc\n.",
+    "no end": b"\x80\x02]" * 5,
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_small_file_cannot_fill_the_memory(bomb: str, tmp_path: Path) -> None:
+    path = _npy(tmp_path / "a.npy", BOMBS[bomb])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match=r"a\.npy cannot be read"):
+        read_pickled_arrays(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
+
+
+def test_a_header_cannot_promise_more_than_the_file_holds(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (10**9,)})
+    (tmp_path / "a.npy").write_bytes(file.getvalue() + b"\0" * 64)
+    with pytest.raises(InputError, match="promises 8000000000 bytes, but 64 follow"):
+        read_pickled_arrays(tmp_path / "a.npy")
+
+
+def test_the_instructions_are_those_of_pickletools() -> None:
+    values = [TAGS, {"a": torch.ones(2)}, list(range(300)), "x" * 70_000, b"y" * 300, 2**70, -1.5, {1, 2}, (), True]
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        check_opcodes(pickle.dumps(values, protocol))
+    known = {*opcodes._FIXED, *opcodes._COUNTED, *opcodes._LINES, *opcodes._MEMO, *b".p\x95"}
+    for code in pickletools.opcodes:
+        ours = opcodes._FIXED.get(ord(code.code))
+        assert ours is None or ours == (code.arg.n if code.arg else 0), code.name
+        assert ord(code.code) in known or code.name.startswith(("EXT", "PERSID", "OBJ", "NEXT_", "READONLY_")), (
+            code.name
+        )

@@ -9,6 +9,13 @@ from omegaconf import OmegaConf
 
 from wsss_lightning.pipeline import Plan
 from wsss_lightning.pipeline.planning import plan_config
+from wsss_lightning.trust import TRUST
+
+
+@pytest.fixture(autouse=True)
+def trust_fake_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stages of these tests are those of a user's own package."""
+    monkeypatch.setenv(TRUST, "fake_stages")
 
 
 @pytest.fixture

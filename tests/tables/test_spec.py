@@ -118,6 +118,14 @@ def test_an_unknown_table_names_the_known_ones() -> None:
         ("name: A,", "name: A, x: .nan,", "row 1: x is nan; give a number"),
         ("metric: val/miou", "axis: k\nmetric: val/miou", "axis 'k': give at least two rows an x"),
         ("metric: val/miou", "axis: 5\nmetric: val/miou", "axis is missing: give it as text"),
+        ("metric: val/miou", "setting: {choices: [1]}\nmetric: val/miou", r"choices is \[1\]; give a mapping"),
+        ("metric: val/miou", "setting: {choices: {dta: voc}}\nmetric: val/miou", "no group dta; the groups are ab"),
+        ("metric: val/miou", "setting: {choices: {data: 3}}\nmetric: val/miou", "data is 3; give the name of a file"),
+        ("metric: val/miou", "metric: " + "[" * 3000, "nested too deep|cannot be read as YAML"),
+        ("metric: val/miou", "metric: 2020-13-45", "cannot be read as YAML: month must be"),
+        ("metric: val/miou", "metric: {[1]: 2}", "cannot be read as YAML|metric is missing"),
+        ("metric: val/miou", "metric: \0", "cannot be read as YAML"),
+        ("reference: B", "reference: [1]", r"reference \[1\] is no row"),
     ],
 )
 def test_what_is_wrong_is_said_with_the_file(tmp_path: Path, old: str, new: str, reason: str) -> None:

@@ -13,6 +13,7 @@ from wsss_lightning.errors import InputError
 
 MAX_CLASSES = 254  # 0 is background, 255 is ignored, and a mask has eight bits
 _MAX_BYTES = 240  # of 255 that a file's name may have; the rest is for suffixes
+_FOREIGN = re.compile(r"\\|^[A-Za-z]:")  # what leads elsewhere on Windows
 _SEPARATORS = re.compile(r"[\s_\-./]+")
 _ALTERNATIVES = re.compile(r"[\s_\-./|,;、，；+&]+")
 
@@ -89,6 +90,8 @@ def _fault(name: str) -> str:
         return "it is empty"
     if not name.isprintable() and any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
         return "it holds control characters"
+    if _FOREIGN.search(name):
+        return "it holds a backslash or a drive"
     return f"it is longer than {_MAX_BYTES} bytes" if len(name) > 60 and len(name.encode()) > _MAX_BYTES else ""
 
 

@@ -2,14 +2,18 @@
 
 `numpy.load(allow_pickle=True)` calls whatever a file names. Here every name is either replaced by a function of this
 file or refused, and arrays are rebuilt from dtype code, shape and bytes, because numpy's own `dtype.__setstate__`
-believes flags that can corrupt memory.
+believes flags that can corrupt memory. What is taken of memory is bounded by the size of the file, before and while it
+is unpickled (`data.opcodes`).
 """
 
 from __future__ import annotations
 
 import io
+import math
+import os
 import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +21,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wsss_lightning.data.opcodes import check_opcodes
 from wsss_lightning.errors import InputError
+from wsss_lightning.tensors import load_pickle
+
+_COPIES, _SMALL = 8, 1 << 20  # how many bytes values may take beside each one of the file, and any file
 
 
 def read_pickled_arrays(path: Path) -> Any:
@@ -48,11 +56,22 @@ def read_pickled_arrays(path: Path) -> Any:
 def _read(file: BinaryIO) -> Any:
     version = np.lib.format.read_magic(file)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    if not read_header(file)[2].hasobject:
+    shape, _, dtype = read_header(file)
+    if not dtype.hasobject:
+        _check_size(file, math.prod(shape) * dtype.itemsize)
         file.seek(0)
         return np.lib.format.read_array(file, allow_pickle=False)
-    value = _Unpickler(file, encoding="latin1").load()  # how numpy reads the strings of Python 2
+    content = file.read()
+    check_opcodes(content)
+    value = _Unpickler(content).load()
     return value.item() if isinstance(value, np.ndarray) and value.shape == () else value
+
+
+def _check_size(file: BinaryIO, promised: int) -> None:
+    """Refuse an array that is longer than its file: numpy allocates what the header says before it reads."""
+    held = os.fstat(file.fileno()).st_size - file.tell()
+    if promised > held:
+        raise ValueError(f"its header promises {promised} bytes, but {held} follow")
 
 
 class _DType:
@@ -68,10 +87,13 @@ class _DType:
 
 
 class _Array(np.ndarray[Any, np.dtype[Any]]):
-    """Stands for `numpy.ndarray`; its state may name no dtype but a checked one."""
+    """Stands for `numpy.ndarray`; its state may name no dtype but a checked one, and counts what it is filled with."""
+
+    spend: Callable[[object], None]
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         version, shape, dtype, fortran, content = state
+        self.spend(content)
         super().__setstate__((version, shape, dtype.value, fortran, content))
 
 
@@ -96,12 +118,17 @@ def _no_bytes() -> bytes:
 
 
 def _storage(content: bytes) -> Any:
-    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    return load_pickle(io.BytesIO(content))
 
 
 def _tensor(storage: Any, offset: int, size: Any, stride: Any, _grad: object, _hooks: object) -> NDArray[Any]:
     flat = torch.empty(0, dtype=storage.dtype)
-    return flat.set_(storage, offset, size, stride).numpy()
+    tensor = flat.set_(storage, offset, size, stride)
+    if (
+        tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes()
+    ):  # strides of 0 repeat values without end
+        raise pickle.UnpicklingError("it holds a tensor that is larger than its storage")
+    return tensor.numpy()
 
 
 _ADMITTED: dict[tuple[str, str], Callable[..., Any] | None] = {
@@ -116,11 +143,35 @@ _ADMITTED: dict[tuple[str, str], Callable[..., Any] | None] = {
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("collections", "OrderedDict"): dict,  # a tensor's empty hooks
 }
+_PLAIN = (None, dict)
 
 
 class _Unpickler(pickle.Unpickler):
+    """Calls what is admitted, as long as that takes no more than a few times the size of the file.
+
+    A value can be named again and again in a few bytes each, and every call can make a copy of it.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content), encoding="latin1")  # how numpy reads the strings of Python 2
+        self.left = _COPIES * len(content) + _SMALL
+
     def find_class(self, module: str, name: str) -> Any:
         known = (module.replace("numpy._core", "numpy.core"), name)
         if known not in _ADMITTED:
             raise pickle.UnpicklingError(f"it holds {module}.{name}")
-        return _ADMITTED[known]
+        found = _ADMITTED[known]
+        return found if found in _PLAIN else partial(self._call, found)
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        for argument in arguments:
+            self._spend(argument)
+        made = function(*arguments)
+        if isinstance(made, _Array):
+            made.spend = self._spend
+        return made
+
+    def _spend(self, value: object) -> None:
+        self.left -= len(value) if isinstance(value, bytes | str | list | tuple) else 1
+        if self.left < 0:
+            raise pickle.UnpicklingError("it fills memory with copies of itself")

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset, default_collate
 from wsss_lightning.data.images import image_size, orientation, read_image
 from wsss_lightning.data.labels import Mask
 from wsss_lightning.data.masks import read_mask
-from wsss_lightning.data.names import near_name
+from wsss_lightning.data.names import near_name, require_image_id
 from wsss_lightning.data.transforms import augment
 from wsss_lightning.errors import InputError
 from wsss_lightning.opened import note_masks
@@ -44,6 +44,9 @@ class Record:
     image: Path
     mask: Path | None
     tags: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        require_image_id(self.image_id, self.image)  # every stage names files by it, whatever it was read from
 
 
 class Normalisation:

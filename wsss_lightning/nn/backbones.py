@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models._api import WeightsEnum
 
 from wsss_lightning.errors import InputError
 from wsss_lightning.nn.shared_classes import ILSVRC
+from wsss_lightning.nn.states import read_state_file
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -73,38 +73,15 @@ class Backbone(nn.Module):
             )
 
 
-def load_weights(network: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
-    """Copy `state` into `network`; `InputError` names `source` and the first keys or shapes that do not fit."""
-    own = network.state_dict()
-    missing = sorted(own.keys() - state.keys())
-    wrong = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)
-    if missing or wrong:
-        names = ", ".join((missing + wrong)[:3])
-        raise InputError(
-            f"{source} does not fit {type(network).__name__} (see {names}): give weights of this backbone."
-        )
-    network.load_state_dict({key: state[key] for key in own})
-
-
 def read_state(weights: str, published: type[WeightsEnum]) -> dict[str, Tensor]:
     """The state dict behind `weights`: a path (.pth, .pt, .safetensors) or a name of torchvision's `published`."""
     path = Path(weights)
-    if path.suffix == ".safetensors" and path.is_file():
-        return load_file(path)
     if path.is_file():
-        return _read_pickle(path)
+        return read_state_file(path)
     if weights not in published.__members__:
         names = ", ".join(published.__members__)
         raise InputError(f"There are no weights {weights}: give an existing file or one of {names}.")
     return _download(published[weights])
-
-
-def _read_pickle(path: Path) -> dict[str, Tensor]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch names no common base for what a damaged file can raise
-        raise InputError(f"{path} cannot be read as a PyTorch state dict ({error}): download it again.") from None
-    return cast(dict[str, Tensor], state.get("state_dict", state))
 
 
 def _download(weights: WeightsEnum) -> dict[str, Tensor]:

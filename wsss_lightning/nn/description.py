@@ -3,8 +3,6 @@
 A description is what Hydra instantiates, too: `{"_target_": dotted name, "_partial_": bool, argument: ...}`.
 """
 
-import importlib
-import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial, wraps
@@ -14,9 +12,9 @@ from typing import Any, ParamSpec, TypeVar
 
 from torch import nn
 
-from wsss_lightning.errors import InputError
+from wsss_lightning.trust import find
 
-TRUST = "WSSS_TRUST"  # packages, divided by commas, whose code may be called besides ours and torch's
+_WHERE = "the description of a model"
 Node = dict[str, Any]
 Parameters = ParamSpec("Parameters")
 Made = TypeVar("Made", bound=nn.Module)
@@ -70,7 +68,7 @@ def build(node: Any, *, trust: Collection[str] = ()) -> Any:
 
     Args:
         node: from `describe`, or what it describes.
-        trust: top-level packages whose functions may be called besides those of wsss_lightning and torch.
+        trust: top-level packages whose functions may be called besides what `trust.find` admits.
 
     Raises:
         InputError: a name is of another package, or is not there.
@@ -82,7 +80,7 @@ def build(node: Any, *, trust: Collection[str] = ()) -> Any:
     arguments = {name: build(item, trust=trust) for name, item in node.items() if name not in {"_target_", "_partial_"}}
     if "_target_" not in node:
         return arguments
-    function = _named(str(node["_target_"]), trust=trust)
+    function = find(node["_target_"], where=_WHERE, trust=trust)
     if node.get("_partial_"):
         return partial(function, **arguments) if arguments else function
     return function(**arguments)
@@ -90,16 +88,3 @@ def build(node: Any, *, trust: Collection[str] = ()) -> Any:
 
 def _name(value: Any) -> str:
     return f"{value.__module__}.{value.__qualname__}"
-
-
-def _named(name: str, *, trust: Collection[str]) -> Any:
-    package, (module, _, attribute) = name.partition(".")[0], name.rpartition(".")
-    if package not in {"wsss_lightning", "torch", *trust, *os.environ.get(TRUST, "").split(",")}:
-        raise InputError(
-            f"{name} is code of another package: if you trust this model, load with trust=['{package}'], or set the "
-            f"environment variable {TRUST}={package} for stages."
-        )
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError):
-        raise InputError(f"There is no {name} here: install the version of the package that the model is of.") from None

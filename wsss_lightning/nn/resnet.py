@@ -9,8 +9,9 @@ from torchvision.models import resnet50 as torchvision_resnet50
 from torchvision.models._api import WeightsEnum
 from torchvision.models.resnet import ResNet as TorchvisionResNet
 
-from wsss_lightning.nn.backbones import Backbone, Features, freeze, load_weights, read_state
+from wsss_lightning.nn.backbones import Backbone, Features, freeze, read_state
 from wsss_lightning.nn.description import described
+from wsss_lightning.nn.states import load_weights
 
 
 class ResNet(Backbone):

@@ -1,14 +1,16 @@
 """VGG with 13 convolutions in 5 blocks and fc6-fc8 as convolutions: VGG-16 itself and the narrow `tiny`."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torchvision.models import VGG16_Weights
 
-from wsss_lightning.nn.backbones import Backbone, Features, freeze, load_weights, read_state
+from wsss_lightning.nn.backbones import Backbone, Features, freeze, read_state
 from wsss_lightning.nn.description import described
 from wsss_lightning.nn.shared_classes import PICTURES
+from wsss_lightning.nn.states import UNTRAINED, load_weights
 
 _CONVOLUTIONS = (2, 2, 3, 3, 3)  # per block, configuration D of Simonyan and Zisserman
 TINY_MEAN, TINY_STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)  # the generated pictures' colours are spread evenly
@@ -102,7 +104,7 @@ def vgg16(weights: str | None) -> VGG:
     network = VGG(widths=(64, 128, 256, 512, 512), fc6_kernel=7, hidden=4096, num_classes=1000)
     if weights is not None:
         state = from_torchvision(read_state(weights, VGG16_Weights))
-        load_weights(network, state, source=weights)
+        load_weights(network, state, source=weights, may_be_nan=UNTRAINED)
         network.has_global = bool(torch.isfinite(network.fc6.weight).all())
     if weights == _CAFFE:
         transforms = VGG16_Weights.IMAGENET1K_FEATURES.transforms()
@@ -117,8 +119,7 @@ def tiny(weights: str | None, num_classes: int) -> VGG:
     network = VGG(widths=(16, 32, 64, 96, 96), fc6_kernel=3, hidden=128, num_classes=num_classes)
     network.mean, network.std, network.shared = TINY_MEAN, TINY_STD, PICTURES
     if weights is not None:
-        state = {key: value.float() for key, value in read_state(weights, VGG16_Weights).items()}
-        load_weights(network, state, source=weights)
+        load_weights(network, read_state(weights, VGG16_Weights), source=weights)
     freeze(network)
     return network
 
@@ -129,13 +130,19 @@ def from_torchvision(state: dict[str, Tensor]) -> dict[str, Tensor]:
         return state
     names = {f"features.{position}": f"convolutions.{index}" for index, position in enumerate(_TORCHVISION)}
     names |= {"classifier.0": "fc6", "classifier.3": "fc7", "classifier.6": "fc8"}
-    shapes = {"fc6": (-1, 512, 7, 7), "fc7": (-1, 4096, 1, 1), "fc8": (-1, 4096, 1, 1)}
     renamed = {}
     for key, value in state.items():
         layer, _, kind = key.rpartition(".")
         name = names.get(layer, layer)
-        renamed[f"{name}.{kind}"] = value.reshape(shapes[name]) if name in shapes and kind == "weight" else value
+        renamed[f"{name}.{kind}"] = _as_convolution(value, name) if kind == "weight" else value
     return renamed
+
+
+def _as_convolution(weight: Tensor, layer: str) -> Tensor:
+    """A linear layer's weights (N, D) as those of a convolution; of another size they stay, to be refused by name."""
+    shape = {"fc6": (512, 7, 7), "fc7": (4096, 1, 1), "fc8": (4096, 1, 1)}.get(layer)
+    fits = shape is not None and weight.ndim == 2 and weight.shape[1] == math.prod(shape)
+    return weight.reshape(-1, *shape) if shape is not None and fits else weight
 
 
 def fold_batch_norm(network: VGG) -> VGG:

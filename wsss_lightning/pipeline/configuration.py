@@ -6,7 +6,6 @@ stands for here.
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.dashboards import kept_offline
 from wsss_lightning.pipeline.expansion import expand
 from wsss_lightning.pipeline.unread import Origin
 
@@ -106,7 +106,7 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("shipped", lambda name: str(_PACKAGE / name), replace=True)
     OmegaConf.register_new_resolver("out_dir", lambda: OUT_DIR, replace=True)
     OmegaConf.register_new_resolver("stage_name", lambda: STAGE, replace=True)
-    OmegaConf.register_new_resolver("unset", lambda variable: variable not in os.environ, replace=True)
+    OmegaConf.register_new_resolver("wandb_offline", kept_offline, replace=True)
 
 
 def _delegate(kind: str) -> Callable[[Any], Any]:

@@ -16,6 +16,7 @@ from wsss_lightning.pipeline.configuration import OUT_DIR, bind
 from wsss_lightning.pipeline.contents import listed, read_whole
 from wsss_lightning.pipeline.faults import explained
 from wsss_lightning.pipeline.fingerprints import FINGERPRINTS, reading_fingerprint
+from wsss_lightning.pipeline.foreign import check_calls, check_record
 from wsss_lightning.pipeline.identity import with_current_targets
 from wsss_lightning.pipeline.planning import Plan, PlannedStage, cached
 from wsss_lightning.pipeline.readings import readers, reading_of, words
@@ -32,6 +33,7 @@ from wsss_lightning.pipeline.store import (
     source_hashes,
     write_json,
 )
+from wsss_lightning.trust import trusting
 
 log = logging.getLogger(__name__)
 Metrics = dict[str, float]
@@ -149,14 +151,20 @@ def _portable(bindings: dict[str, Any]) -> dict[str, Any]:
     return {token: value for token, value in bindings.items() if token != OUT_DIR} | inside
 
 
-def rerun(path: Path, *, out_dir: Path | None = None) -> Metrics:
+def rerun(path: Path, *, out_dir: Path | None = None, trust: Collection[str] = ()) -> Metrics:
     """Run a stage again from its `stage.json` alone, into `out_dir` (default: `STAGE-rerun` beside it).
 
-    Nothing of the finished stage is touched, so that the two folders can be compared.
+    Nothing of the finished stage is touched, so that the two folders can be compared. A record can come from anywhere:
+    code of other packages than this one is called only where `trust` names them.
     """
-    record = read_record(path.parent) if path.name == RECORD else None
-    if record is None:
+    found = read_record(path.parent) if path.name == RECORD else None
+    if found is None:
         raise InputError(f"{path} is no finished stage's {RECORD}: give the path of one.")
+    with trusting(trust):
+        return _rerun(check_record(found, path), path, out_dir)
+
+
+def _rerun(record: dict[str, Any], path: Path, out_dir: Path | None) -> Metrics:
     folder = path.resolve().parent
     target = (out_dir or folder.with_name(f"{folder.name}-rerun")).resolve()
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
@@ -164,6 +172,7 @@ def rerun(path: Path, *, out_dir: Path | None = None) -> Metrics:
     node = with_current_targets(record["node"])
     check_node(arguments(node), where=record["stage"])
     bindings = _found({**record, "node": node}, store=folder.parent) | {OUT_DIR: str(target)}
+    check_calls(bind(node, bindings), path)
     if changed := changed_sources(record):
         log.warning("the code has changed since: %s", ", ".join(changed))
     target.mkdir(parents=True, exist_ok=True)

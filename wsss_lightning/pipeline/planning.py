@@ -32,7 +32,6 @@ from wsss_lightning.pipeline.signatures import check_node
 from wsss_lightning.pipeline.store import changed_sources, in_progress, read_record
 from wsss_lightning.pipeline.unread import Origin, check_read
 
-
 _SHOWN = 3  # files of changed code that a status names
 
 

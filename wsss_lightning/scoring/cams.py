@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ Classes = NDArray[np.int64]
 Maps = NDArray[np.float32]
 
 _ROUNDING = 1e-3  # float16 has 11 bits
+_SUM = 0.02  # of probabilities in float16 to 1
+_LARGEST = 1 << 31  # number of a class that is looked at
 
 
 def read_cam_file(path: Path, *, labels: LabelMap, size: tuple[int, int]) -> Prediction:
@@ -71,44 +75,109 @@ def _save(path: Path, content: NDArray[np.object_]) -> None:
 
 def _kept_maps(path: Path, labels: LabelMap, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Maps, int]:
     """Labels and maps of the kept classes, and how many maps are of others."""
-    classes, maps = _parse(read_pickled_arrays(path), size, path)
+    classes, maps = _parse(read_pickled_arrays(path), path)
     _check(classes, maps, labels, path)
     encoded = labels.encode((classes + 1).astype(np.uint8), path)
     kept = encoded != IGNORE
-    if kept.any():
-        check_size(maps.shape[1:], size, path)
-    return encoded[kept], maps[kept], int((~kept).sum())
+    if not kept.any():
+        return encoded[kept], np.zeros((0, *size), np.float32), int((~kept).sum())
+    if maps.full:
+        check_size(maps.values.shape[1:], size, path)
+        return encoded[kept], maps.values[kept], int((~kept).sum())
+    resized = resize_maps(torch.from_numpy(maps.values[kept])[None], size)[0].numpy()
+    return encoded[kept], resized, int((~kept).sum())
 
 
-def _parse(content: Any, size: tuple[int, int], path: Path) -> tuple[Classes, Maps]:
-    """Classes (K,) from 0 and their maps (K, h, w)."""
-    try:
-        is_irnet = "keys" in content
-        keys = np.array([int(key) for key in (content["keys"] if is_irnet else content)], np.int64)
-        maps = _irnet_maps(content, size) if is_irnet else _stack(list(content.values()), size)
-        classes, maps = _without_background(keys, maps)
-        if len(classes) != len(maps):
-            raise ValueError
-        return classes, maps
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError):
+@dataclass(frozen=True, eq=False)
+class _Stored:
+    """Maps (K, h, w) as a file has them; `full`: they are to have the image's size."""
+
+    values: Maps
+    full: bool
+
+
+def _parse(content: Any, path: Path) -> tuple[Classes, _Stored]:
+    """Classes (K,) from 0 and their maps."""
+    if not isinstance(content, dict):
+        raise _no_dictionary(path, f"a {type(content).__name__}")
+    if "keys" not in content:
+        return _seam(content, path)
+    name = next((name for name in ("high_res", "cam") if content.get(name) is not None), None)
+    if name is None:
+        raise _no_dictionary(path, f"a dictionary of {_names(content)}, no high_res and no cam")
+    keys, maps = _numbers(content["keys"], path), _stack(content[name], path)
+    return _matched(*_without_background(keys, maps), full=name == "high_res", path=path)
+
+
+def _seam(content: dict[Any, Any], path: Path) -> tuple[Classes, _Stored]:
+    if any(isinstance(key, str) and not key.strip().isdigit() for key in content):
+        raise _no_dictionary(path, f"a dictionary of {_names(content)}")
+    keys, maps = _numbers(list(content), path), _stack(list(content.values()), path)
+    # What psa's CRF leaves: the background's probability under 0, those of class k under k + 1.
+    if len(keys) > 1 and keys[0] == 0 and len(maps) == len(keys) and bool((abs(maps.sum(axis=0) - 1) < _SUM).all()):
         raise InputError(
-            f"{path} holds neither IRNet's {{keys, cam, high_res}} nor SEAM's {{class: map}}: "
-            "write one map (H, W) per class in one of these forms."
-        ) from None
+            f"{path} holds probabilities that sum to 1, 0 for the background: write the best label as an index PNG."
+        )
+    return _matched(*_without_background(keys, maps), full=True, path=path)
 
 
-def _irnet_maps(content: dict[str, Any], size: tuple[int, int]) -> Maps:
-    if "high_res" in content:
-        return _stack(content["high_res"], size)
-    return resize_maps(torch.from_numpy(_stack(content["cam"], size))[None], size)[0].numpy()
+def _matched(keys: Classes, maps: Maps, *, full: bool, path: Path) -> tuple[Classes, _Stored]:
+    if len(keys) != len(maps):
+        raise _no_dictionary(path, f"maps of shape {maps.shape} for {len(keys)} classes")
+    return keys, _Stored(maps, full)
 
 
-def _stack(maps: Any, size: tuple[int, int]) -> Maps:
-    """(K, h, w) float32; `size` is what no map at all has."""
-    stacked = np.asarray(maps, np.float32) if len(maps) else np.zeros((0, *size), np.float32)
-    if stacked.ndim != 3:
-        raise ValueError
-    return stacked
+def _no_dictionary(path: Path, found: str) -> InputError:
+    return InputError(
+        f"{path} holds {found}, neither IRNet's {{keys, cam, high_res}} nor SEAM's {{class: map}}: "
+        "write one map (H, W) per class in one of these forms."
+    )
+
+
+def _names(content: dict[Any, Any]) -> str:
+    return ", ".join(str(key)[:40] for key in list(content)[:5]) or "nothing"
+
+
+def _numbers(keys: Any, path: Path) -> Classes:
+    """Class numbers (K,) of a list, an array (K,) or (K, 1), or a text of digits each."""
+    if keys is None or isinstance(keys, str | bytes | dict | int | float):
+        raise _no_dictionary(path, f"keys that are a {type(keys).__name__}")
+    numbers = [_number(key, path) for key in keys]
+    if repeated := [number for number, count in Counter(numbers).items() if count > 1]:
+        raise InputError(f"{path} names the class {repeated[0]} twice: write one map for each class.")
+    return np.array(numbers, np.int64)
+
+
+def _number(key: Any, path: Path) -> int:
+    value = key.item() if isinstance(key, np.ndarray | np.generic) and key.size == 1 else key
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 20:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1 or abs(value) > _LARGEST:
+        shown = str(value)[:30]
+        raise InputError(f"{path} names the class {shown}, which is no number of a class: count the classes from 0.")
+    return int(value)
+
+
+def _stack(maps: Any, path: Path) -> Maps:
+    """(K, h, w) float32."""
+    try:
+        if not len(maps):
+            return np.zeros((0, 1, 1), np.float32)
+        stacked = np.asarray(maps)
+    except (TypeError, ValueError):
+        raise _no_dictionary(path, f"maps that are {_shapes(maps)}") from None
+    if stacked.dtype.kind not in "biuf":
+        raise _no_dictionary(path, f"maps of {stacked.dtype} values")
+    if stacked.ndim != 3 or not stacked.size:
+        raise _no_dictionary(path, f"maps of shape {stacked.shape}")
+    return stacked.astype(np.float32)
+
+
+def _shapes(maps: Any) -> str:
+    if not isinstance(maps, list | tuple):
+        return f"a {type(maps).__name__}"
+    shapes = [str(each.shape) if isinstance(each, np.ndarray) else type(each).__name__ for each in maps[:3]]
+    return f"of the shapes {', '.join(shapes)}"
 
 
 def _without_background(keys: Classes, maps: Maps) -> tuple[Classes, Maps]:
@@ -116,14 +185,22 @@ def _without_background(keys: Classes, maps: Maps) -> tuple[Classes, Maps]:
         return keys, maps
     if len(keys) == len(maps) + 1:
         return keys[1:] - 1, maps
+    if not len(maps):
+        return keys, maps
     # The maps of an image are divided by their maximum: a constant between 0 and 1 is no map of the first class.
     padded = bool(0 < maps[0].min() == maps[0].max() < 1)
     return (keys[1:] - 1, maps[1:]) if padded else (keys, maps)
 
 
-def _check(classes: Classes, maps: Maps, labels: LabelMap, path: Path) -> None:
+def _check(classes: Classes, maps: _Stored, labels: LabelMap, path: Path) -> None:
     wrong = classes[(classes < 0) | (classes >= len(labels.names))]
     if wrong.size:
         raise InputError(f"{path} has a map of class {wrong[0]}, counted from 0, but there are {len(labels.names)}.")
-    if not ((maps >= -_ROUNDING) & (maps <= 1 + _ROUNDING)).all():
+    if np.isnan(maps.values).any():
+        number = int(classes[np.isnan(maps.values).any(axis=(1, 2)).argmax()])
+        raise InputError(
+            f"{path} has nan in the map of class {number}, not scores within 0..1: leave a map of zeros as it is "
+            "instead of dividing it by its maximum."
+        )
+    if not ((maps.values >= -_ROUNDING) & (maps.values <= 1 + _ROUNDING)).all():
         raise InputError(f"{path} has scores that are not within 0..1: divide each map by its maximum.")

@@ -28,6 +28,7 @@ from wsss_lightning.nn.seeds import own_seed, seeded
 from wsss_lightning.stages.finite import Finite
 from wsss_lightning.stages.loggers import finished, log_stage
 from wsss_lightning.stages.training_progress import TrainingProgress
+from wsss_lightning.tensors import UnreadableError, load_pickle
 
 # Deterministic mode also fills every new tensor, a third of a small network's time; no layer here reads one unwritten.
 torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -177,7 +178,9 @@ def quiet() -> Iterator[None]:
 
 def _readable(checkpoint: Path) -> Path:
     try:
-        torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # torch names no common base for what a damaged file can raise
-        raise InputError(f"{checkpoint} is damaged ({error}): delete it to train from the start.") from None
+        content = load_pickle(checkpoint, mmap=True)
+    except UnreadableError as error:
+        raise InputError(f"{checkpoint} is damaged, it {error}: delete it to train from the start.") from None
+    if not isinstance(content, dict) or not {"state_dict", "loops", "global_step"} <= content.keys():
+        raise InputError(f"{checkpoint} is no checkpoint of this training: delete it to train from the start.")
     return checkpoint

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from wsss_lightning.atomic import replace_file, write_json
 from wsss_lightning.errors import InputError
+from wsss_lightning.tensors import UnreadableError, load_tensors
 
 __all__ = [
     "read_json",
@@ -32,9 +32,9 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file; a missing or damaged one is an `InputError`."""
     try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} cannot be read ({error}): delete its folder to compute the stage again.") from None
+        return load_tensors(path)
+    except UnreadableError as error:
+        raise InputError(f"{path} cannot be read, it {error}: delete its folder to compute the stage again.") from None
 
 
 def write_array(path: Path, array: np.ndarray[Any, Any]) -> None:

@@ -51,7 +51,7 @@ def collect(
         heading=heading,
         data=chosen["data"],
         backbone=chosen["backbone"],
-        comparable=all(chosen[group] == name for group, name in heading.choices.items()),
+        comparable=all(chosen.get(group) == name for group, name in heading.choices.items()),
         overrides=overrides,
         seeds=sorted({cell.seed for cell in cells}),
         notes=notes,

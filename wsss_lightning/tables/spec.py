@@ -121,14 +121,13 @@ def read_spec(path: Path) -> Spec:
 
 def _heading(content: dict[str, Any], path: Path) -> Heading:
     setting = _mapping(content.get("setting") or {}, f"{path}, setting", known=_SETTING)
-    choices = setting.get("choices") or {}
     return Heading(
         name=f"{path.resolve().parent.name}/{path.stem}",
         title=_text(content, "title", str(path)),
         source=_text(content, "source", str(path)),
         metric=_text(content, "metric", str(path)),
         setting=str(setting.get("text", "")),
-        choices={str(group): str(name) for group, name in choices.items()},
+        choices=_choices(setting.get("choices"), f"{path}, setting"),
         scale=str(content.get("scale") or "Per cent."),
         reference=content.get("reference"),
         footnotes=_texts(content, "footnotes", str(path)),
@@ -139,10 +138,28 @@ def _heading(content: dict[str, Any], path: Path) -> Heading:
     )
 
 
+def _choices(value: Any, where: str) -> dict[str, str]:
+    """Config groups and the names in them that the paper's numbers hold for."""
+    if value is not None and not isinstance(value, dict):
+        raise InputError(f"{where}: choices is {value!r}; give a mapping such as {{data: voc, backbone: vgg16}}.")
+    groups = {path.name for path in project_folder("conf").iterdir() if path.is_dir()}
+    for group, name in (value or {}).items():
+        if group not in groups:
+            raise InputError(
+                f"{where}: choices: there is no group {group}; the groups are {', '.join(sorted(groups))}."
+            )
+        if not isinstance(name, str):
+            raise InputError(f"{where}: choices: {group} is {name!r}; give the name of a file of conf/{group}.")
+    return dict(value or {})
+
+
 def _parse(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except RecursionError:
+        raise InputError(f"{path} cannot be read as YAML: it is nested too deep for a table.") from None
+    # Beside its own errors PyYAML lets through what Python makes of a date or a number that cannot be.
+    except (OSError, ValueError, OverflowError, yaml.YAMLError) as error:
         raise InputError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
 
 

@@ -18,8 +18,9 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.methods.coseg.frozen_segmenter import FrozenCosegModule
 from wsss_lightning.methods.coseg.network import Branch
 from wsss_lightning.methods.coseg.segmenter import CosegModule, MakeNetwork, MaskLoss
-from wsss_lightning.nn.backbones import Backbone, check_statistics, load_weights
+from wsss_lightning.nn.backbones import Backbone, check_statistics
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
+from wsss_lightning.nn.states import load_weights
 from wsss_lightning.nn.trunk import Trunk, Variant, image_size, variants
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
 from wsss_lightning.stages.io import read_tensors
