@@ -17,6 +17,10 @@ from torch import nn
 from wsss_lightning.errors import InputError
 
 TRUST = "WSSS_TRUST"  # packages, divided by commas, whose code may be called besides ours and torch's
+# Names that models were saved under -> today's.
+_MOVED = {
+    "wsss_lightning.methods.cam.classifier.TagClassifier": "wsss_lightning.stages.tag_classifier.TagClassifier",
+}
 Node = dict[str, Any]
 Parameters = ParamSpec("Parameters")
 Made = TypeVar("Made", bound=nn.Module)
@@ -93,6 +97,7 @@ def _name(value: Any) -> str:
 
 
 def _named(name: str, *, trust: Collection[str]) -> Any:
+    name = _MOVED.get(name, name)
     package, (module, _, attribute) = name.partition(".")[0], name.rpartition(".")
     if package not in {"wsss_lightning", "torch", *trust, *os.environ.get(TRUST, "").split(",")}:
         raise InputError(

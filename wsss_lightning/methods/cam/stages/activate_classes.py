@@ -12,12 +12,12 @@ from wsss_lightning.data.base import Record, SegmentationDataModule, Split
 from wsss_lightning.data.images import image_size
 from wsss_lightning.data.samples import Sample, collate
 from wsss_lightning.data.stored_maps import StoredMaps, listed
-from wsss_lightning.methods.cam.classifier import Activation
 from wsss_lightning.nn.trunk import Variant
 from wsss_lightning.scoring.cams import empty_maps, write_cam_file
 from wsss_lightning.stages.empty import report_empty
 from wsss_lightning.stages.fit import MakeTrainer
 from wsss_lightning.stages.predict import infer, load_fitting, without
+from wsss_lightning.stages.tag_classifier import Activation
 
 
 def activate_classes(

@@ -12,11 +12,11 @@ from torch.utils.data import DataLoader
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.steps import StepData
 from wsss_lightning.data.stored_maps import Pooled, PooledDataset, PooledSteps, StoredMaps
-from wsss_lightning.methods.cam.classifier import TagClassifier
 from wsss_lightning.nn.backbones import Backbone, check_statistics
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
 from wsss_lightning.nn.trunk import Learning, variants
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
+from wsss_lightning.stages.tag_classifier import TagClassifier
 
 if TYPE_CHECKING:
     import albumentations as A
