@@ -103,5 +103,14 @@ def test_a_network_of_two_layers_sees_the_enlarged_map(corners: bool) -> None:
         [small[:, :1], small[:, 1:]], first, second, GRID, shift=shift.expand(2, 6), corners=corners
     )
     torch.testing.assert_close(layers, expected)
+    with_cells = perceptron_on_maps(
+        [small[:, :2], shift.expand(2, 1)[:, :, None, None]], first, second, GRID, corners=corners
+    )
+    hidden = F.conv2d(
+        torch.cat([large[:, :2], shift[:, :, None, None].expand(2, 1, *GRID)], dim=1),
+        first.weight[:, :, None, None],
+        first.bias,
+    )
+    torch.testing.assert_close(with_cells, F.conv2d(torch.relu(hidden), second.weight[:, :, None, None], second.bias))
     rows = hypercolumns_at([small[:1]], torch.tensor([0, 50, 95]), GRID, corners=corners)
     torch.testing.assert_close(rows, large[0].flatten(1).T[[0, 50, 95]])

@@ -142,16 +142,20 @@ def perceptron_on_maps(
 ) -> Tensor:
     """`second` of the positive part of `first` of every hypercolumn: (N, O, *grid).
 
-    `shift`: (N, K), added to what `first` gives of an image; `corners`: see `nn.bilinear`. Of a single map only a row
-    of the grid of hidden units is held at a time.
+    `shift`: (N, K), added to what `first` gives of an image; `corners`: see `nn.bilinear`. Where all maps but the first
+    are single cells, only a row of the grid of hidden units is held at a time.
     """
-    if len(maps) > 1:
+    if any(each.shape[-2:] != (1, 1) for each in maps[1:]):
         hidden = linear_on_maps(maps, first.weight, first.bias, grid, corners=corners)
         hidden = hidden if shift is None else hidden + shift[:, :, None, None]
         return F.conv2d(torch.relu(hidden), second.weight[:, :, None, None], second.bias)
-    hidden = first(maps[0].permute(0, 2, 3, 1)).float().permute(0, 3, 1, 2)
-    hidden = hidden if shift is None else hidden + shift[:, :, None, None]
+    channels = maps[0].shape[1]
+    hidden = F.linear(maps[0].permute(0, 2, 3, 1), first.weight[:, :channels], first.bias).permute(0, 3, 1, 2)
     way = Bilinear((hidden.shape[2], hidden.shape[3]), grid, corners=corners, device=hidden.device)
     with torch.autocast(hidden.device.type, enabled=False):  # scores are compared: half precision would tie them
-        scores = torch.stack([way.rectified_product(each.float(), second.weight) for each in hidden])
+        hidden = hidden.float() if shift is None else hidden + shift.float()[:, :, None, None]
+        if len(maps) > 1:
+            cells = torch.cat([each.flatten(1) for each in maps[1:]], dim=1).float()
+            hidden = hidden + F.linear(cells, first.weight[:, channels:])[:, :, None, None]
+        scores = torch.stack([way.rectified_product(each, second.weight) for each in hidden])
         return scores + second.bias[:, None, None]
