@@ -13,11 +13,13 @@ from fake_segmenter import backbone, open_voc
 import wsss_lightning
 from wsss_lightning.data.masks import read_mask
 from wsss_lightning.data.voc import VOC_CLASSES, VOCDataModule
+from wsss_lightning.errors import InputError
 from wsss_lightning.methods.points.samplers import Diverse
 from wsss_lightning.methods.points.scores import strong_scores
 from wsss_lightning.methods.points.stages.activation_scores import activation_scores
 from wsss_lightning.methods.points.stages.describe_maps import describe_maps
 from wsss_lightning.methods.points.stages.features import MapFeatures, open_maps
+from wsss_lightning.methods.points.stages.fine_tune import fine_tune
 from wsss_lightning.methods.points.stages.fit_classifier import fit_classifier
 from wsss_lightning.methods.points.stages.judge import judge
 from wsss_lightning.methods.points.stages.localize import localize, read_scores
@@ -146,3 +148,9 @@ def test_localizers_score_stored_maps(folder: Path, data: VOCDataModule, feature
     expected = model.localizers(rows, range(data.num_classes), GRID)[0]
     torch.testing.assert_close(maps, expected)
     assert present.tolist() == list(range(1, data.num_classes + 1))
+
+
+def test_a_frozen_trunk_is_not_fine_tuned(folder: Path, data: VOCDataModule) -> None:
+    own: dict[str, Any] = {"points": "", "classifier": "", "rate": 1e-3, "steps": 1, "images": 2}
+    with pytest.raises(InputError, match=r"size=\[H, W\]"):
+        fine_tune(out_dir=str(folder / "tuned"), data=data, **own, **FIT)
