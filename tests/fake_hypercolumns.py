@@ -14,6 +14,7 @@ from wsss_lightning.data.shapes import write_scenes
 from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.methods.points.mil import global_logits
 from wsss_lightning.methods.points.stages.extract import extract
+from wsss_lightning.methods.points.stages.features import Stored
 from wsss_lightning.methods.points.stages.fit_localizers import fit_localizers
 from wsss_lightning.nn.backbones import Backbone, Features
 from wsss_lightning.nn.description import described
@@ -100,7 +101,7 @@ def stored(folder: Path, data: SegmentationDataModule) -> str:
     return str(folder)
 
 
-def localized(folder: Path, data: SegmentationDataModule, features: str) -> dict[str, float]:
+def localized(folder: Path, data: SegmentationDataModule, features: Stored) -> dict[str, float]:
     """A `fit_localizers` stage of few units."""
     return fit_localizers(
         out_dir=str(folder),

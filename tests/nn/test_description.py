@@ -46,3 +46,13 @@ def test_code_of_others_is_called_where_it_is_trusted_alone(monkeypatch: pytest.
 def test_a_name_that_is_gone_is_said() -> None:
     with pytest.raises(InputError, match=r"There is no wsss_lightning\.nn\.resnet\.resnet17 here"):
         build({"_target_": "wsss_lightning.nn.resnet.resnet17"})
+
+
+def test_a_model_that_was_saved_before_its_class_moved_is_built() -> None:
+    network = {"_target_": "wsss_lightning.nn.vgg.tiny", "num_classes": 20, "weights": None}
+    old = {
+        "_target_": "wsss_lightning.methods.cam.classifier.TagClassifier",
+        "backbone": network,
+        "class_names": ["cat"],
+    }
+    assert type(build(old)).__module__ == "wsss_lightning.stages.tag_classifier"

@@ -1,9 +1,17 @@
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from wsss_lightning.nn.hypercolumns import Standardisation, assemble, compact, hypercolumns_at, linear_on_maps
+from wsss_lightning.nn.bilinear import Bilinear
+from wsss_lightning.nn.hypercolumns import (
+    Standardisation,
+    assemble,
+    compact,
+    hypercolumns_at,
+    linear_on_maps,
+    perceptron_on_maps,
+)
 
 GRID = (8, 12)
 
@@ -80,3 +88,29 @@ def test_standardising_a_layer_before_or_after_resizing_is_the_same(maps: list[T
 def test_disabled_standardisation_hands_raw_features_on(maps: list[Tensor]) -> None:
     raw = assemble(maps, GRID)[0].flatten(1).T.float()
     torch.testing.assert_close(Standardisation(*statistics(maps), enabled=False)(raw), raw)
+
+
+@pytest.mark.parametrize("corners", [False, True])
+def test_a_network_of_two_layers_sees_the_enlarged_map(corners: bool) -> None:
+    small, shift = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0)), torch.tensor([[1.0], [-1.0]])
+    first, second = nn.Linear(3, 6), nn.Linear(6, 2)
+    large = Bilinear((4, 5), GRID, corners=corners).enlarge(small)
+    hidden = F.conv2d(large, first.weight[:, :, None, None], first.bias) + shift[:, :, None, None]
+    expected = F.conv2d(torch.relu(hidden), second.weight[:, :, None, None], second.bias)
+    found = perceptron_on_maps([small], first, second, GRID, shift=shift.expand(2, 6), corners=corners)
+    torch.testing.assert_close(found, expected)
+    layers = perceptron_on_maps(
+        [small[:, :1], small[:, 1:]], first, second, GRID, shift=shift.expand(2, 6), corners=corners
+    )
+    torch.testing.assert_close(layers, expected)
+    with_cells = perceptron_on_maps(
+        [small[:, :2], shift.expand(2, 1)[:, :, None, None]], first, second, GRID, corners=corners
+    )
+    hidden = F.conv2d(
+        torch.cat([large[:, :2], shift[:, :, None, None].expand(2, 1, *GRID)], dim=1),
+        first.weight[:, :, None, None],
+        first.bias,
+    )
+    torch.testing.assert_close(with_cells, F.conv2d(torch.relu(hidden), second.weight[:, :, None, None], second.bias))
+    rows = hypercolumns_at([small[:1]], torch.tensor([0, 50, 95]), GRID, corners=corners)
+    torch.testing.assert_close(rows, large[0].flatten(1).T[[0, 50, 95]])

@@ -23,15 +23,17 @@ class Features:
 
     `maps`: one (N, D_l, h_l, w_l) tensor per layer, shallow to deep, D = sum of D_l.
     `pooled`: (N, G) global vector (fc7 of a VGG, the last stage of a ResNet), averaged over the image.
+    `corners`: see `nn.bilinear`.
     """
 
     maps: list[Tensor]
     pooled: Tensor
+    corners: bool = False
 
     def of_image(self, index: int) -> "Features":
         """Those of one image of the batch, N = 1."""
         part = slice(index, index + 1)
-        return Features(maps=[each[part] for each in self.maps], pooled=self.pooled[part])
+        return Features(maps=[each[part] for each in self.maps], pooled=self.pooled[part], corners=self.corners)
 
 
 class Backbone(nn.Module):
@@ -39,7 +41,7 @@ class Backbone(nn.Module):
 
     `mean`, `std`: RGB statistics in [0, 1] that its weights were trained with; `global_size`: G;
     `has_global`: whether the weights have the layers behind the global vector; `shared`: which rows of its classifier
-    show a class, by the class's name.
+    show a class, by the class's name; `corners`: of its features.
     """
 
     mean: tuple[float, ...] = IMAGENET_MEAN
@@ -47,6 +49,7 @@ class Backbone(nn.Module):
     channels: tuple[int, ...]
     global_size: int
     has_global: bool = True
+    corners: bool = False
     shared: Mapping[str, Sequence[int]] = ILSVRC
 
     def features(self, images: Tensor, *, with_global: bool = True) -> Features:

@@ -15,6 +15,10 @@ from torch import nn
 from wsss_lightning.trust import find
 
 _WHERE = "the description of a model"
+# Names that models were saved under -> today's.
+_MOVED = {
+    "wsss_lightning.methods.cam.classifier.TagClassifier": "wsss_lightning.stages.tag_classifier.TagClassifier",
+}
 Node = dict[str, Any]
 Parameters = ParamSpec("Parameters")
 Made = TypeVar("Made", bound=nn.Module)
@@ -80,7 +84,7 @@ def build(node: Any, *, trust: Collection[str] = ()) -> Any:
     arguments = {name: build(item, trust=trust) for name, item in node.items() if name not in {"_target_", "_partial_"}}
     if "_target_" not in node:
         return arguments
-    function = find(node["_target_"], where=_WHERE, trust=trust)
+    function = find(_MOVED.get(node["_target_"], node["_target_"]), where=_WHERE, trust=trust)
     if node.get("_partial_"):
         return partial(function, **arguments) if arguments else function
     return function(**arguments)

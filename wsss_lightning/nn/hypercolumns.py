@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from wsss_lightning.nn.bilinear import Bilinear
 from wsss_lightning.nn.description import Node
 from wsss_lightning.ops.resize import resize_maps
 
@@ -39,28 +40,31 @@ def channel_parts(feature_map: Tensor, size: Size) -> Iterator[Tensor]:
         yield part.to(torch.promote_types(part.dtype, torch.float32))
 
 
-def hypercolumns_at(maps: Sequence[Tensor], locations: Tensor, grid: Size) -> Tensor:
+def hypercolumns_at(maps: Sequence[Tensor], locations: Tensor, grid: Size, *, corners: bool = False) -> Tensor:
     """Hypercolumns of some grid locations of one image.
 
     `maps`: (1, D_l, h_l, w_l), none finer than `grid`; `locations`: (P,) int64 flat indices of the grid -> (P, D),
-    equal to the rows of `assemble`. Half precision is read as float32.
+    equal to the rows of `assemble`. Half precision is read as float32. `corners`: see `nn.bilinear`.
     """
-    return torch.cat([_bilinear_at(m[0], locations // grid[1], locations % grid[1], grid) for m in maps], dim=1)
+    rows, columns = locations // grid[1], locations % grid[1]
+    return torch.cat([_bilinear_at(m[0], rows, columns, grid, corners=corners) for m in maps], dim=1)
 
 
-def _bilinear_at(feature_map: Tensor, rows: Tensor, columns: Tensor, grid: Size) -> Tensor:
+def _bilinear_at(feature_map: Tensor, rows: Tensor, columns: Tensor, grid: Size, *, corners: bool) -> Tensor:
     """(D_l, h, w) resized to `grid` and read at P of its cells: (P, D_l)."""
-    top, bottom, down = _neighbours(rows, feature_map.shape[1], grid[0])
-    left, right, along = _neighbours(columns, feature_map.shape[2], grid[1])
-    corners = [_read(feature_map, r, c) for r in (top, bottom) for c in (left, right)]
-    along, down = along.to(corners[0].dtype), down.to(corners[0].dtype)
-    upper, lower = corners[0].lerp(corners[1], along), corners[2].lerp(corners[3], along)
+    top, bottom, down = _neighbours(rows, feature_map.shape[1], grid[0], corners=corners)
+    left, right, along = _neighbours(columns, feature_map.shape[2], grid[1], corners=corners)
+    four = [_read(feature_map, r, c) for r in (top, bottom) for c in (left, right)]
+    along, down = along.to(four[0].dtype), down.to(four[0].dtype)
+    upper, lower = four[0].lerp(four[1], along), four[2].lerp(four[3], along)
     return upper.lerp(lower, down).T
 
 
-def _neighbours(cells: Tensor, size: int, cells_in_grid: int) -> tuple[Tensor, Tensor, Tensor]:
+def _neighbours(cells: Tensor, size: int, cells_in_grid: int, *, corners: bool) -> tuple[Tensor, Tensor, Tensor]:
     """The two rows of a map between which the centre of a grid cell lies, and how near it is to the second, 0..1."""
-    centre = ((cells.to(torch.float64) + 0.5) * size / cells_in_grid - 0.5).clamp(0, size - 1)
+    middle = cells.to(torch.float64) + 0.5
+    areas = (middle * size / cells_in_grid - 0.5).clamp(0, size - 1)
+    centre = middle * (size - 1) / cells_in_grid if corners else areas
     first = centre.long()
     return first, (first + 1).clamp_max(size - 1), centre - first
 
@@ -110,12 +114,48 @@ def unit_statistics(features: int) -> Standardisation:
     return Standardisation(torch.zeros(features), torch.ones(features))
 
 
-def linear_on_maps(maps: Sequence[Tensor], weight: Tensor, bias: Tensor, grid: Size) -> Tensor:
+def linear_on_maps(
+    maps: Sequence[Tensor], weight: Tensor, bias: Tensor, grid: Size, *, corners: bool = False
+) -> Tensor:
     """`weight` (O, D) applied to every hypercolumn: (N, O, *grid), layer by layer at each layer's own resolution."""
     total, start = bias[:, None, None], 0
     for m in maps:
         # The product comes out channels last, in which resizing is fast.
         part = F.linear(m.permute(0, 2, 3, 1), weight[:, start : start + m.shape[1]]).permute(0, 3, 1, 2)
-        total = total + resize_maps(part, grid)
+        total = total + (_enlarged(part, grid) if corners else resize_maps(part, grid))
         start += m.shape[1]
     return total
+
+
+def _enlarged(maps: Tensor, grid: Size) -> Tensor:
+    return Bilinear((maps.shape[2], maps.shape[3]), grid, corners=True, device=maps.device).enlarge(maps)
+
+
+def perceptron_on_maps(
+    maps: Sequence[Tensor],
+    first: nn.Linear,
+    second: nn.Linear,
+    grid: Size,
+    *,
+    shift: Tensor | None = None,
+    corners: bool = False,
+) -> Tensor:
+    """`second` of the positive part of `first` of every hypercolumn: (N, O, *grid).
+
+    `shift`: (N, K), added to what `first` gives of an image; `corners`: see `nn.bilinear`. Where all maps but the first
+    are single cells, only a row of the grid of hidden units is held at a time.
+    """
+    if any(each.shape[-2:] != (1, 1) for each in maps[1:]):
+        hidden = linear_on_maps(maps, first.weight, first.bias, grid, corners=corners)
+        hidden = hidden if shift is None else hidden + shift[:, :, None, None]
+        return F.conv2d(torch.relu(hidden), second.weight[:, :, None, None], second.bias)
+    channels = maps[0].shape[1]
+    hidden = F.linear(maps[0].permute(0, 2, 3, 1), first.weight[:, :channels], first.bias).permute(0, 3, 1, 2)
+    way = Bilinear((hidden.shape[2], hidden.shape[3]), grid, corners=corners, device=hidden.device)
+    with torch.autocast(hidden.device.type, enabled=False):  # scores are compared: half precision would tie them
+        hidden = hidden.float() if shift is None else hidden + shift.float()[:, :, None, None]
+        if len(maps) > 1:
+            cells = torch.cat([each.flatten(1) for each in maps[1:]], dim=1).float()
+            hidden = hidden + F.linear(cells, first.weight[:, channels:])[:, :, None, None]
+        scores = torch.stack([way.rectified_product(each, second.weight) for each in hidden])
+        return scores + second.bias[:, None, None]

@@ -86,3 +86,14 @@ def test_two_classes_may_choose_one_location_and_both_points_are_kept(sampler: D
     assert not set(first) & set(background) and len(set(background)) == 2
     alone = sampler(one)  # eq 5 takes a maximum, to which a location counts once
     assert background == alone.locations[2:].tolist()
+
+
+@pytest.mark.parametrize(
+    "sampler", [Diverse(k=3, positive=True), TopK(k=3, positive=True), Spatial(k=3, sigma=0.2, positive=True)]
+)
+def test_places_without_a_score_are_left_out_if_asked(sampler: Diverse | TopK | Spatial) -> None:
+    image = evidence()
+    image.scores[0] = image.scores[0] * (image.scores[0] >= image.scores[0].flatten().topk(2).values[1])
+    points = sampler(image)
+    assert points.labels.tolist() == [2, 2, 5, 5, 5, 0, 0, 0]
+    assert (image.scores[0].flatten()[points.locations[:2]] > 0).all()

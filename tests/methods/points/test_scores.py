@@ -4,7 +4,13 @@ from torch import Tensor
 
 from wsss_lightning.methods.points.mil import global_softmax, pixel_softmax
 from wsss_lightning.methods.points.sampling import diverse_points
-from wsss_lightning.methods.points.scores import global_probabilities, pixel_probabilities, raw_scores, shift_scores
+from wsss_lightning.methods.points.scores import (
+    global_probabilities,
+    pixel_probabilities,
+    raw_scores,
+    shift_scores,
+    strong_scores,
+)
 
 CONVENTIONS = [raw_scores, shift_scores, pixel_probabilities, global_probabilities]
 DETERMINED = CONVENTIONS[1:]
@@ -77,3 +83,10 @@ def test_equation_4_rewards_likeness_where_raw_scores_are_negative() -> None:
     # The twin of the first point, at -1.5 [1 - 1] = 0, beats the other direction at -1.2; a picked point never does.
     assert chosen(raw_scores) == [0, 1]
     assert [chosen(convention) for convention in DETERMINED] == [[0, 2]] * 3
+
+
+def test_what_is_below_a_share_of_the_highest_score_counts_nothing() -> None:
+    scores = torch.tensor([[[-2.0, 1.0, 2.0, 8.0]]])
+    assert strong_scores(scores, scores, share=0.25).tolist() == [[[0, 0, 0, 6]]]
+    assert strong_scores(scores, scores, share=0.25, shifted=True).tolist() == [[[0, 0.5, 1.5, 7.5]]]
+    assert not strong_scores(-scores.abs(), scores, share=0.25).any()

@@ -8,7 +8,9 @@ from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
 from wsss_lightning.methods.points import similarity
-from wsss_lightning.methods.points.similarity import ColumnSimilarity
+from wsss_lightning.methods.points.similarity import CellSimilarity, ColumnSimilarity, similarity_of
+from wsss_lightning.nn.backbones import Features
+from wsss_lightning.nn.bilinear import Bilinear
 from wsss_lightning.nn.hypercolumns import Standardisation
 
 Shapes = list[tuple[int, int, int]]
@@ -131,3 +133,19 @@ def test_peak_memory_at_the_papers_size_is_below_a_quarter_of_the_tensor() -> No
 
     stored = sum(m.nbytes for m in maps)
     assert stored + peak_bytes(similarities) < TENSOR / 4
+
+
+@pytest.mark.parametrize("corners", [False, True])
+def test_a_single_map_is_told_from_the_products_of_its_cells(corners: bool) -> None:
+    grid, (mean, std) = (8, 12), moments(9)
+    small = random_maps([(9, 4, 5)], torch.float32)[0]
+    small[0, :, 0, 0] = small[0, :, 0, 1] = small[0, :, 1, 0] = small[0, :, 1, 1] = mean  # a corner without length
+    features = Features(maps=[small], pooled=torch.zeros(1, 0), corners=corners)
+    of_location = similarity_of(features, grid, Standardisation(mean, std))
+    assert isinstance(of_location, CellSimilarity)
+    large = Bilinear((4, 5), grid, corners=corners).enlarge(small)
+    expected = textbook([large], grid, mean.float(), std.float())
+    found = torch.stack([of_location(i) for i in range(96)])
+    alive = found.diagonal() > 0  # of the others the textbook's float32 normalises rounding errors
+    torch.testing.assert_close(found[alive][:, alive], expected[alive][:, alive], rtol=0, atol=1e-4)
+    assert alive.sum() > 80 and found[~alive].count_nonzero() == found[0].count_nonzero() == 0

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from wsss_lightning.methods.points.hypercolumn_module import LabellingModule
 from wsss_lightning.nn.backbones import Backbone, Features
 from wsss_lightning.nn.description import Node, build, describe
-from wsss_lightning.nn.hypercolumns import Size, Standardisation, linear_on_maps, unit_statistics
+from wsss_lightning.nn.hypercolumns import Size, Standardisation, perceptron_on_maps, unit_statistics
 from wsss_lightning.nn.optimisation import MakeOptimizer, Rate, Scheduler, optimisation
 from wsss_lightning.nn.precision import to_float16
 from wsss_lightning.nn.prediction import Edges, Prediction
@@ -25,12 +25,21 @@ _IGNORE = 255
 class PointClassifier(nn.Module):
     """Hypercolumn and global vector -> 512 units -> ReLU -> L labels, with a receptive field of one location.
 
-    `statistics` hands raw features on unless it is enabled; `global_size`: G, 0 for none.
+    `statistics` hands raw features on unless it is enabled; `global_size`: G, 0 for none; `global_statistics`: of the
+    global vector, None to hand it on as it is.
     """
 
-    def __init__(self, *, statistics: Standardisation, global_size: int, hidden: int, num_labels: int) -> None:
+    def __init__(
+        self,
+        *,
+        statistics: Standardisation,
+        global_size: int,
+        hidden: int,
+        num_labels: int,
+        global_statistics: Standardisation | None = None,
+    ) -> None:
         super().__init__()
-        self.statistics = statistics
+        self.statistics, self.global_statistics = statistics, global_statistics or nn.Identity()
         self.local = nn.Linear(len(statistics.mean), hidden)
         self.whole = nn.Linear(global_size, hidden, bias=False) if global_size else None
         self.out = nn.Linear(hidden, num_labels)
@@ -38,15 +47,14 @@ class PointClassifier(nn.Module):
     def forward(self, rows: Tensor, pooled: Tensor) -> Tensor:
         """Points (P, D) and their images' global vectors (P, G) -> logits (P, L)."""
         hidden = self.local(self.statistics(rows))
-        hidden = hidden if self.whole is None else hidden + self.whole(pooled)
+        hidden = hidden if self.whole is None else hidden + self.whole(self.global_statistics(pooled))
         return self.out(torch.relu(hidden))  # type: ignore[no-any-return]
 
     def on_maps(self, features: Features, grid: Size) -> Tensor:
         """Logits of every location of the images, (N, L, *grid)."""
         maps = self.statistics.on_maps(features.maps)
-        hidden = linear_on_maps(maps, self.local.weight, self.local.bias, grid)
-        hidden = hidden if self.whole is None else hidden + self.whole(features.pooled)[:, :, None, None]
-        return F.conv2d(torch.relu(hidden), self.out.weight[:, :, None, None], self.out.bias)
+        shift = None if self.whole is None else self.whole(self.global_statistics(features.pooled))
+        return perceptron_on_maps(maps, self.local, self.out, grid, shift=shift, corners=features.corners)
 
 
 def label_probabilities(stored: dict[str, Tensor], size: Size) -> Tensor:
@@ -65,6 +73,7 @@ class PointClassifierModule(LabellingModule):
         backbone: see `HypercolumnModule`; it stays as it is.
         grid: see `HypercolumnModule`.
         statistics: or its description; None for raw features, the paper's.
+        global_statistics: of the global vector, likewise.
         global_features: the classifier sees the global vector, too (sec. 4.1).
         hidden: units.
         rate: of learning.
@@ -86,10 +95,12 @@ class PointClassifierModule(LabellingModule):
         seed: int = 0,
         optimizer: MakeOptimizer | Node | None = None,
         scheduler: Scheduler | Node | None = None,
+        global_statistics: Standardisation | Node | None = None,
     ) -> None:
         super().__init__(class_names=class_names, backbone=backbone, grid=grid, global_features=global_features)
         settings = {"class_names": [*class_names], "hidden": hidden, "rate": rate, "seed": seed}
         described = {"statistics": statistics, "optimizer": optimizer, "scheduler": scheduler}
+        described |= {} if global_statistics is None else {"global_statistics": global_statistics}
         self.save_hyperparameters(settings | {name: describe(value) for name, value in described.items()})
         self.rate, self.optimizer, self.scheduler = rate, build(optimizer), build(scheduler)
         with seeded(seed):
@@ -98,6 +109,7 @@ class PointClassifierModule(LabellingModule):
                 global_size=self.backbone.global_size if global_features else 0,
                 hidden=hidden,
                 num_labels=len(class_names) + 1,
+                global_statistics=build(global_statistics),
             )
 
     reading = staticmethod(label_probabilities)  # see `stages.predict`
@@ -120,7 +132,8 @@ class PointClassifierModule(LabellingModule):
     def loss(self, batch: dict[str, Any]) -> Tensor:
         """Mean over the points, or over all locations of the grid, where those that are left out count 0."""
         if "mask" not in batch:
-            return F.cross_entropy(self.classifier(batch["features"], batch["pooled"]), batch["labels"])
+            with torch.autocast(self.device.type, enabled=False):  # two small layers: nothing to be gained
+                return F.cross_entropy(self.classifier(batch["features"], batch["pooled"]), batch["labels"])
         logits = self.classifier.on_maps(self.features_of(batch), self.grid)
         labels = F.interpolate(batch["mask"][:, None].float(), self.grid, mode="nearest-exact")[:, 0].long()
         return F.cross_entropy(logits, labels, ignore_index=_IGNORE, reduction="sum") / labels.numel()

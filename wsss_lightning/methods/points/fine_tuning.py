@@ -38,6 +38,7 @@ class FineTuningModule(PointClassifierModule):
         optimizer: MakeOptimizer | Node | None = None,
         scheduler: Scheduler | Node | None = None,
         new_layers: float = 1.0,
+        global_statistics: Standardisation | Node | None = None,
     ) -> None:
         super().__init__(
             class_names=class_names,
@@ -50,6 +51,7 @@ class FineTuningModule(PointClassifierModule):
             seed=seed,
             optimizer=optimizer,
             scheduler=scheduler,
+            global_statistics=global_statistics,
         )
         self.save_hyperparameters({"new_layers": new_layers})
         self.new_layers = new_layers
@@ -65,7 +67,10 @@ class FineTuningModule(PointClassifierModule):
         """Logits (P, L) at the grid `locations` of each of the images (N, 3, H, W), image after image."""
         features = self.extracted(images)
         parts = [features.of_image(index).maps for index in range(len(images))]
-        rows = [hypercolumns_at(part, chosen, self.grid) for part, chosen in zip(parts, locations, strict=True)]
+        rows = [
+            hypercolumns_at(part, chosen, self.grid, corners=features.corners)
+            for part, chosen in zip(parts, locations, strict=True)
+        ]
         counts = torch.tensor([len(chosen) for chosen in locations], device=images.device)
         logits: Tensor = self.classifier(torch.cat(rows), features.pooled.repeat_interleave(counts, dim=0))
         return logits

@@ -51,7 +51,7 @@ class HypercolumnModule(pl.LightningModule):
     def extracted(self, images: Tensor) -> Features:
         """See `forward`, which networks on hypercolumns have of their own."""
         features = self.backbone.features(images, with_global=self.global_features)
-        return Features(maps=compact(features.maps, self.grid), pooled=features.pooled)
+        return Features(maps=compact(features.maps, self.grid), pooled=features.pooled, corners=features.corners)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[Any]:  # noqa: ARG002
         """Each image's id and features (N = 1)."""
@@ -85,7 +85,7 @@ class LabellingModule(HypercolumnModule):
             return self.extracted(batch["image"])
         # Channels last: on a CPU, resizing and multiplying many channels is several times faster in this layout.
         maps = [each.to(torch.float32, memory_format=torch.channels_last) for each in batch["maps"]]
-        return Features(maps=maps, pooled=batch["pooled"])
+        return Features(maps=maps, pooled=batch["pooled"], corners=self.backbone.corners)
 
     def predictions(self, features: Features, batch: dict[str, Any]) -> list[Prediction]:
         """Of every image of a batch."""

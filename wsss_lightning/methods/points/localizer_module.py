@@ -81,6 +81,7 @@ class LocalizerModule(LabellingModule):
             hidden=hidden,
             with_global=global_features,
             seed=seed,
+            corners=self.backbone.corners,
         )
 
     @property
@@ -116,7 +117,9 @@ class LocalizerModule(LabellingModule):
         with torch.no_grad():
             scores = localizer.score_maps(maps, self.grid)[0]
         reached = reached_locations(scores, self.pooling)
-        foreground, background = localizer(hypercolumns_at(maps, reached, self.grid)).T
+        with torch.autocast(self.device.type, enabled=False):  # one or two locations: nothing to be gained
+            rows = hypercolumns_at(maps, reached, self.grid, corners=self.backbone.corners)
+            foreground, background = localizer(rows).T
         logit = self.pooling(foreground.reshape(1, 1, -1), background.reshape(1, 1, -1))
         return F.binary_cross_entropy_with_logits(logit, present.float().reshape(1))
 

@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from wsss_lightning.nn.backbones import Features
-from wsss_lightning.nn.hypercolumns import Size, Standardisation, linear_on_maps
+from wsss_lightning.nn.hypercolumns import Size, Standardisation, perceptron_on_maps
 from wsss_lightning.nn.seeds import own_seed, seeded
 from wsss_lightning.ops.resize import resize_maps
 
@@ -17,8 +16,9 @@ Pooling = Callable[[Tensor, Tensor], Tensor]
 class Localizer(nn.Module):
     """1x1 convolution with `hidden` units, ReLU, 1x1 convolution with 2 units: S and its background twin."""
 
-    def __init__(self, *, features: int, hidden: int) -> None:
+    def __init__(self, *, features: int, hidden: int, corners: bool = False) -> None:
         super().__init__()
+        self.corners = corners
         self.first = nn.Linear(features, hidden)
         self.second = nn.Linear(hidden, 2)
 
@@ -28,16 +28,15 @@ class Localizer(nn.Module):
 
     def score_maps(self, maps: Sequence[Tensor], grid: Size) -> Tensor:
         """The same at every location of the images: (N, 2, *grid)."""
-        hidden = torch.relu(linear_on_maps(maps, self.first.weight, self.first.bias, grid))
-        weight = self.second.weight[:, :, None, None]
-        return F.conv2d(hidden, weight, self.second.bias)
+        return perceptron_on_maps(maps, self.first, self.second, grid, corners=self.corners)
 
 
 class Localizers(nn.Module):
     """One `Localizer` per class behind a common standardisation; classes share nothing that is trained.
 
     The paper's do without fc7: it "makes localization worse" (sec. 4.1). `with_global` adds the global vector as one
-    more map, of a single location. A class's initial weights are a function of `seed` and its name.
+    more map, of a single location. A class's initial weights are a function of `seed` and its name. `corners`: of the
+    maps, see `nn.bilinear`.
     """
 
     def __init__(
@@ -48,6 +47,7 @@ class Localizers(nn.Module):
         hidden: int,
         with_global: bool = False,
         seed: int = 0,
+        corners: bool = False,
     ) -> None:
         super().__init__()
         self.statistics = statistics
@@ -55,7 +55,7 @@ class Localizers(nn.Module):
         self.classes = nn.ModuleList()
         for name in class_names:
             with seeded(own_seed(seed, name)):
-                self.classes.append(Localizer(features=len(statistics.mean), hidden=hidden))
+                self.classes.append(Localizer(features=len(statistics.mean), hidden=hidden, corners=corners))
 
     def prepare(self, features: Features) -> list[Tensor]:
         """Maps of the images as every localizer sees them."""

@@ -43,41 +43,46 @@ class Points:
 
 
 class Diverse:
-    """Highest scores, penalised by similarity of features to what is picked already: eqs 3-5, `k` points each."""
+    """Highest scores, penalised by similarity of features to what is picked already: eqs 3-5, `k` points each.
 
-    def __init__(self, *, k: int) -> None:
-        self.k = k
+    `positive`: only where a score is above 0, so fewer than `k` of a class that is seen in few places.
+    """
+
+    def __init__(self, *, k: int, positive: bool = False) -> None:
+        self.k, self.positive = k, positive
 
     def __call__(self, image: Evidence) -> Points:
         chosen = [diverse_points_by(s, image.similarity, self.k) for s in image.scores.flatten(1)]
+        chosen = _positive(chosen, image) if self.positive else chosen
         return _with_background(chosen, image, image.similarity, self.k)
 
 
 class TopK:
-    """The `k` highest scores of each class; background as in eq 5."""
+    """The `k` highest scores of each class; background as in eq 5; `positive`: see `Diverse`."""
 
-    def __init__(self, *, k: int) -> None:
-        self.k = k
+    def __init__(self, *, k: int, positive: bool = False) -> None:
+        self.k, self.positive = k, positive
 
     def __call__(self, image: Evidence) -> Points:
         chosen = [top_points(s, self.k) for s in image.scores.flatten(1)]
+        chosen = _positive(chosen, image) if self.positive else chosen
         return _with_background(chosen, image, image.similarity, self.k)
 
 
 class Spatial:
     """Eqs 3-5 with nearness in the image, exp(-d^2 / 2 sigma^2), in place of the dot product of features.
 
-    `sigma`: share of the grid's longer side; the paper names no value.
+    `sigma`: share of the grid's longer side; the paper names no value. `positive`: see `Diverse`.
     """
 
-    def __init__(self, *, k: int, sigma: float) -> None:
-        self.k = k
-        self.sigma = sigma
+    def __init__(self, *, k: int, sigma: float, positive: bool = False) -> None:
+        self.k, self.sigma, self.positive = k, sigma, positive
 
     def __call__(self, image: Evidence) -> Points:
         height, width = image.scores.shape[-2:]
         near = spatial_similarity(height, width, self.sigma * max(height, width))
         chosen = [diverse_points_by(s, near, self.k) for s in image.scores.flatten(1)]
+        chosen = _positive(chosen, image) if self.positive else chosen
         return _with_background(chosen, image, near, self.k)
 
 
@@ -100,6 +105,10 @@ class Dense:
         drawn = np.random.default_rng(image.seed).permutation(len(labels))[: self.kept]
         locations = torch.from_numpy(np.sort(drawn))
         return Points(locations=locations, labels=labels[locations])
+
+
+def _positive(chosen: list[Tensor], image: Evidence) -> list[Tensor]:
+    return [points[scores[points] > 0] for points, scores in zip(chosen, image.scores.flatten(1), strict=True)]
 
 
 def _with_background(chosen: list[Tensor], image: Evidence, similarity: Similarity, k: int) -> Points:

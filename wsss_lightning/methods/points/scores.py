@@ -4,7 +4,8 @@ From "Diverse Sampling for Self-Supervised Learning of Semantic Segmentation", s
 of S undetermined: eq. 2 does not change when a constant is added to both maps of an image, eq. 1 not even when it
 differs from location to location. Eq. 4 multiplies by S all the same, and where S is negative its penalty for
 similarity becomes a reward. Every function takes S and S̄, (..., H, W) each, and returns scores of that shape; all but
-`raw_scores` are unchanged by such constants under eq. 2 and never negative, and `pixel_probabilities` under eq. 1 too.
+`raw_scores` and the last are unchanged by such constants under eq. 2, all but `raw_scores` never negative, and
+`pixel_probabilities` is unchanged under eq. 1 too.
 """
 
 import torch
@@ -34,3 +35,12 @@ def global_probabilities(foreground: Tensor, background: Tensor) -> Tensor:
     """
     best, other = foreground.amax(dim=(-2, -1), keepdim=True), background.amax(dim=(-2, -1), keepdim=True)
     return torch.exp(foreground - best) * torch.sigmoid(best - other)
+
+
+def strong_scores(foreground: Tensor, background: Tensor, *, share: float, shifted: bool = False) -> Tensor:
+    """What exceeds `share` of the image's highest score, else 0: eq. 4 then never asks for a weak place.
+
+    For an S whose zero means something, as that of class activation maps; `shifted`: of S minus its minimum.
+    """
+    scores = shift_scores(foreground, background) if shifted else foreground.relu()
+    return (scores - share * scores.amax(dim=(-2, -1), keepdim=True)).relu()

@@ -5,10 +5,41 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from wsss_lightning.nn.backbones import Features
+from wsss_lightning.nn.bilinear import Bilinear
 from wsss_lightning.nn.hypercolumns import Size, Standardisation, channel_parts, hypercolumns_at
 from wsss_lightning.ops.resize import resize_maps
 
+_NOTHING = 1e-6  # of the largest squared length: rounding leaves as much of a location whose u is zero
 _SMALL = 4_000_000  # numbers, 16 MB: those of `tiny` on 128 px; VGG-16's at the paper's size are 22.7 million
+
+
+def similarity_of(features: Features, grid: Size, statistics: Standardisation) -> "ColumnSimilarity | CellSimilarity":
+    """That of one image's features, in the way that suits its maps."""
+    if len(features.maps) == 1:
+        return CellSimilarity(features.maps[0], grid, statistics, corners=features.corners)
+    return ColumnSimilarity(features.maps, grid, statistics)
+
+
+class CellSimilarity:
+    """The same of a single map (1, D, h, w), whose cells are few: from the dot products u_a . u_b of all their pairs.
+
+    u_i = sum_a r_ia u_a with bilinear weights r, so u_i . u_j = sum_ab r_ia r_jb u_a . u_b; `corners`: see
+    `nn.bilinear`.
+    """
+
+    def __init__(self, feature_map: Tensor, grid: Size, statistics: Standardisation, *, corners: bool) -> None:
+        height, width = feature_map.shape[-2:]
+        self.way = Bilinear((height, width), grid, corners=corners)
+        cells = statistics.on_map(feature_map.float(), 0)[0].flatten(1)
+        self.products = (cells.T @ cells).view(height, width, height, width)
+        squares = self.way.squared_lengths(self.products).flatten()
+        self.inverse_lengths = torch.where(squares > _NOTHING * squares.max(), squares.rsqrt(), 0)
+
+    def __call__(self, location: int) -> Tensor:
+        """z_i . z_location of all i, (P,)."""
+        products = torch.tensordot(self.way.at(location), self.products)
+        return self.way.enlarge(products).flatten() * self.inverse_lengths * self.inverse_lengths[location]
 
 
 class ColumnSimilarity:

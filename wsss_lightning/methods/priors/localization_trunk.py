@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from wsss_lightning.methods.priors.localization_network import draw_scores
-from wsss_lightning.nn.activation import activation_sum
 from wsss_lightning.nn.backbones import Backbone
+from wsss_lightning.nn.class_activation import activation_sum
 from wsss_lightning.nn.trunk import Learning, Trunk, Variant, variants
 
 

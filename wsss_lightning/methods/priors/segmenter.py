@@ -143,7 +143,7 @@ class SegmenterModule(pl.LightningModule):
             return [(each[None], size) for each in coarse]
         network = self.segmenter
         assert isinstance(network, DeepLabTrunk)
-        images = [{name: batch[name][i][None] for name in network.layers} for i in range(len(batch["deep"]))]
+        images = [{str(name): batch[name][i][None] for name in network.layers} for i in range(len(batch["deep"]))]
         return [(network.scores(maps), network.size_of(maps["deep"])) for maps in images]
 
     @property

@@ -7,12 +7,12 @@ from typing import Any
 from wsss_lightning.data.base import SegmentationDataModule, Split
 from wsss_lightning.data.samples import collate
 from wsss_lightning.data.stored_maps import StoredMaps, listed
-from wsss_lightning.methods.cam.classifier import Activation
 from wsss_lightning.scoring.cams import empty_maps, write_cam_file
 from wsss_lightning.stages.empty import report_empty
 from wsss_lightning.stages.fit import MakeTrainer
 from wsss_lightning.stages.predict import infer, load_fitting, without
 from wsss_lightning.stages.stored_steps import DeepMaps
+from wsss_lightning.stages.tag_classifier import Activation
 
 
 def activate_classes(

@@ -19,7 +19,7 @@ from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.classes import with_classes
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.points.localizer_module import LocalizerModule, joined
-from wsss_lightning.methods.points.stages.features import FeatureStore
+from wsss_lightning.methods.points.stages.features import Stored, opened
 from wsss_lightning.methods.points.stages.localizer_data import held_out_images
 from wsss_lightning.stages.fit import MakeTrainer, inputs_of, make_trainer, quiet
 from wsss_lightning.stages.io import read_json, write_json
@@ -46,7 +46,7 @@ def share_classes(
     train: Train,
     data: SegmentationDataModule,
     *,
-    features: str,
+    features: Stored,
     folder: Path,
     trainer: MakeTrainer,
     loggers: Mapping[str, Logger],
@@ -98,12 +98,12 @@ def join_shares(data: SegmentationDataModule, *, folder: Path, world: int) -> tu
 
 
 def validate(
-    model: LocalizerModule, data: SegmentationDataModule, *, features: str, trainer: MakeTrainer
+    model: LocalizerModule, data: SegmentationDataModule, *, features: Stored, trainer: MakeTrainer
 ) -> dict[str, float]:
     """What training tells of held-out images where one device has all classes."""
     with quiet():
         runner = make_trainer(trainer, callbacks=[], logger=[], folder=Path())
-        runner.validate(model, held_out_images(FeatureStore(Path(features)), data), verbose=False)
+        runner.validate(model, held_out_images(opened(features), data), verbose=False)
     return {name: float(value) for name, value in runner.callback_metrics.items()}
 
 

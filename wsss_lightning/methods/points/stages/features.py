@@ -1,7 +1,7 @@
 """The store of hypercolumns: one file per image with the maps of all layers, one per size, none finer than the grid."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from wsss_lightning import models
 from wsss_lightning.data.images import image_size
 from wsss_lightning.data.samples import Record, Sample
+from wsss_lightning.data.stored_maps import StoredMaps
 from wsss_lightning.methods.points.hypercolumn_module import HypercolumnModule
 from wsss_lightning.nn.backbones import Backbone, Features
 from wsss_lightning.nn.hypercolumns import Size, channel_parts, compact
@@ -45,7 +46,7 @@ class FeatureStore:
         stored = self.read_stored(split, image_id)
         # Channels last: on a CPU, resizing and multiplying many channels is several times faster in this layout.
         maps = [m.to(torch.float32, memory_format=torch.channels_last) for m in stored.maps]
-        return Features(maps=maps, pooled=stored.pooled)
+        return Features(maps=maps, pooled=stored.pooled, corners=stored.corners)
 
     def read_stored(self, split: str, image_id: str) -> Features:
         """One image's features (N = 1) in the precision in which they are stored."""
@@ -64,14 +65,18 @@ class FeatureStore:
 
     def write_statistics(self, split: str, image_ids: list[str]) -> None:
         """Mean and standard deviation (D,) of every feature over all locations of `split`, in float64."""
+        parts = (read_tensors(self.path(split, image_id)) for image_id in image_ids)
+        self.write_moments((part["sum"], part["squares"], part["pooled"]) for part in parts)
+
+    def write_moments(self, parts: Iterable[tuple[Tensor, Tensor, Tensor]]) -> None:
+        """The same from what each image adds: sums of features and of their squares over the grid, global vector."""
         total, squares = torch.zeros(2, 1).double()
         height, width = self.grid()
         pooled = []
-        for image_id in image_ids:
-            tensors = read_tensors(self.path(split, image_id))
-            total, squares = total + tensors["sum"], squares + tensors["squares"]
-            pooled.append(tensors["pooled"].double())
-        mean, std = _moments(total, squares, len(image_ids) * height * width)
+        for own, own_squares, own_pooled in parts:
+            total, squares = total + own, squares + own_squares
+            pooled.append(own_pooled.double())
+        mean, std = _moments(total, squares, len(pooled) * height * width)
         every = torch.cat(pooled)
         global_mean, global_std = _moments(every.sum(dim=0), every.square().sum(dim=0), len(every))
         moments = {"mean": mean, "std": std, "global_mean": global_mean, "global_std": global_std}
@@ -83,6 +88,51 @@ class FeatureStore:
         if not with_global:
             return tensors["mean"], tensors["std"]
         return torch.cat([tensors["mean"], tensors["global_mean"]]), torch.cat([tensors["std"], tensors["global_std"]])
+
+    def global_statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation (G,) of the global vector over the images, float64."""
+        tensors = read_tensors(self.folder / "statistics.safetensors")
+        return tensors["global_mean"], tensors["global_std"]
+
+    def backbone(self) -> Backbone:
+        """What the features are of."""
+        return read_backbone(model=str(self.folder))
+
+
+@dataclass(frozen=True)
+class MapFeatures(FeatureStore):
+    """Hypercolumns that are stored maps of a frozen trunk; `folder`, of a `describe_maps` stage, has the rest."""
+
+    maps: Mapping[str, StoredMaps]
+
+    def read_stored(self, split: str, image_id: str) -> Features:
+        """One image's features (N = 1), half precision but for the global vector."""
+        read = self.maps[split].read(image_id, MAPS)
+        shallow, deep, pooled = (read[name] for name in MAPS)
+        return Features(maps=[torch.cat([shallow, deep])[None]], pooled=pooled[None], corners=self.corners())
+
+    def write_corners(self, corners: bool) -> None:
+        """Store how the maps' cells lie, see `nn.bilinear`."""
+        write_json(self.folder / "corners.json", corners)
+
+    def corners(self) -> bool:
+        """See `write_corners`."""
+        return bool(json.loads((self.folder / "corners.json").read_text()))
+
+
+MAPS = ("1/shallow", "1/deep", "1/pooled")  # of the images as they are
+Stored = FeatureStore | Path | str
+
+
+def open_maps(*, folder: str, train: str | None = None, val: str | None = None, test: str | None = None) -> MapFeatures:
+    """Hypercolumns of a `describe_maps` stage and of `store_maps` stages of the splits that are read."""
+    given = {"train": train, "val": val, "test": test}
+    return MapFeatures(Path(folder), {split: StoredMaps(Path(maps)) for split, maps in given.items() if maps})
+
+
+def opened(features: Stored) -> FeatureStore:
+    """The store behind what a stage is given: the folder of an `extract` stage, or what `open_maps` returns."""
+    return features if isinstance(features, FeatureStore) else FeatureStore(Path(features))
 
 
 def read_backbone(*, model: str) -> Backbone:

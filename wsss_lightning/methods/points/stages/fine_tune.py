@@ -12,6 +12,7 @@ from torch import distributed
 
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.steps import StepData, share
+from wsss_lightning.errors import InputError
 from wsss_lightning.methods.points.fine_tuning import FineTuningModule
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
@@ -39,7 +40,13 @@ def fine_tune(
     scheduler: Scheduler | None = None,
     new_layers: float = 1.0,
 ) -> dict[str, float]:
-    """Go on from the model `classifier` for `steps` steps of `images` images, all their points in the loss."""
+    """Go on from the model `classifier` for `steps` steps of `images` images, all their points in the loss.
+
+    Raises:
+        InputError: images are not brought to one size, as on the maps of a frozen trunk.
+    """
+    if data.size is None:
+        raise InputError("fine-tuning learns from several images at once: give the data a size=[H, W].")
     given = load_fitting(classifier, data)
     own = {
         "backbone": given.backbone,

@@ -7,7 +7,7 @@ from pytorch_lightning.loggers import Logger
 
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.methods.points.classifier import PointClassifierModule
-from wsss_lightning.methods.points.stages.features import FeatureStore, read_backbone
+from wsss_lightning.methods.points.stages.features import Stored, opened
 from wsss_lightning.methods.points.stages.point_data import PointBank, PointData
 from wsss_lightning.nn.hypercolumns import Standardisation
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
@@ -19,7 +19,7 @@ def fit_classifier(
     *,
     out_dir: str,
     data: SegmentationDataModule,
-    features: str,
+    features: Stored,
     points: Sequence[str],
     hidden: int,
     rate: float,
@@ -37,13 +37,16 @@ def fit_classifier(
     callbacks: Callbacks = None,
     optimizer: MakeOptimizer | None = None,
     scheduler: Scheduler | None = None,
+    standardise_global: bool = False,
 ) -> dict[str, float]:
     """Train the classifier on batches of `batch_size` points for `steps` steps, or `epochs` epochs if that is null.
 
     A fixed number of steps gives every sampling the same budget, however many points it has. `points`: folders of
     stored points; an image of several of them is read from the last, so that later points replace earlier ones.
+    `standardise_global`: the global vector, too; the paper's classifier sees both as they are.
     """
-    store = FeatureStore(Path(features))
+    store = opened(features)
+    known = Standardisation(*store.global_statistics()) if standardise_global and global_features else None
     bank = PointBank.read(
         [Path(folder) for folder in points],
         global_features=global_features,
@@ -51,7 +54,7 @@ def fit_classifier(
     )
     model = PointClassifierModule(
         class_names=data.class_names,
-        backbone=read_backbone(model=features),
+        backbone=store.backbone(),
         grid=store.grid(),
         statistics=Standardisation(*store.statistics(), enabled=standardise),
         global_features=global_features,
@@ -60,6 +63,7 @@ def fit_classifier(
         seed=seed,
         optimizer=optimizer,
         scheduler=scheduler,
+        global_statistics=known,
     )
     return fit(
         out_dir=Path(out_dir),

@@ -9,7 +9,7 @@ from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.methods.points.localizer_module import LocalizerModule
 from wsss_lightning.methods.points.localizers import Pooling
 from wsss_lightning.methods.points.stages.class_shares import share_classes
-from wsss_lightning.methods.points.stages.features import FeatureStore, read_backbone
+from wsss_lightning.methods.points.stages.features import Stored, opened
 from wsss_lightning.methods.points.stages.localizer_data import LocalizerData
 from wsss_lightning.nn.hypercolumns import Standardisation
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
@@ -22,8 +22,8 @@ def fit_localizers(
     *,
     out_dir: str,
     data: SegmentationDataModule,
-    features: str,
-    statistics: str,
+    features: Stored,
+    statistics: Stored,
     pooling: Pooling,
     global_features: bool,
     hidden: int,
@@ -48,8 +48,8 @@ def fit_localizers(
     the global vector to what it sees; `hidden`, `rates`, `epochs` depend on the backbone and stand in its file;
     `standardise` is a deviation from the paper, whose localizers see raw hypercolumns.
     """
-    backbone, grid = read_backbone(model=features), FeatureStore(Path(features)).grid()
-    known = FeatureStore(Path(statistics)).statistics(with_global=global_features)
+    backbone, grid = opened(features).backbone(), opened(features).grid()
+    known = opened(statistics).statistics(with_global=global_features)
 
     def train(
         data: SegmentationDataModule,

@@ -9,7 +9,7 @@ from torch import Tensor
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.labels import Mask
 from wsss_lightning.data.masks import read_mask
-from wsss_lightning.methods.points.stages.features import FeatureStore
+from wsss_lightning.methods.points.stages.features import Stored, opened
 from wsss_lightning.ops.resize import resize_labels
 from wsss_lightning.progress import track
 from wsss_lightning.stages.io import read_tensors
@@ -20,7 +20,7 @@ _IGNORE = 255
 
 
 def judge(
-    *, out_dir: str, data: SegmentationDataModule, features: str, points: str, progress: bool
+    *, out_dir: str, data: SegmentationDataModule, features: Stored, points: str, progress: bool
 ) -> dict[str, float]:
     """Shares of points, fractions: `train/points/right`, per label `train/points/right/<class>`, and where they lie.
 
@@ -28,7 +28,7 @@ def judge(
     points of generated scenes, `train/points/on_<part>` says how many lie on bodies, discriminative and thin parts.
     """
     del out_dir  # metrics are all there is
-    grid, points_of_images = FeatureStore(Path(features)).grid(), []
+    grid, points_of_images = opened(features).grid(), []
     records = tagged(data)
     for record in track(records, description="judging points", total=len(records), enabled=progress):
         stored = read_tensors(Path(points) / f"{record.image_id}.safetensors")

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from wsss_lightning.data.base import SegmentationDataModule, Split
-from wsss_lightning.methods.points.stages.features import FeatureStore, StoredImages
+from wsss_lightning.methods.points.stages.features import Stored, StoredImages, opened
 from wsss_lightning.nn.prediction import Prediction
 from wsss_lightning.stages.fit import MakeTrainer
 from wsss_lightning.stages.io import read_tensors, write_tensors
@@ -17,7 +17,7 @@ def localize(
     *,
     out_dir: str,
     data: SegmentationDataModule,
-    features: str,
+    features: Stored,
     localizers: str,
     split: Split,
     tagged_only: bool,
@@ -29,7 +29,7 @@ def localize(
 
     `present` are labels 1..C in ascending order: those that the image's tags name or, unless `tagged_only`, all.
     """
-    store, model, folder = FeatureStore(Path(features)), load_fitting(localizers, data), Path(out_dir)
+    store, model, folder = opened(features), load_fitting(localizers, data), Path(out_dir)
     model.grid = store.grid()  # type: ignore[assignment]
     records = data.records(split)
     present = np.stack([record.tags | (not tagged_only) for record in records])
@@ -44,7 +44,7 @@ def localize(
             [score_path(folder, record.image_id) for record in records],
         ),
         write=write,
-        batch_size=data.batch_size,
+        batch_size=1 if data.size is None else data.batch_size,
         trainer=trainer,
         workers=workers,
         progress=progress,

@@ -1,7 +1,6 @@
 """What localizers are trained on: stored hypercolumns of one image a step, and the classes that learn from it."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from wsss_lightning.data.samples import collate
 from wsss_lightning.data.steps import StepData
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.points.stages.balanced_schedule import Step, balanced_schedule, phase_steps
-from wsss_lightning.methods.points.stages.features import FeatureStore, StoredImages
+from wsss_lightning.methods.points.stages.features import FeatureStore, Stored, StoredImages, opened
 
 
 class LocalizerData(StepData):
@@ -35,13 +34,13 @@ class LocalizerData(StepData):
         self,
         *,
         data: SegmentationDataModule,
-        features: Path | str,
+        features: Stored,
         epochs: Sequence[int],
         seed: int = 0,
         workers: int = 0,
         held_out: bool = True,
     ) -> None:
-        store = FeatureStore(Path(features))
+        store = opened(features)
         schedule = balanced_schedule(_tags(data), data.class_names, epochs=sum(epochs), seed=seed)
         images = StoredImages(store, "train", data.records("train"))
         steps = _LocalizerSteps(images, [step for epoch in schedule for step in epoch])

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from wsss_lightning.data.base import SegmentationDataModule, Split
-from wsss_lightning.methods.points.stages.features import FeatureStore, StoredImages
+from wsss_lightning.methods.points.stages.features import Stored, StoredImages, opened
 from wsss_lightning.stages.fit import MakeTrainer
 from wsss_lightning.stages.predict import load_fitting, write_predictions
 
@@ -12,7 +12,7 @@ def predict(
     *,
     out_dir: str,
     data: SegmentationDataModule,
-    features: str,
+    features: Stored,
     model: str,
     split: Split,
     trainer: MakeTrainer,
@@ -23,7 +23,7 @@ def predict(
 
     The logits are kept at the grid's resolution in float16, which is what the labels are made of.
     """
-    store, network = FeatureStore(Path(features)), load_fitting(model, data)
+    store, network = opened(features), load_fitting(model, data)
     network.grid = store.grid()  # type: ignore[assignment]
     write_predictions(
         network,
@@ -31,7 +31,7 @@ def predict(
         folder=Path(out_dir),
         decode=data.decode,
         keep=True,
-        batch_size=data.batch_size,
+        batch_size=1 if data.size is None else data.batch_size,
         trainer=trainer,
         workers=workers,
         progress=progress,

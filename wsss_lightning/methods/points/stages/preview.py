@@ -17,8 +17,8 @@ from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import palette
 from wsss_lightning.methods.points.samplers import Evidence, Points
 from wsss_lightning.methods.points.sampling import diverse_steps_by
-from wsss_lightning.methods.points.similarity import ColumnSimilarity
-from wsss_lightning.methods.points.stages.features import FeatureStore
+from wsss_lightning.methods.points.similarity import similarity_of
+from wsss_lightning.methods.points.stages.features import Stored, opened
 from wsss_lightning.methods.points.stages.sample import Convention
 from wsss_lightning.nn.hypercolumns import Standardisation
 from wsss_lightning.nn.seeds import own_seed
@@ -35,7 +35,7 @@ def preview(
     *,
     out_dir: str,
     data: SegmentationDataModule,
-    features: str,
+    features: Stored,
     localizers: str,
     sampler: Callable[[Evidence], Points],
     convention: Convention,
@@ -50,7 +50,7 @@ def preview(
 
     Sampling needs to know which classes to sample, so these pictures, and no number, use the tags of val images.
     """
-    store = FeatureStore(Path(features))
+    store = opened(features)
     model: Any = load_fitting(localizers, data)
     statistics = Standardisation(*store.statistics())
     for record in panel_records(data.records("val"), panels):
@@ -61,7 +61,7 @@ def preview(
         scores = convention(maps[:, 0], maps[:, 1])
         evidence = Evidence(
             scores=scores,
-            similarity=cache(ColumnSimilarity(image.maps, store.grid(), statistics)),
+            similarity=cache(similarity_of(image, store.grid(), statistics)),
             present=torch.from_numpy(classes) + 1,
             peaks=scores.amax(dim=(1, 2)).clamp_min(1e-12),
             seed=own_seed(seed, record.image_id),

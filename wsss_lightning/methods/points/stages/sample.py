@@ -9,8 +9,8 @@ from torch import Tensor
 
 from wsss_lightning.data.base import Record, SegmentationDataModule
 from wsss_lightning.methods.points.samplers import Evidence, Points
-from wsss_lightning.methods.points.similarity import ColumnSimilarity
-from wsss_lightning.methods.points.stages.features import FeatureStore
+from wsss_lightning.methods.points.similarity import similarity_of
+from wsss_lightning.methods.points.stages.features import FeatureStore, Stored, opened
 from wsss_lightning.methods.points.stages.localize import read_scores
 from wsss_lightning.nn.backbones import Features
 from wsss_lightning.nn.hypercolumns import Size, Standardisation, hypercolumns_at
@@ -28,7 +28,7 @@ def sample(
     *,
     out_dir: str,
     data: SegmentationDataModule,
-    features: str,
+    features: Stored,
     scores: str,
     sampler: Sampler,
     convention: Convention,
@@ -46,7 +46,7 @@ def sample(
     work = partial(
         _sample_one,
         folder=folder,
-        store=FeatureStore(Path(features)),
+        store=opened(features),
         scores=Path(scores),
         peaks=score_peaks(Path(scores), data, convention),
         sampler=sampler,
@@ -77,7 +77,7 @@ def _sample_one(
     evidence = Evidence(
         scores=convention(maps[:, 0], maps[:, 1]),
         # What a class asks for is asked for again by eq 5.
-        similarity=cache(ColumnSimilarity(features.maps, grid, Standardisation(*store.statistics()))),
+        similarity=cache(similarity_of(features, grid, Standardisation(*store.statistics()))),
         present=present,
         peaks=peaks[present - 1],
         seed=own_seed(seed, image_id),
@@ -101,7 +101,7 @@ def score_peaks(folder: Path, data: SegmentationDataModule, convention: Conventi
 
 def write_points(path: Path, features: Features, grid: Size, points: Points, *, half: bool) -> None:
     """Store labelled points of a training image with their features."""
-    rows = hypercolumns_at(features.maps, points.locations, grid)
+    rows = hypercolumns_at(features.maps, points.locations, grid, corners=features.corners)
     rows = to_float16(rows, what=f"A feature of {path.stem}") if half else rows
     own = {"labels": points.labels, "locations": points.locations}
     write_tensors(path, {"features": rows, "pooled": features.pooled, **own})

@@ -7,7 +7,7 @@ import torch
 
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.methods.points.samplers import Points
-from wsss_lightning.methods.points.stages.features import FeatureStore
+from wsss_lightning.methods.points.stages.features import Stored, opened
 from wsss_lightning.methods.points.stages.sample import point_counts, write_points
 from wsss_lightning.nn.seeds import own_seed
 from wsss_lightning.ops.resize import resize_labels
@@ -16,13 +16,13 @@ from wsss_lightning.stages.records import tagged
 
 
 def sample_truth(
-    *, out_dir: str, data: SegmentationDataModule, features: str, kept: int, half: bool, seed: int, progress: bool
+    *, out_dir: str, data: SegmentationDataModule, features: Stored, kept: int, half: bool, seed: int, progress: bool
 ) -> dict[str, float]:
     """Store `kept` random grid locations of every training image with the labels of its mask, 255 left out.
 
     The ceiling of every sampling: the same classifier, features and steps with labels that are right.
     """
-    store, folder = FeatureStore(Path(features)), Path(out_dir)
+    store, folder = opened(features), Path(out_dir)
     records = tagged(data)
     for record in track(records, description="true points", total=len(records), enabled=progress):
         path = folder / f"{record.image_id}.safetensors"

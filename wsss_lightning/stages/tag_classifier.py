@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from wsss_lightning.metrics.tags import TagScores
-from wsss_lightning.nn.activation import activation_sum, scaled_activation
 from wsss_lightning.nn.backbones import Backbone
+from wsss_lightning.nn.class_activation import activation_sum, scaled_activation
 from wsss_lightning.nn.description import Node, build, describe
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, optimisation
 from wsss_lightning.nn.seeds import seeded

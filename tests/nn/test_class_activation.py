@@ -1,6 +1,6 @@
 import torch
 
-from wsss_lightning.nn.activation import activation_sum, scaled_activation
+from wsss_lightning.nn.class_activation import activation_sum, scaled_activation
 from wsss_lightning.nn.trunk import Variant
 
 SIZE = (33, 49)

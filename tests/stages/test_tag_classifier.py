@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from wsss_lightning.data.steps import StepData
 from wsss_lightning.data.stored_maps import Pooled, PooledSteps
-from wsss_lightning.methods.cam.classifier import TagClassifier
 from wsss_lightning.nn.trunk import Variant
+from wsss_lightning.stages.tag_classifier import TagClassifier
 
 NAMES = ["first", "second"]
 

@@ -9,12 +9,12 @@ from pytorch_lightning import LightningDataModule
 from pytorch_lightning.loggers import Logger
 
 from wsss_lightning.data.base import SegmentationDataModule
-from wsss_lightning.methods.cam.classifier import TagClassifier
 from wsss_lightning.nn.backbones import Backbone, check_statistics
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
 from wsss_lightning.nn.trunk import Learning
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
 from wsss_lightning.stages.stored_steps import stored_averages
+from wsss_lightning.stages.tag_classifier import TagClassifier
 
 if TYPE_CHECKING:
     import albumentations as A
