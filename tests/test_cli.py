@@ -157,7 +157,9 @@ def test_a_fresh_stage_that_is_not_planned_is_refused(wsss: Wsss) -> None:
 def test_rerun_from_the_record(wsss: Wsss) -> None:
     wsss.fake("run")
     (record,) = (wsss.root / "store").glob("last-*/stage.json")
-    done = wsss("rerun", str(record))
+    foreign = wsss("rerun", str(record))
+    assert foreign.status == 1 and "--trust fake_stages" in foreign.err and foreign.err.count("\n") == 1
+    done = wsss("rerun", str(record), "--trust", "fake_stages")
     assert (done.status, done.out) == (0, "value 2.000000\n")
 
 
