@@ -13,10 +13,11 @@ import pytest
 from PIL import Image
 
 from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.curves import read_curves
 from wsss_lightning.pipeline.store import RECORD
 from wsss_lightning.tables.cells import Cell
 from wsss_lightning.tables.collect import write_snapshot
-from wsss_lightning.tables.figures import bar_chart, curve_charts, read_curves, ticks
+from wsss_lightning.tables.figures import bar_chart, curve_charts, ticks
 from wsss_lightning.tables.panels import inline, legend, table_panels
 from wsss_lightning.tables.report import write_report
 from wsss_lightning.tables.results import Table

@@ -55,6 +55,13 @@ class Origin:
                     names += _included(path)
         return paths
 
+    def described(self) -> dict[str, Any]:
+        """The choices, with all ablations that are in force: those of an experiment and those of the command line."""
+        names = ["/".join(path.with_suffix("").parts[-2:]) for path in self._files()]
+        paths = [path.parts[-3] if len(path.parts) > 2 else "" for path in self._files()]
+        ablations = [name for name, group in zip(names, paths, strict=True) if group == "ablation"]
+        return {**self.choices, "ablations": ablations}
+
     def variants(self) -> list[Any]:
         """Stages and card as the method's own files say them: what one of them reads may be of no use to the others."""
         method = self.choices.get("method", "")
