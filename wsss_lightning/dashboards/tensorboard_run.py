@@ -22,6 +22,7 @@ class TensorBoardRun:
 
     def __init__(self, *, folder: str) -> None:
         self.folder = Path(folder)
+        self.curves: set[str] = set()
 
     def start(self, job: Job) -> None:
         name = re.sub(r"[^\w.=-]+", "_", job.name)
@@ -33,6 +34,7 @@ class TensorBoardRun:
         self.writer.add_text("settings", "    " + text.replace("\n", "\n    "))
 
     def curve(self, stage: str, name: str, axis: str, points: Curve) -> None:
+        self.curves.add(f"{stage}/{name}")
         for x, value in points:
             step = round(x if axis == "step" else x * _PER_UNIT)
             self.writer.add_scalar(f"{stage}/{name}", value, step)
@@ -41,7 +43,8 @@ class TensorBoardRun:
     def result(self, stage: Finished) -> None:
         metrics = stage.record["metrics"]
         for name, value in {**metrics, "wall_seconds": stage.record["wall_seconds"]}.items():
-            self.writer.add_scalar(f"{stage.name}/{name}", value, 0)
+            if f"{stage.name}/{name}" not in self.curves:
+                self.writer.add_scalar(f"{stage.name}/{name}", value, 0)
         labels = read_classes(stage.folder, stage.data)
         for overlay in read_overlays(stage.folder, stage.data, labels):
             row = [overlay.image, *(colorize(mask) for mask in overlay.masks.values())]

@@ -1,5 +1,6 @@
 """A job as one run of Weights & Biases."""
 
+import logging
 import os
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +13,7 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.curves import Curve
 from wsss_lightning.pipeline.telling import Finished, Job
 
+log = logging.getLogger(__name__)
 _MODEL = "model.safetensors"
 
 
@@ -46,17 +48,20 @@ class WandbRun:
                 config=job.settings,
                 mode=cast("Literal['online', 'offline', 'disabled', 'shared']", given),
                 reinit="create_new",
+                settings=wandb.Settings(quiet=True),  # its summary of a job is longer than ours of a sweep
             )
         except (wandb.Error, TimeoutError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"W&B cannot be reached ({reason}): set WANDB_MODE=offline, or logger=csv.") from error
+        where = f"wandb sync {Path(self.run.dir).parent}" if self.run.offline else self.run.url
+        log.info("W&B: %s", where)
 
     def curve(self, stage: str, name: str, axis: str, points: Curve) -> None:
         along = f"{stage}/{axis}"
         self.run.define_metric(along, hidden=True)
         self.run.define_metric(f"{stage}/{name}", step_metric=along)
         for x, value in points:
-            self.run.log({along: x, f"{stage}/{name}": value})
+            self.run.log({along: x, f"{stage}/{name}": value})  # its own steps go on from stage to stage
 
     def result(self, stage: Finished) -> None:
         metrics = stage.record["metrics"]

@@ -20,7 +20,9 @@ def named(plan: Plan, overrides: Iterable[str], *, group: str | None, given: Ite
 
 def described(choices: Mapping[str, Any]) -> dict[str, Any]:
     """The file chosen in each config group, without those that only say how a job is run."""
-    return {group: name for group, name in choices.items() if group.partition("/")[0] not in _HOW}
+    others = (*_HOW, "ablation")  # all of which are in `ablations`
+    chosen = {group: name for group, name in choices.items() if group.partition("/")[0] not in others}
+    return {group: name for group, name in chosen.items() if str(name) not in ("None", "null")}
 
 
 def settings(overrides: Iterable[str]) -> dict[str, str]:
@@ -40,8 +42,9 @@ def short_name(choices: Mapping[str, Any], shown: Mapping[str, str]) -> str:
 
     `points/diverse shapes tiny k=10 seed=1`; at most 80 characters.
     """
-    what = choices.get("experiment") or choices.get("method")
-    parts = [str(part) for part in (what, choices.get("data"), choices.get("backbone")) if part not in (None, "null")]
+    chosen = described(choices)
+    parts = [chosen.get("experiment", chosen.get("method")), chosen.get("data"), chosen.get("backbone")]
+    parts = [str(part) for part in parts if part is not None]
     groups = {"experiment", "method", "data", "backbone"}
     parts += [_short(name, value) for name, value in shown.items() if name not in groups]
     name = " ".join(parts)

@@ -57,10 +57,8 @@ class Origin:
 
     def described(self) -> dict[str, Any]:
         """The choices, with all ablations that are in force: those of an experiment and those of the command line."""
-        names = ["/".join(path.with_suffix("").parts[-2:]) for path in self._files()]
-        paths = [path.parts[-3] if len(path.parts) > 2 else "" for path in self._files()]
-        ablations = [name for name, group in zip(names, paths, strict=True) if group == "ablation"]
-        return {**self.choices, "ablations": ablations}
+        files = [path.with_suffix("").parts[-3:] for path in self._files()]
+        return {**self.choices, "ablations": ["/".join(parts[1:]) for parts in files if parts[0] == "ablation"]}
 
     def variants(self) -> list[Any]:
         """Stages and card as the method's own files say them: what one of them reads may be of no use to the others."""
