@@ -43,8 +43,8 @@ def short_name(choices: Mapping[str, Any], shown: Mapping[str, str]) -> str:
     `points/diverse shapes tiny k=10 seed=1`; at most 80 characters.
     """
     chosen = described(choices)
-    parts = [chosen.get("experiment", chosen.get("method")), chosen.get("data"), chosen.get("backbone")]
-    parts = [str(part) for part in parts if part is not None]
+    heads = (chosen.get("experiment", chosen.get("method")), chosen.get("data"), chosen.get("backbone"))
+    parts = [str(head) for head in heads if head is not None]
     groups = {"experiment", "method", "data", "backbone"}
     parts += [_short(name, value) for name, value in shown.items() if name not in groups]
     name = " ".join(parts)

@@ -83,7 +83,8 @@ def fit(
         runner.strategy.barrier()
     # A stage killed before this trains its last steps again, one killed before its record all: to the same bits.
     last.unlink(missing_ok=True)
-    return {name: float(value) for name, value in runner.callback_metrics.items()}
+    # Learning rates are logged, but are no results.
+    return {name: float(value) for name, value in runner.callback_metrics.items() if not name.startswith("lr-")}
 
 
 def inputs_of(data: SegmentationDataModule) -> models.Inputs:
