@@ -154,6 +154,18 @@ def test_a_fresh_stage_that_is_not_planned_is_refused(wsss: Wsss) -> None:
     assert done.err.splitlines()[-1] == "wsss: There is no stage typo in this plan; its stages are common, last."
 
 
+def test_a_sweep_is_a_group_of_runs_named_by_what_varies(wsss: Wsss) -> None:
+    done = wsss.fake("run", "-m", "value=2,4", "seed=1", "logger=tensorboard")
+    assert done.status == 0, done.err
+    (group,) = (wsss.root / "tensorboard").iterdir()
+    (sweep,) = (wsss.root / "sweeps").iterdir()
+    assert group.name == sweep.name
+    names = sorted(folder.name.rpartition("-")[0] for folder in group.iterdir())
+    assert names == ["fake_shapes_tiny_value=2", "fake_shapes_tiny_value=4"]
+    wsss.fake("run", "value=2", "logger=tensorboard", "run.name=mine", "run.group=own")
+    assert [folder.name.partition("-")[0] for folder in (wsss.root / "tensorboard" / "own").iterdir()] == ["mine"]
+
+
 def test_rerun_from_the_record(wsss: Wsss) -> None:
     wsss.fake("run")
     (record,) = (wsss.root / "store").glob("last-*/stage.json")

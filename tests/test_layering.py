@@ -23,6 +23,7 @@ ALLOWED = {
     "methods/stages": {"methods", "models", "stages", "nn", "data", "metrics", "scoring", "ops"},
     "stages": {"models", "nn", "data", "metrics", "scoring", "ops"},
     "pipeline": set(),
+    "dashboards": {"pipeline", "stages", "data"},
     "tables": {"pipeline", "data"},
     "scoring": {"data", "metrics", "ops"},
     "inference": {"models", "stages", "nn", "data", "ops"},
@@ -47,12 +48,12 @@ LIBRARIES = {
     "hydra": {"pipeline", "cli"},
     "omegaconf": {"pipeline", "cli"},
     "torch": {
-        *("ops", "metrics", "nn", "data", "methods", "stages", "inference", "scoring", "cli", "commands"),
+        *("ops", "metrics", "nn", "data", "methods", "stages", "inference", "scoring", "dashboards", "cli", "commands"),
         *("tensors", "trust"),
     },
     "pytorch_lightning": {"data", "methods", "models", "stages", "inference", "cli", "commands"},
     "lightning": set(),
-    "wandb": set(),
+    "wandb": {"dashboards"},
     "typer": {"cli", "commands"},
 }
 METHODS = sorted(path.parent.name for path in PACKAGE.glob("methods/*/__init__.py"))

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import time
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -88,7 +89,7 @@ def run(
 
     @hydra.main(version_base="1.3", config_path=str(project_folder("conf")), config_name="config")
     def job(config: DictConfig) -> float:
-        return run_job(config, fresh=names, since=start)
+        return run_job(config, fresh=names, since=start, given=given)
 
     try:
         with one_sentence():
@@ -106,7 +107,7 @@ def _show_finished(overrides: list[str], fault: str) -> None:
     plan = pipeline.plan(overrides)
     if unfinished := [stage.name for stage in plan.stages.values() if stage.record() is None]:
         raise InputError(f"{fault}, and {unfinished[0]} has yet to run: set paths.root.")
-    _print_outcome(plan, pipeline.run(plan))
+    _print_outcome(plan, pipeline.run(replace(plan, loggers={})))
     typer.echo(f"nothing was written: {fault}")
 
 
@@ -116,14 +117,19 @@ def _print_outcome(plan: "Plan", metrics: dict[str, float]) -> None:
     typer.echo(f"{plan.final.name}: {plan.final.folder}")
 
 
-def run_job(config: "DictConfig", *, fresh: "Collection[str]" = (), since: float | None = None) -> float:
+def run_job(
+    config: "DictConfig",
+    *,
+    fresh: "Collection[str]" = (),
+    since: float | None = None,
+    given: "Collection[str]" = (),
+) -> float:
     """One job of a run or a sweep; returns the first metric of its result, for sweepers.
 
-    `fresh`, `since`: see `pipeline.run`.
+    `fresh`, `since`: see `pipeline.run`; `given`: the command line, of which a sweep's jobs are variants.
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
-    from omegaconf import open_dict
 
     from wsss_lightning.pipeline.configuration import plain
 
@@ -131,12 +137,10 @@ def run_job(config: "DictConfig", *, fresh: "Collection[str]" = (), since: float
     settings = cast("DictConfig", HydraConfig.get())
     sweep = settings.mode == RunMode.MULTIRUN
     overrides = str(plain(settings.job, resolve=False)["override_dirname"])
-    with open_dict(config):
-        config.run.group = Path(settings.sweep.dir).name if sweep else None
-        config.run.name = overrides.replace("${", "\\${") or config.result
     typer.echo(overrides or "defaults", err=True)
     try:
-        return _run_into(Path(settings.runtime.output_dir), config, settings, fresh=fresh, since=since)
+        folder, typed = Path(settings.runtime.output_dir), given if sweep else None
+        return _run_into(folder, config, settings, fresh=fresh, since=since, given=typed)
     except Exception as error:
         if sweep:  # at the end Hydra shows what the first of the failed jobs raised, and nothing of the others
             typer.echo(f"job {settings.job.num} failed: {error or type(error).__name__}", err=True)
@@ -146,14 +150,23 @@ def run_job(config: "DictConfig", *, fresh: "Collection[str]" = (), since: float
 
 
 def _run_into(
-    folder: Path, config: "DictConfig", settings: "DictConfig", *, fresh: "Collection[str]", since: float | None
+    folder: Path,
+    config: "DictConfig",
+    settings: "DictConfig",
+    *,
+    fresh: "Collection[str]",
+    since: float | None,
+    given: "Collection[str] | None",
 ) -> float:
     from wsss_lightning import pipeline
     from wsss_lightning.pipeline.configuration import origin_of
+    from wsss_lightning.pipeline.naming import named
     from wsss_lightning.pipeline.planning import plan_config
     from wsss_lightning.pipeline.store import write_json
 
-    plan = plan_config(config, origin_of(settings))
+    plan = plan_config(config, origin := origin_of(settings))
+    group = None if given is None else Path(settings.sweep.dir).name
+    plan = named(plan, origin.overrides, group=group, given=given or ())
     metrics = pipeline.run(plan, fresh=fresh, since=since)
     _print_outcome(plan, metrics)
     write_json(folder / "metrics.json", metrics)
@@ -246,7 +259,7 @@ def table(
     if dry:
         _print_cells(cells)
         return
-    root, failures = output_root(given, cells), run_missing(cells) if launch else {}
+    root, failures = output_root(given, cells), run_missing(cells, spec.heading.name) if launch else {}
     found = collect(spec, given, cells, root=root, failures=failures, notes=note or [])
     write_snapshot(found, root)
     _print_table(found, style, root)

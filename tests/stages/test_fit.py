@@ -120,7 +120,8 @@ def test_dropout_follows_the_seed(tmp_path: Path) -> None:
 def test_returns_what_was_logged_last_and_writes_a_log(tmp_path: Path) -> None:
     metrics = train(tmp_path, Regression())
     assert metrics.keys() == {"train/loss"}
-    assert list((tmp_path / "logs").rglob("metrics.csv"))
+    (written,) = (tmp_path / "logs").rglob("metrics.csv")
+    assert "lr-" in written.read_text().partition("\n")[0]
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:

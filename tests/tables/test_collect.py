@@ -334,6 +334,18 @@ def test_a_further_stage_is_planned_and_run(spec: Spec, cells: list[Cell], monke
     assert {"refined", "evaluation_crf"} <= {stage.name for stage, _ in needed([cell])}
 
 
+def test_dashboards_show_all_rows_of_a_table(spec: Spec, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    (cell,) = plan_cells(replace(spec, rows=spec.rows[:1]), ["backbone.weights=null", f"paths.root={root}"])
+    shown = replace(cell, plan=replace(cell.plan, loggers={"w": {"_target_": "wsss_lightning.dashboards.x.Y"}}))
+    launched: list[pipeline.Plan] = []
+    monkeypatch.setattr(pipeline, "run", lambda plan: launched.append(plan))
+    monkeypatch.setattr(pipeline.PlannedStage, "record", lambda _: {"metrics": {}})  # all are there
+    assert run_missing([cell, shown], "points/table9") == {}
+    (told,) = [plan.run for plan in launched]
+    assert (told["group"], told["name"]) == ("points/table9", f"{cell.row} seed=0")
+    assert told["varied"] == {"row": cell.row, "seed": 0} and told["overrides"]["experiment"] == "points/top"
+
+
 def test_a_failing_row_is_reported_and_the_others_go_on(
     cells: list[Cell], finish: Finish, collected: Collect, monkeypatch: pytest.MonkeyPatch
 ) -> None:

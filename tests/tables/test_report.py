@@ -16,7 +16,7 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.store import RECORD
 from wsss_lightning.tables.cells import Cell
 from wsss_lightning.tables.collect import write_snapshot
-from wsss_lightning.tables.figures import bar_chart, curve_charts, read_curves, ticks
+from wsss_lightning.tables.figures import bar_chart, curve_charts, ticks
 from wsss_lightning.tables.panels import inline, legend, table_panels
 from wsss_lightning.tables.report import write_report
 from wsss_lightning.tables.results import Table
@@ -273,12 +273,6 @@ def test_bars_are_as_long_as_their_numbers(cells: list[Cell], finish: Finish, co
 def test_ticks_are_round_and_enclose(low: float, high: float, expected: list[float]) -> None:
     assert ticks(low, high) == expected
     assert expected[0] <= low <= high <= expected[-1]
-
-
-def test_only_what_was_logged_more_than_once_is_a_curve(tmp_path: Path) -> None:
-    _write_curves(tmp_path, [1.0, 0.5])
-    assert read_curves(tmp_path) == {"train/loss": [(9.0, 1.0), (19.0, 0.5)]}
-    assert read_curves(tmp_path / "none") == {}
 
 
 def test_a_stage_that_rows_share_is_one_curve(

@@ -30,6 +30,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 OUT_DIR = "<out_dir>"
 STAGE = "<stage_name>"
 LOGGER = "<logger>"
+_DASHBOARDS = "wsss_lightning.dashboards."
 
 Resolve = Callable[[str, str], str]  # (kind, argument) -> token
 
@@ -175,9 +176,19 @@ class Tokens:
         # As JSON reads it, since a record and a process of a group get it from there: keys of mappings are strings.
         return dict(json.loads(json.dumps(node)))
 
+    def loggers(self) -> dict[str, Any]:
+        """The `logger` node with its references resolved; stage and `${out_dir:}` are still tokens."""
+        return plain(self._logger, resolve=True)
+
     def logger(self, stage: str) -> Any:
-        """The `logger` node for a stage, with its references resolved and `${out_dir:}` still a token."""
-        return bind(plain(self._logger, resolve=True), {STAGE: stage})
+        """The loggers of a stage; dashboards are not for stages but for the job."""
+        own = {name: node for name, node in self.loggers().items() if not of_job(node)}
+        return bind(own, {STAGE: stage})
+
+
+def of_job(node: Any) -> bool:
+    """Whether an entry of `logger` is a dashboard, which shows a job as a whole."""
+    return isinstance(node, dict) and str(node.get("_target_", "")).startswith(_DASHBOARDS)
 
 
 def _data_sets(node: Any) -> list[dict[str, Any]]:

@@ -33,6 +33,7 @@ from wsss_lightning.pipeline.store import (
     source_hashes,
     write_json,
 )
+from wsss_lightning.pipeline.telling import telling
 from wsss_lightning.trust import trusting
 
 log = logging.getLogger(__name__)
@@ -52,12 +53,15 @@ def run(plan: Plan, *, fresh: Collection[str] = (), since: float | None = None) 
         InputError: the plan has no stage of a name in `fresh`, or a stage refuses what it is given.
     """
     again, start = _with_downstream(plan, fresh), time.time() if since is None else since
-    metrics: Metrics = {}
-    for number, stage in enumerate(plan.stages.values(), start=1):
-        head = f"[{number}/{len(plan.stages)}] {stage.name} {stage.key[:8]}"
-        after = start if stage.name in again else None
-        metrics = _run_stage(stage, card=plan.card, head=head, after=after)
-    return metrics
+    record: dict[str, Any] = {"metrics": {}}
+    with telling(plan) as tell:
+        for number, stage in enumerate(plan.stages.values(), start=1):
+            head = f"[{number}/{len(plan.stages)}] {stage.name} {stage.key[:8]}"
+            after = start if stage.name in again else None
+            with tell.following(stage):
+                record, served = _run_stage(stage, card=plan.card, head=head, after=after)
+            tell.result(stage, record, cached=served)
+    return dict(record["metrics"])
 
 
 def _with_downstream(plan: Plan, names: Collection[str]) -> set[str]:
@@ -69,19 +73,22 @@ def _with_downstream(plan: Plan, names: Collection[str]) -> set[str]:
     return again
 
 
-def _run_stage(stage: PlannedStage, *, card: dict[str, Any], head: str, after: float | None) -> Metrics:
+def _run_stage(
+    stage: PlannedStage, *, card: dict[str, Any], head: str, after: float | None
+) -> tuple[dict[str, Any], bool]:
+    """The stage's record, and whether it was served from the store."""
     if (record := _finished(stage, after)) is not None:
         log.info("%s: %s", head, cached(record))
-        return dict(record["metrics"])
+        return record, True
     with locked(stage.folder) as lock:
         if (record := _finished(stage, after)) is not None:  # another job has computed it while this one waited
             log.info("%s: computed by another job", head)
-            return dict(record["metrics"])
+            return record, True
         log.info("%s: running", head)
         with replacing(stage.folder, anew=after is not None):
             record = _compute(stage, card=card, lock=lock)
         log.info("%s: done in %.1f s", head, record["wall_seconds"])
-    return dict(record["metrics"])
+    return record, False
 
 
 def _finished(stage: PlannedStage, after: float | None) -> dict[str, Any] | None:

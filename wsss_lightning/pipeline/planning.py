@@ -1,7 +1,7 @@
 """Which stages a result needs, in which order, and the key of each."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from wsss_lightning.pipeline.configuration import (
     Tokens,
     bind,
     compose_with_origin,
+    of_job,
     one_sentence,
     plain,
     register_resolvers,
@@ -71,12 +72,32 @@ def cached(record: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """The stages that `result` needs, upstream first, and the supervision card of what they compute."""
+    """The stages that `result` needs, upstream first, and the supervision card of what they compute.
+
+    `loggers`: of stages and of the job; `choices`: the file of each config group.
+    """
 
     stages: dict[str, PlannedStage]
     result: str
     card: dict[str, Any]
     config: dict[str, Any]
+    loggers: dict[str, Any] = field(default_factory=dict)
+    choices: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def run(self) -> dict[str, Any]:
+        """How dashboards call this job: `name`, `group`, `tags`, and what a sweep `varied`."""
+        return dict(self.config.get("run") or {})
+
+    @property
+    def dashboards(self) -> dict[str, Any]:
+        """Those of `loggers` that show the job as a whole."""
+        return {name: node for name, node in self.loggers.items() if of_job(node)}
+
+    def called(self, **run: Any) -> "Plan":
+        """The same plan under another name, where none was given on the command line."""
+        kept = {name: value for name, value in self.run.items() if value}
+        return replace(self, config={**self.config, "run": {**run, **kept}})
 
     @property
     def final(self) -> PlannedStage:
@@ -105,7 +126,15 @@ def plan_config(config: DictConfig, origin: Origin | None = None) -> Plan:
         planner = Planner(config)
         planner.key(result)
         card = plain(config.get("card"), resolve=True)
-    return Plan(stages=planner.stages, result=result, card=card, config=plain(config, resolve=False))
+        loggers = planner.tokens.loggers()
+    return Plan(
+        stages=planner.stages,
+        result=result,
+        card=card,
+        config=plain(config, resolve=False),
+        loggers=loggers,
+        choices={} if origin is None else origin.described(),
+    )
 
 
 def _check(config: dict[str, Any], origin: Origin) -> None:

@@ -55,6 +55,11 @@ class Origin:
                     names += _included(path)
         return paths
 
+    def described(self) -> dict[str, Any]:
+        """The choices, with all ablations that are in force: those of an experiment and those of the command line."""
+        files = [path.with_suffix("").parts[-3:] for path in self._files()]
+        return {**self.choices, "ablations": ["/".join(parts[1:]) for parts in files if parts[0] == "ablation"]}
+
     def variants(self) -> list[Any]:
         """Stages and card as the method's own files say them: what one of them reads may be of no use to the others."""
         method = self.choices.get("method", "")

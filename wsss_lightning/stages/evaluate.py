@@ -30,7 +30,7 @@ from wsss_lightning.metrics.segmentation import (
 from wsss_lightning.metrics.single_class import accuracies
 from wsss_lightning.scoring.comparison import FOREGROUND, image_confusion, measure_images
 from wsss_lightning.stages.io import write_array, write_json, write_picture
-from wsss_lightning.stages.loggers import finished, log_pictures, log_scalars, log_stage, log_table
+from wsss_lightning.stages.loggers import finished, log_scalars, log_stage
 
 
 def evaluate(
@@ -89,9 +89,6 @@ def evaluate(
     with finished(loggers):
         log_stage(loggers, folder)
         log_scalars(loggers, metrics)
-        if target is None:
-            log_table(loggers, f"{split}/iou_per_class", ["class", "iou"], _rows(values))
-        log_pictures(loggers, f"{split}/overlays", {k: np.hstack(list(v.values())) for k, v in pictures.items()})
     return metrics
 
 
@@ -158,7 +155,3 @@ def _figures(confusion: Tensor) -> dict[str, list[Any]]:
     """Per label its IoU (null where it is absent) and its pixels."""
     ious = [None if np.isnan(value) else value for value in iou(confusion).tolist()]
     return {"iou": ious, "pixels": confusion.sum(dim=1).tolist()}
-
-
-def _rows(values: Mapping[str, float]) -> list[tuple[str, float]]:
-    return [(name.removeprefix("iou/"), value) for name, value in values.items() if name.startswith("iou/")]

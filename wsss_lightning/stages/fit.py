@@ -10,7 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.callbacks import Checkpoint, LearningRateMonitor
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins import TorchCheckpointIO
 from pytorch_lightning.plugins.environments import (  # type: ignore[attr-defined]
@@ -36,6 +36,7 @@ torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr
 __all__ = ["Callbacks", "MakeTrainer", "fit", "make_trainer", "own_seed", "quiet", "seeded"]
 
 _CHECKPOINT = "last.ckpt"
+_LOG_EVERY = 10  # steps; Lightning's 50 leaves two points of a training of a minute
 MakeTrainer = Callable[..., pl.Trainer]
 Callbacks = Mapping[str, pl.Callback] | None
 
@@ -68,7 +69,11 @@ def fit(
         bar, finite = TrainingProgress(description=description, enabled=progress), Finite(description)
         runner = make_trainer(
             trainer,
-            callbacks=[_Saved(last, every=checkpoint_every, finite=finite), finite, bar, *(callbacks or {}).values()],
+            callbacks=[
+                *(_Saved(last, every=checkpoint_every, finite=finite), finite, bar),
+                *([LearningRateMonitor()] if loggers else []),
+                *(callbacks or {}).values(),
+            ],
             logger=list(loggers.values()),
             folder=out_dir,
         )
@@ -78,7 +83,8 @@ def fit(
         runner.strategy.barrier()
     # A stage killed before this trains its last steps again, one killed before its record all: to the same bits.
     last.unlink(missing_ok=True)
-    return {name: float(value) for name, value in runner.callback_metrics.items()}
+    # Learning rates are logged, but are no results.
+    return {name: float(value) for name, value in runner.callback_metrics.items() if not name.startswith("lr-")}
 
 
 def inputs_of(data: SegmentationDataModule) -> models.Inputs:
@@ -105,6 +111,7 @@ def make_trainer(
         plugins=[_environment(given.get("devices")), _Checkpoints(), *given.get("plugins", [])],
         logger=logger,
         enable_progress_bar=False,
+        log_every_n_steps=given.get("log_every_n_steps", _LOG_EVERY),
         enable_model_summary=False,
         use_distributed_sampler=False,
         default_root_dir=folder,

@@ -1,12 +1,10 @@
-"""What stages tell their loggers, whichever these are; no dashboard is imported here."""
+"""What stages tell their loggers; tables and pictures lie in their folders, where dashboards find them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.loggers import Logger, WandbLogger
 
 from wsss_lightning.stages.io import read_json
 
@@ -42,20 +40,3 @@ def log_scalars(loggers: Mapping[str, Logger], metrics: Mapping[str, float]) -> 
     for logger in loggers.values():
         logger.log_metrics(dict(metrics))
         logger.save()
-
-
-def log_table(loggers: Mapping[str, Logger], name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A table, where the dashboard has tables."""
-    for logger in loggers.values():
-        if isinstance(logger, WandbLogger):
-            logger.log_table(name, columns=list(columns), data=[list(row) for row in rows])
-
-
-def log_pictures(loggers: Mapping[str, Logger], name: str, pictures: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    """(H, W, 3) uint8 pictures by caption, where the dashboard shows pictures."""
-    for logger in loggers.values():
-        if isinstance(logger, WandbLogger):
-            logger.log_image(name, images=list(pictures.values()), caption=list(pictures))
-        elif isinstance(logger, TensorBoardLogger):
-            for caption, picture in pictures.items():
-                logger.experiment.add_image(f"{name}/{caption}", picture, dataformats="HWC")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from wsss_lightning import pipeline
 from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.naming import settings
 from wsss_lightning.tables.spec import Heading, Spec, SpecRow
 
 log = logging.getLogger(__name__)
@@ -91,16 +92,29 @@ def _keys(cell: Cell) -> set[str]:
     return {stage.key for plan in cell.plans() for stage in plan.stages.values()}
 
 
-def run_missing(cells: list[Cell]) -> dict[str, str]:
-    """Run what is missing, row by row; returns a sentence for the key of every row that failed."""
+def run_missing(cells: list[Cell], table: str = "table") -> dict[str, str]:
+    """Run what is missing, row by row; returns a sentence for the key of every row that failed.
+
+    Dashboards show all rows in the group `table`, those that were there, too.
+    """
     failures: dict[str, str] = {}
     for cell in cells:
         for plan in cell.plans():
-            if plan.final.record() is None and plan.final.key not in failures:
+            if (plan.final.record() is None or plan.dashboards) and plan.final.key not in failures:
                 log.info("%s, seed %s", cell.row, cell.seed)
-                if sentence := _failure(cell, plan):
+                if sentence := _failure(cell, _called(cell, plan, table)):
                     failures[plan.final.key] = sentence
     return failures
+
+
+def _called(cell: Cell, plan: pipeline.Plan, table: str) -> pipeline.Plan:
+    """The plan as dashboards call it."""
+    if not plan.dashboards:
+        return plan
+    further = "" if plan is cell.plan else f" {plan.result}"
+    varied = {"row": cell.row, "seed": cell.seed}
+    name = f"{cell.row} seed={cell.seed}{further}"
+    return plan.called(name=name, group=table, varied=varied, overrides=settings(cell.overrides))
 
 
 def _failure(cell: Cell, plan: pipeline.Plan) -> str | None:

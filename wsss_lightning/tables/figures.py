@@ -1,11 +1,11 @@
 """Geometry of the report's charts: numbers in, positions out; the template draws them as SVG."""
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wsss_lightning.pipeline.curves import read_curves
 from wsss_lightning.tables import wording
 from wsss_lightning.tables.results import Row, Table
 
@@ -194,15 +194,3 @@ def _curve_chart(title: str, axis: str, runs: list[_Run], names: list[str], chos
         lines.append(Line("all rows" if shared else ", ".join(run.rows), names.index(run.rows[0]), " ".join(placed)))
     marks = [(across.place(value), names.index(name)) for name, value in chosen.items()]
     return CurveChart(title, axis, lines, across=across.labels(), upward=upward.labels(), marks=marks)
-
-
-def read_curves(folder: Path) -> dict[str, list[tuple[float, float]]]:
-    """(step, value) of every quantity that a stage's csv logger wrote at two or more steps."""
-    curves: dict[str, list[tuple[float, float]]] = {}
-    for path in sorted(folder.glob("logs/**/metrics.csv")):
-        with path.open(newline="") as stream:
-            for line in csv.DictReader(stream):
-                for name in line.keys() - {"step", "epoch"}:
-                    if line[name] and line.get("step"):
-                        curves.setdefault(name, []).append((float(line["step"]), float(line[name])))
-    return {name: sorted(points) for name, points in sorted(curves.items()) if len(points) > 1}
