@@ -108,9 +108,9 @@ def run(
         show_references()
     # Hydra prints a cut traceback of its own unless told to hand exceptions on.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    # Between overrides `-m` makes argparse refuse those behind it.
     given = [may_add(argument) for argument in context.args]
-    sys.argv = ["wsss run", *sorted(given, key=lambda argument: argument not in {"-m", "--multirun"})]
+    # Between overrides an option makes argparse refuse those behind it.
+    sys.argv = ["wsss run", *sorted(given, key=_is_override)]
     names, start = [name for names in fresh or [] for name in names.split(",")], time.time()
 
     @hydra.main(version_base="1.3", config_path=str(project_folder("conf")), config_name="config")
@@ -124,6 +124,10 @@ def run(
         if (reason := storage_fault(error)) is None or {"-m", "--multirun"} & {*given}:
             raise
         _show_finished(given, f"{error.filename or 'the store'} cannot be written ({reason})")
+
+
+def _is_override(argument: str) -> bool:
+    return argument.startswith("~") or ("=" in argument and not argument.startswith("-"))
 
 
 def _show_finished(overrides: list[str], fault: str) -> None:

@@ -132,11 +132,10 @@ def with_upstream(held: Iterable[Holding], names: Iterable[str]) -> set[str]:
     return found
 
 
-def dependents(held: Iterable[Holding], names: Collection[str]) -> list[Holding]:
+def dependents(held: Sequence[Holding], names: Collection[str]) -> list[Holding]:
     """Stages that read one of those in `names`, directly or not, and are not among them."""
-    return [
-        item for item in held if item.folder.name not in names and with_upstream(held, [item.folder.name]) & {*names}
-    ]
+    others = [item for item in held if item.folder.name not in names]
+    return [item for item in others if with_upstream(held, [item.folder.name]) & {*names}]
 
 
 def chosen(held: Sequence[Holding], names: Sequence[str]) -> list[Holding]:
