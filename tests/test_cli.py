@@ -217,7 +217,7 @@ def test_a_sweep_shares_stages_and_survives_a_failing_job(wsss: Wsss) -> None:
     failure = json.loads((sweep / "0" / "failure.json").read_text())["failure"]
     assert failure == "value=1 is odd: give an even one." and (sweep / "0" / "stages.json").is_file()
     lines = [line for line in (ended.err + ended.out).splitlines() if not line.startswith("wsss: ")]
-    hydras = ("Launching 4 jobs", "Error executing job")
+    hydras = ("Launching 4 jobs", "\t#", "Error executing job")
     assert [line for line in lines if not line.startswith(("job ", *hydras))] == []
     assert "job 1: value 2.0000 (" in ended.out
     shown = wsss("summary", "--root", str(wsss.root))
