@@ -130,6 +130,12 @@ def test_two_sweeps_stand_side_by_side(root: Path, job: MakeJob) -> None:
     assert (change.value, change.low, change.high) == (0.0, 0.0, 0.0)
 
 
+def test_the_loss_of_a_training_is_not_what_it_is_judged_by(root: Path) -> None:
+    for path in root.glob("sweeps/x/*/metrics.json"):
+        path.write_text(json.dumps({"train/loss": 0.1, "val/tag_ap": 0.9}))
+    assert summarise(find_sweeps([], root)).metric == "val/tag_ap"
+
+
 def test_csv_has_numbers_as_they_are(root: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(as_csv(summarise(find_sweeps([], root))))))
     assert [row["sampler"] for row in rows] == ["top", "diverse", "dense"] and [row["best"] for row in rows] == list(

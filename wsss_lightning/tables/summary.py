@@ -97,7 +97,7 @@ def summarise(
     Args:
         sweeps: several stand side by side.
         by: names of settings that make a row; empty: all that varied within a sweep but the seed.
-        metric: of a job's result or one of its stages; None: the first of the results.
+        metric: of a job's result or one of its stages; None: the results' first but a training's loss.
         reference: `NAME=VALUE[,NAME=VALUE...]`, the row that others are compared with; None: the first one.
 
     Raises:
@@ -138,7 +138,8 @@ def _check_names(names: Sequence[str], sweeps: Sequence[Sweep]) -> None:
 
 
 def _first_metric(sweeps: Sequence[Sweep]) -> str:
-    return next(iter(_metrics(sweeps)), "value")
+    metrics = _metrics(sweeps)  # of a training, the loss comes first
+    return next((name for name in metrics if not name.startswith("train/loss")), next(iter(metrics), "value"))
 
 
 def _metrics(sweeps: Sequence[Sweep]) -> list[str]:
