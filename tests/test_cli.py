@@ -228,6 +228,14 @@ def test_a_sweep_shares_stages_and_survives_a_failing_job(wsss: Wsss) -> None:
     (sweep,) = (wsss.root / "sweeps").iterdir()
     found = {int(file.parent.name): json.loads(file.read_text()) for file in sweep.glob("*/metrics.json")}
     assert found == {1: {"value": 2.0}, 3: {"value": 4.0}}
+    failure = json.loads((sweep / "0" / "failure.json").read_text())["failure"]
+    assert failure == "value=1 is odd: give an even one." and (sweep / "0" / "stages.json").is_file()
+    lines = [line for line in (ended.err + ended.out).splitlines() if not line.startswith("wsss: ")]
+    hydras = ("Launching 4 jobs", "\t#", "Error executing job")
+    assert [line for line in lines if not line.startswith(("job ", *hydras))] == []
+    assert "job 1: value 2.0000 (" in ended.out
+    shown = wsss("summary", "--root", str(wsss.root))
+    assert "job 0 failed: value=1 is odd" in shown.out and "Best: value=4" in shown.out
 
 
 def test_a_parallel_sweep_shares_stages_too(wsss: Wsss) -> None:
@@ -282,3 +290,32 @@ def test_verify_names_what_is_lost_or_changed(wsss: Wsss) -> None:
     assert "damaged" in wsss.fake("plan").out
     refused = wsss.fake("run")
     assert refused.status == 1 and refused.err.strip().endswith("compute it again with --fresh last.")
+
+
+def test_the_config_of_a_job_is_shown_resolved(wsss: Wsss) -> None:
+    shown = wsss.fake("run", "--cfg", "job", "--resolve", "stages.last.previous=${artifact:common}/sub")
+    assert shown.status == 0 and "previous: <artifact:common>/sub" in shown.out and "out_dir: <out_dir>" in shown.out
+    assert "value: 2" in shown.out and not wsss.root.exists()
+
+
+def test_plan_and_run_say_how_long_it_will_take(wsss: Wsss) -> None:
+    assert "by earlier runs" not in wsss.fake("plan").out
+    wsss.fake("run")
+    assert "by earlier runs" in wsss.fake("plan", "value=4").out
+    done = wsss.fake("run", "value=4")
+    assert "1 of 2 stages to do, about 0 s by earlier runs" in done.err and "s on CPU" in done.err
+
+
+def test_optuna_searches_by_an_objective_and_the_card_says_so(wsss: Wsss) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    search = ["hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=1", "hydra.sweeper.direction=maximize"]
+    space = ["hydra/sweeper=optuna", *search, "value=choice(2,4)"]
+    done = wsss.fake("run", "-m", *space, "objective=value")
+    assert done.status == 0, done.err
+    (results,) = wsss.root.glob("sweeps/*/optimization_results.yaml")
+    assert "best_value" in results.read_text()
+    records = [json.loads(path.read_text()) for path in (wsss.root / "store").glob("*-*/stage.json")]
+    cards = {record["stage"]: record["card"].get("searched_on") for record in records}
+    assert cards == {"last": "value images, by value (ground truth of that split)", "common": None}
+    unnamed = wsss.fake("run", "-m", *space)
+    assert unnamed.status == 1 and "objective=val/tag_ap: no stage reports it; there are value" in unnamed.err

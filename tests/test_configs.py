@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -140,13 +141,18 @@ def _results(*overrides: str) -> set[str]:
     return keys
 
 
+def _choices(values: str) -> list[str]:
+    """Values of a sweep, or what Optuna searches between: `choice(1, 2)`, `tag(log, interval(1, 2))`."""
+    return re.findall(r"\d[\d.e+-]*", values) if "(" in values else values.split(",")
+
+
 @pytest.mark.parametrize("path", SWEEPS, ids=_name)
 def test_every_job_of_a_sweep_plans(path: Path) -> None:
     content = _read(path)
     method = next(item["override /method"] for item in content["defaults"])
     for key, values in content["hydra"]["sweeper"]["params"].items():
-        for value in values.split(","):
-            chosen = [] if key == "experiment" else [f"experiment={method}/{DEFAULT[method]}"]
+        for value in _choices(values):
+            chosen = [] if key == "experiment" else [f"experiment={method}/{DEFAULT.get(method, 'student')}"]
             assert pipeline.plan([RANDOM, *chosen, f"{key}={value}"]).stages
 
 

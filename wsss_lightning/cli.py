@@ -1,9 +1,11 @@
 """The `wsss` command. Whatever costs time to import is imported inside the command that needs it."""
 
+import importlib.metadata
 import logging
 import os
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +21,7 @@ from wsss_lightning.commands.evaluate import evaluate
 from wsss_lightning.commands.export import export
 from wsss_lightning.commands.predict import predict
 from wsss_lightning.commands.submit import submit
+from wsss_lightning.commands.summary import summary
 from wsss_lightning.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,10 +37,10 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Weakly-supervised semantic segmentation from image tags.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+_SHOWN_METRICS = 3  # of a job of a sweep; a class has one of its own, and metrics.json has them all
 _HYDRA = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 Overrides = Annotated[list[str] | None, typer.Argument(help="Hydra overrides, for example experiment=points/top.")]
 app.add_typer(data.app, name="data")
@@ -47,6 +50,22 @@ app.command("predict")(predict)
 app.command("export")(export)
 app.command("evaluate")(evaluate)
 app.command("submit")(submit)
+app.command("summary")(summary)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"wsss_lightning {importlib.metadata.version('wsss-lightning')}")
+        raise typer.Exit
+
+
+@app.callback()
+def wsss(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Weakly-supervised semantic segmentation from image tags."""
 
 
 def main() -> None:
@@ -59,9 +78,9 @@ def main() -> None:
         sys.exit(1)
 
 
-def _prepare_process() -> None:
-    """Messages on standard error and a fast allocator; a launcher's worker processes need both, too."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
+def _prepare_process(head: str = "") -> None:
+    """Messages on standard error, each behind `head`, and a fast allocator; a launcher's processes need both, too."""
+    logging.basicConfig(level=logging.INFO, format=f"{head}%(message)s", stream=sys.stderr, force=True)
     keep_freed_memory()
 
 
@@ -77,14 +96,22 @@ def run(
     import hydra
     from omegaconf import DictConfig
 
-    from wsss_lightning.pipeline.configuration import check_ablations, may_add, one_sentence, project_folder
+    from wsss_lightning.pipeline.configuration import (
+        check_ablations,
+        may_add,
+        one_sentence,
+        project_folder,
+        show_references,
+    )
 
     check_ablations(context.args)
+    if "--resolve" in context.args:  # of `--cfg job`, which shows what no stage has asked for
+        show_references()
     # Hydra prints a cut traceback of its own unless told to hand exceptions on.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    # Between overrides `-m` makes argparse refuse those behind it.
     given = [may_add(argument) for argument in context.args]
-    sys.argv = ["wsss run", *sorted(given, key=lambda argument: argument not in {"-m", "--multirun"})]
+    # Between overrides an option makes argparse refuse those behind it.
+    sys.argv = ["wsss run", *sorted(given, key=_is_override)]
     names, start = [name for names in fresh or [] for name in names.split(",")], time.time()
 
     @hydra.main(version_base="1.3", config_path=str(project_folder("conf")), config_name="config")
@@ -98,6 +125,10 @@ def run(
         if (reason := storage_fault(error)) is None or {"-m", "--multirun"} & {*given}:
             raise
         _show_finished(given, f"{error.filename or 'the store'} cannot be written ({reason})")
+
+
+def _is_override(argument: str) -> bool:
+    return argument.startswith("~") or ("=" in argument and not argument.startswith("-"))
 
 
 def _show_finished(overrides: list[str], fault: str) -> None:
@@ -124,29 +155,47 @@ def run_job(
     since: float | None = None,
     given: "Collection[str]" = (),
 ) -> float:
-    """One job of a run or a sweep; returns the first metric of its result, for sweepers.
+    """One job of a run or a sweep; returns its `objective`, for sweepers.
 
     `fresh`, `since`: see `pipeline.run`; `given`: the command line, of which a sweep's jobs are variants.
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    from wsss_lightning.pipeline.cards import SEARCHED
     from wsss_lightning.pipeline.configuration import plain
+    from wsss_lightning.pipeline.objective import TAGS_ALONE, searched_on, searches
 
-    _prepare_process()
     settings = cast("DictConfig", HydraConfig.get())
     sweep = settings.mode == RunMode.MULTIRUN
+    head = f"job {settings.job.num}: " if sweep else ""
+    _prepare_process(head)
     overrides = str(plain(settings.job, resolve=False)["override_dirname"])
-    typer.echo(overrides or "defaults", err=True)
+    with open_dict(config):
+        if sweep and searches(plain(settings.sweeper, resolve=False)):
+            config.objective = config.objective or TAGS_ALONE
+            config.card[SEARCHED] = searched_on(config.objective)
+    typer.echo(f"{head}{overrides or 'defaults'}", err=True)
+    folder, typed = Path(settings.runtime.output_dir), given if sweep else None
     try:
-        folder, typed = Path(settings.runtime.output_dir), given if sweep else None
-        return _run_into(folder, config, settings, fresh=fresh, since=since, given=typed)
+        return _run_into(folder, config, settings, head=head, fresh=fresh, since=since, given=typed)
     except Exception as error:
         if sweep:  # at the end Hydra shows what the first of the failed jobs raised, and nothing of the others
-            typer.echo(f"job {settings.job.num} failed: {error or type(error).__name__}", err=True)
+            _note_failure(folder, settings.job.num, error)
         elif isinstance(error, InputError):  # raised, it would be announced by Hydra in its own words
             sys.exit(f"wsss: {error}")
         raise
+
+
+def _note_failure(folder: Path, number: int, error: Exception) -> None:
+    """Say why a job of a sweep failed, here and in its folder, where `wsss summary` reads it."""
+    from wsss_lightning.pipeline.store import write_json
+    from wsss_lightning.tables.jobs import FAILURE
+
+    sentence = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}".rstrip(": ")
+    typer.echo(f"job {number} failed: {error or sentence}", err=True)
+    with suppress(InputError):  # a full disk, which is most likely what the job failed of
+        write_json(folder / FAILURE, {"failure": sentence})
 
 
 def _run_into(
@@ -154,6 +203,7 @@ def _run_into(
     config: "DictConfig",
     settings: "DictConfig",
     *,
+    head: str,
     fresh: "Collection[str]",
     since: float | None,
     given: "Collection[str] | None",
@@ -161,18 +211,24 @@ def _run_into(
     from wsss_lightning import pipeline
     from wsss_lightning.pipeline.configuration import origin_of
     from wsss_lightning.pipeline.naming import named
+    from wsss_lightning.pipeline.objective import objective
     from wsss_lightning.pipeline.planning import plan_config
     from wsss_lightning.pipeline.store import write_json
 
     plan = plan_config(config, origin := origin_of(settings))
     group = None if given is None else Path(settings.sweep.dir).name
     plan = named(plan, origin.overrides, group=group, given=given or ())
-    metrics = pipeline.run(plan, fresh=fresh, since=since)
-    _print_outcome(plan, metrics)
-    write_json(folder / "metrics.json", metrics)
     write_json(folder / "stages.json", {stage.name: str(stage.folder) for stage in plan.stages.values()})
-    typer.echo(f"written to {folder / 'metrics.json'}")
-    return next(iter(metrics.values()), float("nan"))
+    metrics = pipeline.run(plan, fresh=fresh, since=since)
+    told = objective(plan, metrics, config.objective)
+    if head:
+        shown = [f"{name} {value:.4f}" for name, value in [*metrics.items()][:_SHOWN_METRICS]]
+        typer.echo(f"{head}{', '.join(shown) or 'no metrics'} ({plan.final.folder})")
+    else:
+        _print_outcome(plan, metrics)
+    write_json(folder / "metrics.json", metrics)
+    typer.echo(f"{head}written to {folder / 'metrics.json'}")
+    return told
 
 
 def _print_metrics(metrics: dict[str, float]) -> None:
@@ -204,10 +260,14 @@ def _print_plan(plan: "Plan") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from wsss_lightning.pipeline.estimates import estimated
+
     table = Table("stage", "key", "status", "folder")
     for stage in plan.stages.values():
         table.add_row(stage.name, stage.key[:8], stage.status(), stage.folder.name)
     Console().print(table)
+    if missing := [stage for stage in plan.stages.values() if not stage.status().startswith("cached")]:
+        typer.echo(estimated(missing), nl=bool(estimated(missing)))
 
 
 @app.command()

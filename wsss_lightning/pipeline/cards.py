@@ -7,6 +7,8 @@ from typing import Any
 from wsss_lightning.pipeline.calls import TRAINS
 from wsss_lightning.pipeline.store import read_record
 
+SEARCHED = "searched_on"  # entry of what a search tried, and of all that reads it: the split that the search looked at
+
 Record = dict[str, Any]
 
 
@@ -15,7 +17,8 @@ def derived(card: dict[str, Any], record: Record, *, store: Path) -> dict[str, A
 
     Masks of training images that went into a training, in the stage that trains or in one before it, are its
     supervision, whatever was typed. Other stages before this one that opened masks are named: what they chose was
-    chosen by these. What the stage itself opens only to score is no supervision.
+    chosen by these. What the stage itself opens only to score is no supervision. What a search over settings looked at,
+    in a stage before this one, this one has looked at, too.
     """
     stages = _with_upstream(record, store)
     trained_on = {key for stage in stages.values() if TRAINS in stage["node"] for key in _sources(stage, stages)}
@@ -28,6 +31,9 @@ def derived(card: dict[str, Any], record: Record, *, store: Path) -> dict[str, A
         entries["supervision"] = f"ground-truth masks of {count} training images (opened by {_names(learned)})"
     if others:
         entries["masks_opened_by"] = ", ".join(f"{stage['stage']} ({_counts(stage)})" for stage in others)
+    before = [stage["card"] for key, stage in stages.items() if key != record["key"]]
+    if searched := list(dict.fromkeys(other[SEARCHED] for other in before if other.get(SEARCHED))):
+        entries.setdefault(SEARCHED, card.get(SEARCHED) or "; ".join(searched))
     return card | entries
 
 

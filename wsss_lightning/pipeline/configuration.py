@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.dashboards import kept_offline
 from wsss_lightning.pipeline.expansion import expand
+from wsss_lightning.pipeline.nearest import nearest
 from wsss_lightning.pipeline.unread import Origin
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -40,6 +41,12 @@ def _outside(kind: str, argument: str) -> str:
 
 
 _resolve: ContextVar[Resolve] = ContextVar("resolve", default=_outside)
+
+
+def show_references() -> None:
+    """From here on `${artifact:NAME}` and its like outside of stages are themselves, as when a config is printed."""
+    register_resolvers()
+    _resolve.set(lambda kind, argument: f"<{kind}:{argument}>")
 
 
 def project_folder(name: str) -> Path:
@@ -145,7 +152,7 @@ def _root_cause(error: BaseException) -> InputError:
         seen = seen.__cause__ or seen.__context__
     text = str(error).partition("Config search path:")[0]
     lines = [line.strip().rstrip(".:") for line in text.splitlines() if "object_type=" not in line]
-    return InputError("; ".join(filter(None, lines)) + ".")
+    return InputError("; ".join(filter(None, lines)) + nearest(text, project_folder("conf")) + ".")
 
 
 class Tokens:

@@ -11,9 +11,10 @@ from typing import Any
 from wsss_lightning.atomic import sweep
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.calls import Outcome, arguments, call, call_group, processes, threads
-from wsss_lightning.pipeline.cards import derived
+from wsss_lightning.pipeline.cards import SEARCHED, derived
 from wsss_lightning.pipeline.configuration import OUT_DIR, bind
 from wsss_lightning.pipeline.contents import listed, read_whole
+from wsss_lightning.pipeline.estimates import estimated
 from wsss_lightning.pipeline.faults import explained
 from wsss_lightning.pipeline.fingerprints import FINGERPRINTS, reading_fingerprint
 from wsss_lightning.pipeline.foreign import check_calls, check_record
@@ -54,14 +55,25 @@ def run(plan: Plan, *, fresh: Collection[str] = (), since: float | None = None) 
     """
     again, start = _with_downstream(plan, fresh), time.time() if since is None else since
     record: dict[str, Any] = {"metrics": {}}
+    _announce(plan, again)
     with telling(plan) as tell:
         for number, stage in enumerate(plan.stages.values(), start=1):
             head = f"[{number}/{len(plan.stages)}] {stage.name} {stage.key[:8]}"
             after = start if stage.name in again else None
+            # A search looks at its result: what was computed on the way there serves others, too.
+            card = {name: entry for name, entry in plan.card.items() if name != SEARCHED or stage is plan.final}
             with tell.following(stage):
-                record, served = _run_stage(stage, card=plan.card, head=head, after=after)
+                record, served = _run_stage(stage, card=card, head=head, after=after)
             tell.result(stage, record, cached=served)
     return dict(record["metrics"])
+
+
+def _announce(plan: Plan, again: Collection[str]) -> None:
+    """How many stages there are to do, and how long their like took."""
+    waiting = [stage for stage in plan.stages.values() if stage.name in again or read_record(stage.folder) is None]
+    if waiting:
+        count = f"{len(waiting)} of {len(plan.stages)} stages to do"
+        log.info("%s", ", ".join(filter(None, [count, estimated(waiting)])))
 
 
 def _with_downstream(plan: Plan, names: Collection[str]) -> set[str]:
@@ -87,7 +99,7 @@ def _run_stage(
         log.info("%s: running", head)
         with replacing(stage.folder, anew=after is not None):
             record = _compute(stage, card=card, lock=lock)
-        log.info("%s: done in %.1f s", head, record["wall_seconds"])
+        log.info("%s: done in %.1f s on %s", head, record["wall_seconds"], record["device"])
     return record, False
 
 

@@ -15,7 +15,20 @@ Node = dict[str, Any]
 _GROUPS = ("method", "tuning", "experiment", "ablation", "sweep")  # whose files are checked
 # What is read outside of stages, or is a data set, a network, a field of a config group that a method may leave alone.
 _ELSEWHERE = {
-    *("stages", "given", "card", "result", "seed", "hydra", "paths", "runtime", "logger", "trainer", "run"),
+    *(
+        "stages",
+        "given",
+        "card",
+        "result",
+        "seed",
+        "hydra",
+        "paths",
+        "runtime",
+        "logger",
+        "trainer",
+        "run",
+        "objective",
+    ),
     *("optimizer", "scheduler", "callbacks"),
     *("data", "source", "target", "crf", "stand_ins"),
 }

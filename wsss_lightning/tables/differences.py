@@ -1,6 +1,7 @@
 """A row minus the reference row, with its bootstrap interval where the per-image matrices are at hand."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -8,7 +9,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from wsss_lightning.tables.bootstrap import Score, foreground_iou, mean_iou, paired_interval
+from wsss_lightning.tables.bootstrap import foreground_iou, mean_iou, paired_interval
 from wsss_lightning.tables.committed import Committed, pair_keys
 from wsss_lightning.tables.results import CHANGED, COMPUTED, Difference, Result, Row
 
@@ -26,7 +27,7 @@ def difference(row: Row, reference: Row, *, metric: str, store: Path, committed:
         return None
     value = fmean((ours.value or 0.0) - (theirs.value or 0.0) for ours, theirs in pairs)
     plain = Difference(value, low=None, high=None, seeds=[ours.seed for ours, _ in pairs], images=None)
-    return _with_interval(plain, pairs, store, _SCORES[metric]) if metric in _SCORES else plain
+    return _with_interval(plain, pairs, store, metric)
 
 
 def _pairs(row: Row, reference: Row) -> list[tuple[Result, Result]]:
@@ -34,15 +35,35 @@ def _pairs(row: Row, reference: Row) -> list[tuple[Result, Result]]:
     return [(result, others[result.seed]) for result in row.measured if result.seed in others]
 
 
-def _with_interval(plain: Difference, pairs: list[tuple[Result, Result]], store: Path, score: Score) -> Difference:
-    sides = [[store / result.folder for result in side] for side in zip(*pairs, strict=True)]
-    if not all(_is_local(result) for pair in pairs for result in pair) or not _same_images([*sides[0], *sides[1]]):
+def _with_interval(plain: Difference, pairs: list[tuple[Result, Result]], store: Path, metric: str) -> Difference:
+    if not all(_is_local(result) for pair in pairs for result in pair):
         return plain
-    ours, theirs = (_matrices(side) for side in sides)
-    if ours.shape != theirs.shape:
+    ours, theirs = ([store / result.folder for result in side] for side in zip(*pairs, strict=True))
+    found = interval(ours, theirs, metric=metric)
+    if found is None:
         return plain
-    low, high = paired_interval(ours, theirs, score=score)
-    return replace(plain, low=low, high=high, images=ours.shape[1], over_seeds=len(pairs) > 1)
+    low, high, images = found
+    return replace(plain, low=low, high=high, images=images, over_seeds=len(pairs) > 1)
+
+
+def interval(
+    ours: Sequence[Path | None], theirs: Sequence[Path | None], *, metric: str
+) -> tuple[float, float, int] | None:
+    """The paired bootstrap interval of a difference in `metric`, and of how many images it is.
+
+    Args:
+        ours: folders of `evaluate`, one for each seed.
+        theirs: likewise, of the reference.
+        metric: one that can be computed again from confusion matrices; None is returned of any other, and where the
+            results are not of the same images or kept no matrix of each.
+    """
+    folders = [folder for folder in (*ours, *theirs) if folder is not None]
+    if metric not in _SCORES or len(folders) < 2 * len(ours) or not _same_images(folders):
+        return None
+    sides = _matrices(folders[: len(ours)]), _matrices(folders[len(ours) :])
+    if sides[0].shape != sides[1].shape:
+        return None
+    return *paired_interval(*sides, score=_SCORES[metric]), sides[0].shape[1]
 
 
 def _is_local(result: Result) -> bool:

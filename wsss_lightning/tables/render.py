@@ -73,9 +73,9 @@ def markdown(table: Table) -> str:
     parts = [
         f"# {heading.name}: {heading.title}",
         f"{wording.caption(table)}. Paper: {heading.source}. {wording.setting(table)}",
-        _grid(wording.columns(table), lines),
+        markdown_grid(wording.columns(table), lines),
         "\n".join(f"- {note}" for note in wording.footnotes(table)),
-        *_section("Supervision card", _grid(["", ""], [list(entry) for entry in wording.card(table)])),
+        *_section("Supervision card", markdown_grid(["", ""], [list(entry) for entry in wording.card(table)])),
         *_section(table.heading.per_class_title, _classes(table)),
         *_section("Runs", _runs(table)),
         f"Collected on {table.collected[:10]} by `{table.command}`; written by the collector, never by hand.",
@@ -91,7 +91,7 @@ def _classes(table: Table) -> str:
     columns = wording.class_columns(table)
     names = list(dict.fromkeys(name for _, values in columns for name in values))
     lines = [[name, *(wording.percent(values.get(name)) for _, values in columns)] for name in names]
-    return _grid([table.heading.profile or "class", *(title for title, _ in columns)], lines)
+    return markdown_grid([table.heading.profile or "class", *(title for title, _ in columns)], lines)
 
 
 def _runs(table: Table) -> str:
@@ -109,10 +109,11 @@ def _runs(table: Table) -> str:
         ]
         for row, result in found
     ]
-    return _grid(["row", "seed", "ours", "key", "wall time", "device", "commit", "date"], lines)
+    return markdown_grid(["row", "seed", "ours", "key", "wall time", "device", "commit", "date"], lines)
 
 
-def _grid(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def markdown_grid(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table of markdown; empty without lines."""
     if not lines:
         return ""
     rows = [head, ["---"] * len(head), *lines]

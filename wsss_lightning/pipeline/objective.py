@@ -1,0 +1,37 @@
+"""What a sweeper that searches is told of a job, and what the card says of the search."""
+
+from typing import Any
+
+from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.planning import Plan
+from wsss_lightning.pipeline.store import read_record
+
+TAGS_ALONE = "val/tag_ap"  # of held-out images; no mask is opened for it
+
+
+def searches(sweeper: dict[str, Any]) -> bool:
+    """Whether Hydra's `sweeper` chooses its jobs by the results of others, as Optuna does and Hydra's own does not."""
+    return not str(sweeper.get("_target_", "")).endswith(".BasicSweeper")
+
+
+def searched_on(objective: str) -> str:
+    """Entry of the card: the split that a search looked at, and whether it saw masks of it."""
+    split, tags = objective.partition("/")[0], "tag" in objective
+    return f"{split} images, by {objective} ({'their tags alone' if tags else 'ground truth of that split'})"
+
+
+def objective(plan: Plan, metrics: dict[str, float], name: str | None) -> float:
+    """The metric `name` of a result or else of the last stage before it that reports it; None: the result's first.
+
+    Raises:
+        InputError: no stage reports it.
+    """
+    if name is None:
+        return next(iter(metrics.values()), float("nan"))
+    records = [read_record(stage.folder) or {"metrics": {}} for stage in reversed(plan.stages.values())]
+    reports = [metrics, *(record["metrics"] for record in records)]
+    found = next((report[name] for report in reports if name in report), None)
+    if found is None:
+        known = dict.fromkeys(metric for report in reports for metric in report)
+        raise InputError(f"objective={name}: no stage reports it; there are {', '.join(known) or 'no metrics'}.")
+    return float(found)
