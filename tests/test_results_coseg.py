@@ -10,6 +10,7 @@ from wsss_lightning import pipeline
 SETTINGS = [
     "experiment=coseg/full",
     "data=folder",
+    "data.held_out=0",  # every picture is learned, and shown again
     "data.names=[check_brick,dot_egg]",
     "data.size=null",
     "data.batch_size=1",

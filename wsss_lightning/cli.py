@@ -161,6 +161,7 @@ def run_job(
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
+    from omegaconf import open_dict
 
     from wsss_lightning.pipeline.cards import SEARCHED
     from wsss_lightning.pipeline.configuration import plain

@@ -11,10 +11,14 @@ _NO_FILE = (0, 0)
 
 @dataclass(eq=False)
 class Opened:
-    """Mask files that were opened, and where the masks of data sets lie: path -> the splits that it belongs to."""
+    """Mask files that were opened, and where the masks of data sets lie: path -> the splits that it belongs to.
+
+    `imports`: masks or maps that came from elsewhere, in words -> what they were made from.
+    """
 
     masks: set[str] = field(default_factory=set)
     truth: dict[str, set[str]] = field(default_factory=dict)
+    imports: dict[str, str] = field(default_factory=dict)
 
     def ground_truth(self) -> dict[str, int]:
         """How many masks of each split were opened, under whatever name: a link to a mask is that mask."""
@@ -27,6 +31,7 @@ class Opened:
     def add(self, other: "Opened") -> None:
         """Take over what was opened elsewhere."""
         self.masks |= other.masks
+        self.imports |= other.imports
         for path, names in other.truth.items():
             self.truth.setdefault(path, set()).update(names)
 
@@ -64,6 +69,12 @@ def note_truth(split: str, paths: Iterable[object]) -> None:
     for current in _recording[-1:]:
         for path in map(str, paths):
             current.truth.setdefault(path, set()).add(split)
+
+
+def note_import(labels: str, *, supervision: str) -> None:
+    """Masks or maps that came from elsewhere are read, which were made from `supervision`; the card says so."""
+    for current in _recording[-1:]:
+        current.imports[labels] = supervision
 
 
 def _identity(path: str) -> tuple[int, int]:

@@ -26,6 +26,13 @@ def _run(folder: Path, voc: Path, *more: str) -> Result:
     return CliRunner().invoke(app, ["evaluate", *where, *more])
 
 
+def test_the_folder_of_an_import_is_one(voc: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "masks").symlink_to(voc / "SegmentationClassAug")
+    (tmp_path / "mine" / "import.json").write_text("{}")
+    assert "100.00" in _run(tmp_path / "mine", voc).stdout
+
+
 def test_masks_of_anyone_are_scored_as_text_json_and_pictures(voc: Path, tmp_path: Path) -> None:
     outputs = ["--json", str(tmp_path / "a.json"), "--plots", str(tmp_path / "plots")]
     done = _run(voc / "SegmentationClassAug", voc, "data.classes=[bus,car,cat]", *outputs)

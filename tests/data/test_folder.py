@@ -50,7 +50,8 @@ def test_images_and_tags_are_enough(root: Path) -> None:
 def test_the_configuration_needs_the_root_alone(root: Path) -> None:
     data = open_data("folder", root=root, overrides=[])
     assert isinstance(data, FolderDataModule)
-    assert _ids(data) == IDS and data.class_names == ("cat", "dog")
+    assert data.class_names == ("cat", "dog")
+    assert sorted(_ids(data) + _ids(data, "val")) == sorted(IDS) and len(_ids(data, "val")) == 1
     plan = pipeline.plan(["data=folder", f"data.root={root}", "backbone.weights=null", "result=predictions"])
     assert [stage.name for stage in plan.stages.values()][-1] == "predictions"
 
@@ -64,9 +65,10 @@ def test_the_order_of_the_classes_is_said_and_can_be_given(root: Path, caplog: p
     ]
     caplog.clear()
     data = open_data("folder", root=root, overrides=["data.names=[sheep,dog,cat]"])
+    assert not caplog.records
+    data = open_data("folder", root=root, overrides=["data.names=[sheep,dog,cat]", "data.held_out=0"])
     assert _tags(data) == [["cat"], ["dog", "cat"], [], ["dog"]]
     assert data.records("train")[1].tags.tolist() == [False, True, True]
-    assert not caplog.records
 
 
 def test_kept_classes_and_their_masks(root: Path) -> None:
@@ -115,6 +117,34 @@ def test_lists_divide_the_images(root: Path) -> None:
     (root / "val.txt").write_text("5\n")
     with pytest.raises(InputError, match=r"val\.txt names 5, which .*tags\.csv does not: give its tags there"):
         data.records("val")
+
+
+def test_a_share_is_held_out_where_nothing_divides_the_images(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def lists(share: float) -> tuple[set[str], set[str]]:
+        data = FolderDataModule(root=root, held_out=share)
+        return set(_ids(data)), set(_ids(data, "val"))
+
+    train, val = lists(0.25)
+    assert train | val == {*IDS} and len(val) == 1 and not train & val
+    assert "1 of 4 images are held out for val (data.held_out)" in caplog.text
+    (root / "tags.csv").write_text(f"{TAGS}5,dog\n6,cat\n", encoding="utf-8")
+    assert val < set(FolderDataModule(root=root, held_out=0.34).reader.held_out), "more images, the same ones and more"
+    (root / "tags.csv").write_text("image,tags\na cat.jpg,cat\n4,dog\nimg.003,dog\n", encoding="utf-8")
+    train, val = lists(0.9)
+    assert "a cat" in train and len(val) == 1, "each class keeps an image to train on"
+    (root / "val.txt").write_text("4\n")
+    (root / "train.txt").write_text("4\nimg.003\n")
+    assert lists(0.9) == ({"4", "img.003"}, {"4"}), "lists come first"
+
+
+def test_what_cannot_be_held_out_is_told(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    FolderDataModule(root=root).records("train")
+    assert "no image is held out, so figures on val are of training images" in caplog.text
+    with pytest.raises(InputError, match=r"data\.held_out=1 is no share"):
+        FolderDataModule(root=root, held_out=1)
+    (root / "tags.csv").write_text("image,tags\na cat.jpg,cat\n4,dog\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"each class keeps one to train on: set data\.held_out=0"):
+        FolderDataModule(root=root, held_out=0.5).records("val")
 
 
 def test_a_column_of_zeros_and_ones_per_class(root: Path) -> None:

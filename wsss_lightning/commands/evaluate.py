@@ -57,8 +57,8 @@ def evaluate(
 
 
 def _of_stage(folder: Path) -> Path:
-    """Where a stage of the pipeline keeps its predictions; any other folder as it is."""
-    if not (folder / "stage.json").exists():
+    """Where a stage of the pipeline, or an import, keeps its predictions; any other folder as it is."""
+    if not any((folder / name).exists() for name in ("stage.json", "import.json")):
         return folder
     return next((folder / name for name in ("masks", "cams") if (folder / name).is_dir()), folder)
 

@@ -24,7 +24,9 @@ def predict(
     overlays: Annotated[bool, typer.Option(help="Write overlays/.")] = True,
     scales: Annotated[str, typer.Option(help="Of the pictures, such as 0.75,1,1.25; the mean counts.")] = "1",
     flip: Annotated[bool, typer.Option("--flip", help="Mirror images, too.")] = False,
-    crf: Annotated[str | None, typer.Option(help="Dense CRF: krahenbuehl, sec, deeplab_v2, coseg or none.")] = None,
+    crf: Annotated[
+        str | None, typer.Option(help="Dense CRF: krahenbuehl, sec, deeplab_v2, coseg; par, which is none; or none.")
+    ] = None,
     tags: Annotated[str | None, typer.Option(help="Classes that are there: a,b for all, or a CSV image,tags.")] = None,
     longest: Annotated[int, typer.Option(min=0, help="Longer side, px, that work is done at; 0: any.")] = 1024,
     every: Annotated[int, typer.Option(min=1, help="Take every n-th frame of videos.")] = 1,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from wsss_lightning.data.lists import MissingListError, read_list
 from wsss_lightning.data.reader import Reader, Split
 from wsss_lightning.data.samples import Record
 from wsss_lightning.data.tag_table import IMAGE_SUFFIXES, TagRow, read_tags
+from wsss_lightning.errors import InputError
 
 ALL = "all"  # the list of every image
 FILES_READ = "wsss_lightning.data.fingerprint.folder"
@@ -24,8 +27,9 @@ class FolderReader(Reader):
     """A folder of images, a CSV of their tags and, for evaluation alone, a folder of index PNGs.
 
     `data.tag_table.read_tags` describes the CSV. Its column `split`, or else lists `train.txt` and `val.txt` in the
-    root, divide the images; where neither is there, all images are for training and all are predicted. A list is a
-    value of `split`, such a file's name or "all"; the tags of a test list are not looked at.
+    root, divide the images. Where neither is there, `held_out` of them are val and the others train, or, with 0, all
+    are for training and all are predicted. A list is a value of `split`, such a file's name or "all"; the tags of a
+    test list are not looked at.
 
     Args:
         root: the folder that holds all this.
@@ -33,9 +37,10 @@ class FolderReader(Reader):
         images: the folder of the images.
         tags: the CSV file.
         masks: the folder of the masks, `<image id>.png`; None, or one that does not exist, where there are no masks.
+        held_out: share of the images of an undivided folder that are kept out of training, see `held_out_ids`.
 
     Raises:
-        InputError: the CSV is missing or at fault, or names a class that is not in `names`.
+        InputError: the CSV is missing or at fault, names a class that is not in `names`, or `held_out` is no share.
     """
 
     def __init__(
@@ -46,16 +51,21 @@ class FolderReader(Reader):
         images: str = "images",
         tags: str = "tags.csv",
         masks: str | None = "masks",
+        held_out: float = 0.0,
     ) -> None:
+        if not 0 <= held_out < 1:
+            raise InputError(f"data.held_out={held_out} is no share of the images: give 0 or more, and less than 1.")
         self.table = read_tags(Path(root) / tags, names=names)
         super().__init__(root, names=self.table.names, tags=tags)
         self.images = self.root / images
         self.masks = self.root / masks if masks and (self.root / masks).is_dir() else None
+        divided = self.table.divided or any((self.root / f"{name}.txt").is_file() for name in ("train", "val"))
+        self.held_out = None if divided or not held_out else held_out_ids(self.table.rows, held_out)
+        self.undivided = not divided and not held_out
 
     def default_list(self, split: Split) -> str:
-        """`split` where the images are divided, else all of them."""
-        divided = self.table.divided or any((self.root / f"{name}.txt").is_file() for name in ("train", "val"))
-        return split if divided else ALL
+        """`split` where the images are divided, or some held out, else all of them."""
+        return ALL if self.undivided else split
 
     def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
         """See the base class; in the order of the CSV or of the list."""
@@ -75,7 +85,22 @@ class FolderReader(Reader):
         images = {path.stem for path in self.images.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES}
         unknown = counted(images - rows.keys(), f"images of {self.images} are not in {self.table.path.name}")
         masks = strays(self.masks, ".png", rows, of=self.table.path.name) if self.masks else []
-        return [*super().warnings(lists), *counted(rows.keys() - used, about), *unknown, *masks]
+        return [
+            *super().warnings(lists),
+            *counted(rows.keys() - used, about),
+            *unknown,
+            *masks,
+            *self._about_val(lists),
+        ]
+
+    def _about_val(self, lists: Sequence[str]) -> list[str]:
+        """Where figures on val come from, if nobody has divided the images."""
+        if [*lists[:2]] == [ALL, ALL]:
+            return ["no image is held out, so figures on val are of training images: set data.held_out or a split."]
+        if self.held_out is None or "val" not in lists:
+            return []
+        count = f"{len(self.held_out):,} of {len(self.table.rows):,} images"
+        return [f"{count} are held out for val (data.held_out), since neither a column split nor lists divide them."]
 
     def _rows(self, list_name: str) -> list[TagRow]:
         path = self.root / f"{list_name}.txt"
@@ -83,8 +108,15 @@ class FolderReader(Reader):
             return list(self.table.rows)
         if not self.table.divided and path.is_file():
             return [self.table.find(image_id, listed_in=path) for image_id in read_list(path)]
+        if self.held_out and list_name in ("train", "val"):
+            return [row for row in self.table.rows if (row.image_id in self.held_out) == (list_name == "val")]
         rows = [row for row in self.table.rows if row.split == list_name]
         if not rows:
+            if self.held_out is not None:
+                raise MissingListError(
+                    f"no image of {self.table.path} can be held out so that each class keeps one to train on: "
+                    "set data.held_out=0, or add images."
+                )
             place = f"the column split of {self.table.path}" if self.table.divided else path
             raise MissingListError(f"no image of the list {list_name!r}: name some in {place}, or choose {ALL!r}.")
         return rows
@@ -100,6 +132,19 @@ class FolderReader(Reader):
         return next((candidate for candidate in tried if candidate.is_file()), path)
 
 
+def held_out_ids(rows: Sequence[TagRow], share: float) -> frozenset[str]:
+    """Ids of `share` of the images, at least one, in the order of their ids' SHA-256: others come and go, these stay.
+
+    An image stays in training where it is the last of one of its classes there.
+    """
+    left, chosen = Counter(name for row in rows for name in row.tags), set[str]()
+    for row in sorted(rows, key=lambda row: hashlib.sha256(row.image_id.encode()).digest()):
+        if len(chosen) < max(1, round(share * len(rows))) and all(left[name] > 1 for name in row.tags):
+            chosen.add(row.image_id)
+            left.subtract(row.tags)
+    return frozenset(chosen)
+
+
 @dataclass(kw_only=True, eq=False, repr=False)
 class FolderDataModule(SegmentationDataModule):
     """`SegmentationDataModule` of a `FolderReader`, whose arguments it takes in place of the reader."""
@@ -109,8 +154,16 @@ class FolderDataModule(SegmentationDataModule):
     images: str = "images"
     tags: str = "tags.csv"
     masks: str | None = "masks"
+    held_out: float = 0.0
     reader: Reader = field(init=False)
 
     def __post_init__(self) -> None:
-        self.reader = FolderReader(self.root, names=self.names, images=self.images, tags=self.tags, masks=self.masks)
+        self.reader = FolderReader(
+            self.root,
+            names=self.names,
+            images=self.images,
+            tags=self.tags,
+            masks=self.masks,
+            held_out=self.held_out,
+        )
         super().__post_init__()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from wsss_lightning.data.imports import note_imported
 from wsss_lightning.data.samples import Record
 from wsss_lightning.errors import InputError
 
@@ -29,6 +30,7 @@ def with_pseudo_masks(records: Sequence[Record], folder: Path, *, missing: Missi
     """
     if missing not in ("raise", "drop"):
         raise InputError(f"missing={missing!r} is unknown: choose raise or drop.")
+    note_imported(folder.parent)
     placed = [replace(record, mask=folder / f"{record.image_id}.png") for record in records]
     kept = [record for record in placed if record.mask is not None and record.mask.is_file()]
     absent = sorted({record.image_id for record in placed} - {record.image_id for record in kept})

@@ -69,6 +69,7 @@ MOVED: dict[str, str] = {
     "wsss_lightning.methods.priors.stages.make_masks": "wsss_lightning.stages.make_masks",
     "wsss_lightning.methods.priors.stages.measure_trimap": "wsss_lightning.stages.measure_trimap",
     "wsss_lightning.methods.priors.stages.preview_priors": "wsss_lightning.stages.preview_priors",
+    "wsss_lightning.stages.label_pixels": "wsss_lightning.methods.cam.stages.label_pixels",
     "wsss_lightning.stages.keep_tagged": "wsss_lightning.methods.cam.stages.keep_tagged",
     "wsss_lightning.stages.true_masks": "wsss_lightning.methods.cam.stages.true_masks",
     "wsss_lightning.nn.class_activation": "wsss_lightning.methods.cam.activation",

@@ -73,7 +73,9 @@ def call(node: dict[str, Any]) -> Outcome:
         # Hydra wraps what a constructor or a stage raises; the wrapped error says more.
         raise error.__cause__ or error from None
     numbers = {name: float(value) for name, value in metrics.items()}
-    masks = {"ground_truth_masks": opened.ground_truth()}
+    masks: dict[str, Any] = {"ground_truth_masks": opened.ground_truth()}
+    if opened.imports:
+        masks["imported"] = opened.imports
     used = {"peak_memory_bytes": peak_memory(), "device": _device(), "threads": _torch_threads()}
     return {"metrics": numbers, "opened": masks, **used}
 

@@ -18,14 +18,15 @@ def derived(card: dict[str, Any], record: Record, *, store: Path) -> dict[str, A
     Masks of training images that went into a training, in the stage that trains or in one before it, are its
     supervision, whatever was typed. Other stages before this one that opened masks are named: what they chose was
     chosen by these. What the stage itself opens only to score is no supervision. What a search over settings looked at,
-    in a stage before this one, this one has looked at, too.
+    in a stage before this one, this one has looked at, too. Imported labels are what was said of them when they were
+    imported.
     """
     stages = _with_upstream(record, store)
     trained_on = {key for stage in stages.values() if TRAINS in stage["node"] for key in _sources(stage, stages)}
     learned = [stage for key, stage in stages.items() if key in trained_on and _masks(stage).get("train")]
     shown = {record["key"], *(stage["key"] for stage in learned)}
     others = [stage for key, stage in stages.items() if key not in shown and _masks(stage)]
-    entries: dict[str, Any] = {}
+    entries: dict[str, Any] = _of_imports(stages.values())
     if learned:
         count = max(_masks(stage)["train"] for stage in learned)
         entries["supervision"] = f"ground-truth masks of {count} training images (opened by {_names(learned)})"
@@ -35,6 +36,14 @@ def derived(card: dict[str, Any], record: Record, *, store: Path) -> dict[str, A
     if searched := list(dict.fromkeys(other[SEARCHED] for other in before if other.get(SEARCHED))):
         entries.setdefault(SEARCHED, card.get(SEARCHED) or "; ".join(searched))
     return card | entries
+
+
+def _of_imports(records: Iterable[Record]) -> dict[str, Any]:
+    """What is said of masks or maps that were imported, in the place of what was typed; nothing where none were."""
+    said: dict[str, str] = {}
+    for record in records:
+        said |= record.get("opened", {}).get("imported", {})
+    return {"supervision": "; ".join(dict.fromkeys(said.values())), "labels": "; ".join(said)} if said else {}
 
 
 def _with_upstream(record: Record, store: Path) -> dict[str, Record]:

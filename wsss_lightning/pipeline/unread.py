@@ -12,7 +12,7 @@ from wsss_lightning.errors import InputError
 
 Node = dict[str, Any]
 
-_GROUPS = ("method", "tuning", "experiment", "ablation", "sweep")  # whose files are checked
+_GROUPS = ("method", "source", "tuning", "experiment", "ablation", "sweep")  # whose files are checked
 # What is read outside of stages, or is a data set, a network, a field of a config group that a method may leave alone.
 _ELSEWHERE = {
     *(

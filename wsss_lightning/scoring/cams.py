@@ -1,4 +1,4 @@
-"""The field's `.npy` dictionaries of class activation maps (CAMs): IRNet's and SEAM's."""
+"""The field's `.npy` dictionaries of class activation maps (CAMs): IRNet's, SEAM's and psa's, CLIP-ES's."""
 
 from __future__ import annotations
 
@@ -21,16 +21,20 @@ from wsss_lightning.scoring.predictions import Prediction, check_size
 Classes = NDArray[np.int64]
 Maps = NDArray[np.float32]
 
+_FULL_SIZE = ("high_res", "attn_highres", "highres")  # of IRNet; of CLIP-ES, refined and raw
 _ROUNDING = 1e-3  # float16 has 11 bits
 _SUM = 0.02  # of probabilities in float16 to 1
 _LARGEST = 1 << 31  # number of a class that is looked at
 
 
 def read_cam_file(path: Path, *, labels: LabelMap, size: tuple[int, int]) -> Prediction:
-    """Read IRNet's `{keys, cam, high_res}` or SEAM's `{class: map}`; classes count from 0, background has no map.
+    """Read IRNet's `{keys, cam, high_res}`, SEAM's and psa's `{class: map}`, CLIP-ES's `{keys, attn_highres, highres}`.
+
+    Classes count from 0, background has no map.
 
     Keys with a padded background (0, then classes from 1) are known by it: they are one more than the maps, or the
-    first map is a constant, as IRNet's evaluation pads it. `high_res` is taken; where there is none, `cam` is resized.
+    first map is a constant, as IRNet's evaluation pads it. `high_res` is taken, else CLIP-ES's refined maps, else its
+    raw ones; where there are none of these, `cam` is resized.
     Only classes that have a map and are kept compete; of equal scores the first in the file wins.
 
     Args:
@@ -102,11 +106,11 @@ def _parse(content: Any, path: Path) -> tuple[Classes, _Stored]:
         raise _no_dictionary(path, f"a {type(content).__name__}")
     if "keys" not in content:
         return _seam(content, path)
-    name = next((name for name in ("high_res", "cam") if content.get(name) is not None), None)
+    name = next((name for name in (*_FULL_SIZE, "cam") if content.get(name) is not None), None)
     if name is None:
         raise _no_dictionary(path, f"a dictionary of {_names(content)}, no high_res and no cam")
     keys, maps = _numbers(content["keys"], path), _stack(content[name], path)
-    return _matched(*_without_background(keys, maps), full=name == "high_res", path=path)
+    return _matched(*_without_background(keys, maps), full=name != "cam", path=path)
 
 
 def _seam(content: dict[Any, Any], path: Path) -> tuple[Classes, _Stored]:
@@ -129,8 +133,8 @@ def _matched(keys: Classes, maps: Maps, *, full: bool, path: Path) -> tuple[Clas
 
 def _no_dictionary(path: Path, found: str) -> InputError:
     return InputError(
-        f"{path} holds {found}, neither IRNet's {{keys, cam, high_res}} nor SEAM's {{class: map}}: "
-        "write one map (H, W) per class in one of these forms."
+        f"{path} holds {found}, neither IRNet's {{keys, cam, high_res}} nor SEAM's {{class: map}} nor "
+        "CLIP-ES's {keys, attn_highres}: write one map (H, W) per class in one of these forms."
     )
 
 

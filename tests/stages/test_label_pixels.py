@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from wsss_lightning.data.masks import read_mask
 from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.errors import InputError
-from wsss_lightning.methods.cam.stages.label_pixels import background_and_classes, label_pixels
 from wsss_lightning.ops.crf import dense_crf
 from wsss_lightning.scoring.cams import write_cam_file
+from wsss_lightning.stages.label_pixels import background_and_classes, label_pixels
 
 SIZE = (24, 32)
 WITHOUT_PAIRS = partial(

@@ -1,6 +1,6 @@
 """Stage: pseudo-labels out of class activation maps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from wsss_lightning.stages.refine import smooth
 
 Crf = Callable[..., NDArray[np.float32]]
 Maps = NDArray[np.float32]
+Label = Callable[[NDArray[np.uint8], Maps], NDArray[np.intp]]
 
 
 def label_pixels(
@@ -49,13 +50,44 @@ def label_pixels(
     Returns:
         `<split>/empty`: the share of tagged images whose labels are background alone.
     """
+    records = data.records(split)
+    label = labeller(background=background, foreground=foreground, crf=crf)
+    label_records(
+        records, Path(cams), out_dir=Path(out_dir), data=data, label=label, processes=workers, progress=progress
+    )
+    return count_empty(records, Path(out_dir), split)
+
+
+def labeller(*, background: float, foreground: float | None, crf: Crf | None) -> Label:
+    """From an image (H, W, 3) and K maps (K, H, W) to 0 for background, k for map k - 1, 255; see `label_pixels`.
+
+    Raises:
+        InputError: `foreground` is below `background`, or there is a CRF beside it.
+    """
     if foreground is not None and (crf is not None or foreground < background):
         raise InputError(f"foreground={foreground} needs background={background} below it, and no CRF.")
-    label = partial(_label, background=background, foreground=foreground, crf=crf)
-    folder, records = Path(out_dir) / "masks", data.records(split)
-    work = partial(_label_one, folder=folder, cams=Path(cams) / "cams", data=data, label=label)
-    write_missing(work, records, folder, processes=workers, description=f"pseudo-labels, {split}", progress=progress)
-    tagged = [record for record in records if record.tags.any()]
+    return partial(_label, background=background, foreground=foreground, crf=crf)
+
+
+def label_records(
+    records: Sequence[Record],
+    cams: Path,
+    *,
+    out_dir: Path,
+    data: SegmentationDataModule,
+    label: Label,
+    processes: int,
+    progress: bool,
+) -> None:
+    """Write `out_dir/masks/<image_id>.png` of the records out of `cams/cams/<image_id>.npy`."""
+    folder = out_dir / "masks"
+    work = partial(_label_one, folder=folder, cams=cams / "cams", data=data, label=label)
+    write_missing(work, records, folder, processes=processes, description="pseudo-labels", progress=progress)
+
+
+def count_empty(records: Sequence[Record], out_dir: Path, split: Split) -> dict[str, float]:
+    """`<split>/empty`: the share of tagged images whose `masks/<image_id>.png` is background alone."""
+    folder, tagged = out_dir / "masks", [record for record in records if record.tags.any()]
     empty = sum(not read_mask(folder / f"{record.image_id}.png").any() for record in tagged)
     return {f"{split}/empty": report_empty(empty, len(tagged), what=f"masks of tagged images of {split}")}
 
@@ -80,9 +112,7 @@ def _label(
     return best
 
 
-def _label_one(
-    record: Record, *, folder: Path, cams: Path, data: SegmentationDataModule, label: Callable[..., NDArray[np.intp]]
-) -> None:
+def _label_one(record: Record, *, folder: Path, cams: Path, data: SegmentationDataModule, label: Label) -> None:
     image = read_image(record.image)
     size = (image.shape[0], image.shape[1])
     labels, maps = read_cam_maps(cams / f"{record.image_id}.npy", labels=data.labels, size=size)
