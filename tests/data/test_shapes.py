@@ -121,7 +121,7 @@ def test_a_killed_call_can_be_repeated(root: Path, tmp_path: Path) -> None:
 
 
 def test_another_seed_needs_another_folder(root: Path) -> None:
-    with pytest.raises(InputError, match=r"shapes\.json .* another size or seed: choose another folder"):
+    with pytest.raises(InputError, match=r"shapes\.json .* another size, seed or texture: choose another folder"):
         write_scenes(root, train=6, val=3, seed=1)
 
 

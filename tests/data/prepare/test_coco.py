@@ -201,7 +201,7 @@ def test_classes_of_ones_own_are_painted(root: Path, refused: Refused) -> None:
     assert "which is no class: give all of them as --names" in refused()
     assert "raw ids are those of COCO's own classes" in refused("--names", "scratch,dent", "--ids", "raw")
     assert prepare_list(root, "train2014", convention=Convention(), names=("dent", "scratch")).painted == 5
-    assert {int(value) for path in masks(root) for value in np.unique(read_mask(path))} == {0, 1, 2, 255}
+    assert {int(value) for mask in masks(root).values() for value in np.unique(mask)} == {0, 1, 2, 255}
 
 
 def test_two_images_of_one_name_are_refused_before_one_is_painted(root: Path, refused: Refused) -> None:
