@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from fake_stages import forget_files
 
 from wsss_lightning import pipeline
 from wsss_lightning.cli import main
@@ -140,6 +141,7 @@ def test_with_the_training_masks_deleted_it_gives_the_same_numbers(
         path.unlink()
     shutil.rmtree(tmp_path / "store" / web.name / "SegmentationClass")
     shutil.rmtree(tmp_path / "store" / shapes.name / "Parts")
+    forget_files(tmp_path / "store")
     assert len(removed) == 8
     without = pipeline.run(plan(tmp_path, masks, "experiment=coseg/full"))
     assert without == pytest.approx(pipeline.run(planned), nan_ok=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_stages import forget_files
 
 from wsss_lightning import pipeline
 from wsss_lightning.cli import main
@@ -97,6 +98,7 @@ def test_with_the_masks_of_train_deleted_a_fixed_threshold_gives_the_same_number
         path.unlink()
     for folder in (shapes / "Parts", *(tmp_path / "store").glob("shapes_web-*/SegmentationClass")):
         shutil.rmtree(folder)
+    forget_files(tmp_path / "store")
     assert len(removed) == 6
     with_masks, without = (
         pipeline.run(plan(store, "fixed_threshold", "patches.threshold=0.5")) for store in (root, tmp_path)

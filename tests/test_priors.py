@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_stages import forget_files
 
 from wsss_lightning import pipeline
 from wsss_lightning.cli import main
@@ -83,6 +84,7 @@ def test_with_the_training_masks_deleted_every_row_gives_the_same_masks(root: Pa
     shutil.copytree(shapes, tmp_path / "store" / shapes.name)
     shutil.rmtree(tmp_path / "store" / shapes.name / "SegmentationClass")
     shutil.rmtree(tmp_path / "store" / shapes.name / "Parts")
+    forget_files(tmp_path / "store")
     for row in ("foreground", "fusion"):
         folders = []
         for store in (root, tmp_path):

@@ -56,7 +56,7 @@ def _pixels(root: Path, name: str) -> np.ndarray:
 
 def test_a_sample_keeps_the_batch_contract(root: Path) -> None:
     sample = _module(root).dataset("train", with_masks=True)[2]
-    assert set(sample) == {"image", "tags", "mask", "image_id", "size"}
+    assert set(sample) == {"image", "tags", "mask", "image_id", "size", "shown"}
     assert (sample["image"].dtype, sample["image"].shape) == (torch.float32, (3, 25, 15))
     assert (sample["tags"].dtype, sample["tags"].tolist()) == (torch.bool, [False, False, True])
     assert (sample["mask"].dtype, sample["mask"].shape) == (torch.int64, (25, 15))

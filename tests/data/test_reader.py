@@ -72,6 +72,7 @@ OWN: dict[type[SegmentationDataModule], dict[str, Any]] = {
         "images": "images",
         "tags": "tags.csv",
         "masks": "masks",
+        "held_out": 0.0,
     },
 }
 

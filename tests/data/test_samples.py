@@ -66,7 +66,7 @@ def test_resizing_is_pillows_to_a_grey_level(size: tuple[int, int]) -> None:
 
 def test_an_augmented_sample_keeps_the_batch_contract(records: list[Record]) -> None:
     sample = _dataset(records, with_masks=True).at(1, step=3)
-    assert set(sample) == {"image", "tags", "mask", "image_id", "size"}
+    assert set(sample) == {"image", "tags", "mask", "image_id", "size", "shown"}
     assert (sample["image"].dtype, sample["image"].shape) == (torch.float32, (3, 40, 48))
     assert (sample["mask"].dtype, sample["mask"].shape) == (torch.int64, (40, 48))
     assert set(sample["mask"].unique().tolist()) <= {2, 255}

@@ -23,7 +23,7 @@ def test_a_stage_takes_what_its_like_took(make_plan: MakePlan, caplog: pytest.Lo
     with caplog.at_level(logging.INFO):
         pipeline.run(plans[4])
         pipeline.run(plans[4])
-    (line,) = [message for message in caplog.messages if "stages to do" in message]
+    line = next(message for message in caplog.messages if "stages to do" in message)
     assert line == "1 of 1 stages to do, about 30 s by earlier runs"
     assert any("s on CPU" in message for message in caplog.messages)
 

@@ -92,7 +92,10 @@ def test_moving_the_data_keeps_the_key_and_the_stage_gets_the_path(
     assert given["data"] == {"root": str(moved), "name": "one", "size": 3}
 
 
-def test_a_rerun_needs_what_was_read_and_no_more(make_plan: MakePlan, root: Path, tmp_path: Path) -> None:
+def test_a_rerun_needs_what_was_read_and_no_more(
+    make_plan: MakePlan, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WSSS_TRUST", "fake_readers,fake_stages")
     plan = _plan(make_plan, root)
     pipeline.run(plan)
     (root / "c.jpg").unlink()

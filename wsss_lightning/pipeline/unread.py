@@ -30,7 +30,7 @@ _ELSEWHERE = {
         "objective",
     ),
     *("optimizer", "scheduler", "callbacks"),
-    *("data", "source", "target", "crf", "stand_ins"),
+    *("data", "source", "target", "crf", "stand_ins", "scenes", "maps_of_source"),
 }
 _BACKBONE = {"weights", "mean", "std", "trained_on", "network"}
 _INNERMOST = re.compile(r"\$\{([^${}]*)\}")
