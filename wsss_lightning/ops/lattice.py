@@ -1,4 +1,4 @@
-"""Gaussian filtering of many values at scattered points (Adams, Baek & Davis, Eurographics 2010), on any device of torch.
+"""Gaussian filter of many values at scattered points, on any device of torch (Adams, Baek & Davis, Eurographics 2010).
 
 Features in d dimensions lie in simplices of the permutohedral lattice, {x in (d+1) Z^(d+1) + r (1, ..., 1): sum x = 0}
 for r = 0..d. A filter spreads values over the d + 1 vertices about each point (splat), mixes vertices with their
@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding_bag
+from torch.nn.functional import embedding_bag, pad
 
 _MARGIN = 3  # times d + 1: how far neighbours of vertices lie from the points' own, in coordinates of the lattice
 
@@ -36,14 +36,19 @@ class Lattice:
         Raises:
             ValueError: features spread over more than 2^62 cells.
         """
-        keys, weights, steps = _simplices(features)
-        size, count = keys.shape
+        # pydensecrf takes four points at a time and fills up with zeros: their vertices have no weight, but are there.
+        count = features.shape[1]
+        keys, weights, steps = _simplices(pad(features, (0, -count % 4)))
+        size, padded = keys.shape
         ordered, order = keys.flatten().sort()
         first = torch.cat([ordered.new_ones(1, dtype=torch.bool), ordered[1:] != ordered[:-1]])
         starts = first.nonzero().flatten()
         vertices = torch.empty_like(order).scatter_(0, order, first.cumsum(0) - 1).reshape(keys.shape)
-        splat = Rows(order % count, starts, weights.flatten().index_select(0, order))
-        slices = Rows(vertices.T.flatten(), torch.arange(0, len(order), size, device=order.device), weights.T.flatten())
+        points = order % padded
+        real = points < count
+        splat = Rows(points * real, starts, weights.flatten().index_select(0, order) * real)
+        bounds = torch.arange(0, count * size, size, device=order.device)
+        slices = Rows(vertices.T[:count].flatten(), bounds, weights.T[:count].flatten())
         distinct = ordered.index_select(0, starts)
         lattice = cls(splat, [_blur(distinct, step) for step in steps.tolist()], slices)
         lattice._normalise()
@@ -51,7 +56,7 @@ class Lattice:
 
     def filter(self, values: Tensor) -> Tensor:
         """Filtered rows of `values`, (P, L) -> (P, L); its derivative is the filter with the axes in reverse order."""
-        filtered: Tensor = _Filter.apply(values, self, False)  # type: ignore[no-untyped-call]
+        filtered: Tensor = _Filter.apply(values, self, False)
         return filtered
 
     def apply(self, values: Tensor, *, reverse: bool) -> Tensor:
@@ -90,7 +95,7 @@ class _Filter(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         gradient = gradients[0].contiguous()
-        return _Filter.apply(gradient, ctx.lattice, not ctx.reverse), None, None  # type: ignore[no-untyped-call]
+        return _Filter.apply(gradient, ctx.lattice, not ctx.reverse), None, None
 
 
 def _simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
