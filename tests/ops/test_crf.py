@@ -299,5 +299,5 @@ def test_backends_that_are_not_there(settings: dict[str, str], message: str, mon
 
 def test_pydensecrf_has_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crf, "find_spec", lambda _: True)
-    with pytest.raises(InputError, match="does not run on crf.device=cuda"):
+    with pytest.raises(InputError, match=r"does not run on crf\.device=cuda"):
         dense_crf(*scene(), **PARAMETERS, backend="pydensecrf", device="cuda")
