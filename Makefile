@@ -1,5 +1,5 @@
-# A fresh machine needs Python 3.11 or 3.12, a C++ compiler (pydensecrf2 is built from source) and make.
-PYTHON ?= $(firstword $(foreach python,python3.12 python3.11 python3,$(shell $(python) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $(python))))
+# A fresh machine needs Python 3.11 to 3.13 and make; with a C++ compiler and Python < 3.13 pydensecrf2 is built, too.
+PYTHON ?= $(firstword $(foreach python,python3.12 python3.11 python3.13 python3,$(shell $(python) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $(python))))
 BIN := .venv/bin
 SAMPLINGS := points/dense,points/spatial,points/top,points/diverse
 
@@ -15,15 +15,16 @@ install: .venv/installed
 # Exactly the files whose hashes stand in requirements/: what an sdist is built with comes from there, too.
 PIP = python -m pip install --quiet --disable-pip-version-check
 define install-locked
-	@test -n "$(PYTHON)" || { echo "wsss_lightning needs Python 3.11 or 3.12: install one, or run make PYTHON=/path/to/python"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "wsss_lightning needs Python 3.11 to 3.13: install one, or run make PYTHON=/path/to/python"; exit 1; }
 	test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
 	$(1)/bin/$(PIP) --require-hashes -r requirements/build.txt
 	$(1)/bin/$(PIP) --require-hashes --no-build-isolation -r $(2)
 	$(1)/bin/$(PIP) --no-deps --no-build-isolation -e .
 endef
 
-.venv/installed: pyproject.toml requirements/build.txt requirements/dev.txt
+.venv/installed: pyproject.toml requirements/build.txt requirements/dev.txt requirements/pydensecrf.txt
 	$(call install-locked,.venv,requirements/dev.txt)
+	$(BIN)/$(PIP) --require-hashes --no-deps --no-build-isolation -r requirements/pydensecrf.txt || echo "pydensecrf2 was not built: crf.backend=auto is the lattice"
 	touch $@
 
 .venv-floors/installed: pyproject.toml requirements/build.txt requirements/floors.txt
@@ -34,6 +35,7 @@ lock: install ## requirements/*.txt anew from pyproject.toml; what stands in the
 	$(BIN)/$(PIP) uv
 	$(BIN)/uv pip compile $(LOCK) -o requirements/build.txt requirements/build.in
 	$(BIN)/uv pip compile $(LOCK) -o requirements/dev.txt --extra dev pyproject.toml
+	$(BIN)/uv pip compile $(LOCK) --no-deps -o requirements/pydensecrf.txt requirements/pydensecrf.in
 	$(BIN)/uv pip compile $(LOCK) -o requirements/floors.txt --resolution lowest-direct --extra dev pyproject.toml
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 

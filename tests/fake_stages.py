@@ -87,7 +87,8 @@ def work_until_killed(*, out_dir: str, processes: int) -> dict[str, float]:
 
 
 def _killed(item: int) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+    if multiprocessing.parent_process():
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def nan(*, out_dir: str) -> dict[str, float]:

@@ -60,7 +60,8 @@ def _open(path: Path) -> str:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_what_workers_open_counts(masks: list[Path], processes: int) -> None:
+def test_what_workers_open_counts(masks: list[Path], processes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsss_lightning.parallel.START_UP", 0.0)
     with recorded() as opened:
         note_truth("val", masks)
         names = list(in_parallel(_open, masks[1:], processes=processes, description="masks", progress=False))

@@ -1,7 +1,10 @@
 import os
 
+import numpy as np  # noqa: F401 - its library has threads
 import pytest
+from threadpoolctl import threadpool_info
 
+from wsss_lightning import parallel
 from wsss_lightning.parallel import in_parallel
 
 
@@ -24,5 +27,43 @@ def test_one_process_is_this_one_and_so_is_what_one_item_needs() -> None:
     assert {process for _, process in _run(3, 1)} == {process for _, process in _run(1, 8)} == {here}
 
 
-def test_several_processes_are_others() -> None:
-    assert os.getpid() not in {process for _, process in _run(4, 2)}
+def test_several_processes_are_others_where_work_outlasts_their_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "START_UP", 0.0)
+    results = _run(5, 2)
+    assert [number for number, _ in results] == [0, 1, 4, 9, 16]
+    assert results[0][1] == os.getpid() not in {process for _, process in results[1:]}
+
+
+def test_a_dozen_short_items_start_no_process() -> None:
+    assert {process for _, process in _run(12, 2)} == {os.getpid()}
+
+
+@pytest.mark.parametrize(
+    "left, done, least, jobs, worth",
+    [
+        (1000, 0, float("inf"), 2, False),  # nothing is measured
+        (1000, 1, 1.0, 2, False),  # a first item may have imported something
+        (1000, 1, 11.0, 2, True),
+        (1000, 2, 0.3, 2, True),  # saves 150 s
+        (20, 2, 0.3, 2, False),  # saves 3 s
+        (20, 2, 1.1, 2, True),
+        (20, 2, 0.6, 16, True),  # more processes save more
+    ],
+)
+def test_processes_start_where_they_save_more_than_ten_seconds(
+    left: int, done: int, least: float, jobs: int, worth: bool
+) -> None:
+    assert parallel._worth_starting(left, done, least, jobs) is worth
+
+
+def test_this_process_has_as_many_threads_as_another_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(parallel, "cpu_count", lambda: 2)
+    (threads,) = in_parallel(_threads, [0], processes=1, description="threads", progress=False)
+    assert set(threads) == {info["num_threads"] for info in threadpool_info()}
+    for threads in in_parallel(_threads, [0, 0], processes=2, description="threads", progress=False):
+        assert set(threads) == {1}
+
+
+def _threads(_: int) -> list[int]:
+    return [info["num_threads"] for info in threadpool_info()]

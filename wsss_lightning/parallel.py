@@ -1,10 +1,14 @@
 """Work on many files at once, in processes that end with their parent."""
 
+import os
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 from joblib import Parallel, cpu_count, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from wsss_lightning.errors import InputError
 from wsss_lightning.lifetime import end_with_parent
@@ -13,6 +17,8 @@ from wsss_lightning.progress import track
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+START_UP = 10.0  # seconds until processes work: they import torch and what else the function needs
 
 
 def in_parallel(
@@ -27,15 +33,14 @@ def in_parallel(
 
     `function` must be picklable: a module's function or a `functools.partial` of one. joblib's backend (`loky`, or
     `ray` and `dask` where they are registered) is the caller's choice by `joblib.parallel_config`. `processes`: how
-    many work at once; 0 for as many as there are cores.
+    many work at once; 0 for as many as there are cores. Work is done in this process, to the same bits, as long as
+    starting others would take longer than they save, by the time that its first items take.
 
     Raises:
         InputError: a process was killed.
     """
     jobs = max(1, min(processes or cpu_count(), len(items)))  # type: ignore[no-untyped-call]
-    job = delayed(_call)  # type: ignore[no-untyped-call]
-    parallel = Parallel(n_jobs=jobs, return_as="generator")  # type: ignore[no-untyped-call]
-    results = parallel(job(function, item) for item in items)
+    results = _run(function, items, jobs)
     try:
         for result, opened in track(results, description=description, total=len(items), enabled=progress):
             note(opened)
@@ -45,6 +50,38 @@ def in_parallel(
             f"{description}: a worker process was killed, most likely out of memory: run it again, it goes on where it "
             "stopped, with fewer processes (runtime.processes=1 or WSSS_PROCESSES=1)."
         ) from error
+
+
+def _run(function: Callable[[Item], Result], items: Sequence[Item], jobs: int) -> Iterator[tuple[Result, Opened]]:
+    done, least = 0, float("inf")
+    while done < len(items) and (jobs == 1 or not _worth_starting(len(items) - done, done, least, jobs)):
+        start = time.perf_counter()
+        with _threads(jobs):
+            result = _call(function, items[done])
+        least = min(least, time.perf_counter() - start)
+        done += 1
+        yield result
+    if done < len(items):
+        job = delayed(_call)  # type: ignore[no-untyped-call]
+        parallel = Parallel(n_jobs=jobs, return_as="generator")  # type: ignore[no-untyped-call]
+        yield from parallel(job(function, item) for item in items[done:])
+
+
+def _worth_starting(left: int, done: int, least: float, jobs: int) -> bool:
+    """Whether processes save more than they cost, where the fastest of `done` items took `least` seconds.
+
+    A first item may be slow because of what is imported or read for all, unless it takes longer than that can.
+    """
+    measured = done > 1 or (done == 1 and least > START_UP)
+    return measured and left * least * (1 - 1 / jobs) > START_UP
+
+
+def _threads(jobs: int) -> AbstractContextManager[object]:
+    """As many threads as joblib gives to each of several processes, since sums depend on it."""
+    if jobs == 1 or "OMP_NUM_THREADS" in os.environ:
+        return nullcontext()
+    limits: AbstractContextManager[object] = threadpool_limits(max(1, cpu_count() // jobs))  # type: ignore[no-untyped-call]
+    return limits
 
 
 def _call(function: Callable[[Item], Result], item: Item) -> tuple[Result, Opened]:

@@ -1,11 +1,14 @@
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
-from pydensecrf.densecrf import DenseCRF2D
 from scipy.special import softmax
 
+from wsss_lightning.errors import InputError
+from wsss_lightning.ops import crf
 from wsss_lightning.ops.crf import dense_crf, region_potential, unary_from_probabilities, unary_from_scores
 from wsss_lightning.ops.pn_potts import region_energies
 
@@ -19,6 +22,7 @@ PARAMETERS = {
     "iterations": 10,
 }
 NO_KERNELS = {**PARAMETERS, "spatial_weight": 0, "bilateral_weight": 0}
+BACKENDS = ["lattice", *(["pydensecrf"] if find_spec("pydensecrf") else [])]
 CONF = Path(__file__).parents[2] / "conf" / "crf"
 
 
@@ -28,13 +32,13 @@ def scene() -> tuple[np.ndarray, np.ndarray]:
     return image, generator.random((LABELS, HEIGHT, WIDTH), dtype=np.float32) * 3
 
 
-def raw_field(unary: np.ndarray) -> DenseCRF2D:
-    field = DenseCRF2D(WIDTH, HEIGHT, LABELS)
+def raw_field(unary: np.ndarray) -> Any:
+    field = pytest.importorskip("pydensecrf.densecrf").DenseCRF2D(WIDTH, HEIGHT, LABELS)
     field.setUnaryEnergy(unary.reshape(LABELS, WIDTH * HEIGHT).copy())
     return field
 
 
-def marginals(field: DenseCRF2D, iterations: int) -> np.ndarray:
+def marginals(field: Any, iterations: int) -> np.ndarray:
     return np.asarray(field.inference(iterations)).reshape(LABELS, HEIGHT, WIDTH)
 
 
@@ -81,57 +85,68 @@ def test_each_kernel_alone_is_equal_to_the_call_of_pydensecrf() -> None:
     assert np.array_equal(only_bilateral, marginals(bilateral, 4))
 
 
-def test_without_kernels_it_is_the_identity() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_without_kernels_it_is_the_identity(backend: str) -> None:
     image, unary = scene()
-    np.testing.assert_allclose(dense_crf(image, unary, **NO_KERNELS), softmax(-unary, axis=0), rtol=1e-5)
+    np.testing.assert_allclose(
+        dense_crf(image, unary, **NO_KERNELS, backend=backend), softmax(-unary, axis=0), rtol=1e-5
+    )
 
 
-def test_a_single_label_has_probability_one() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_single_label_has_probability_one(backend: str) -> None:
     image, unary = scene()
-    assert (dense_crf(image, unary[:1], **PARAMETERS) == 1).all()
+    assert (dense_crf(image, unary[:1], **PARAMETERS, backend=backend) == 1).all()
 
 
-def test_marginals_sum_to_one() -> None:
-    result = dense_crf(*scene(), **PARAMETERS)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_marginals_sum_to_one(backend: str) -> None:
+    result = dense_crf(*scene(), **PARAMETERS, backend=backend)
     assert result.dtype == np.float32
     np.testing.assert_allclose(result.sum(axis=0), 1, rtol=1e-5)
 
 
-def test_a_constant_per_pixel_cancels() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_constant_per_pixel_cancels(backend: str) -> None:
     image, unary = scene()
     offset = np.linspace(-2, 2, HEIGHT * WIDTH, dtype=np.float32).reshape(HEIGHT, WIDTH)
     np.testing.assert_allclose(
-        dense_crf(image, unary + offset, **PARAMETERS), dense_crf(image, unary, **PARAMETERS), atol=1e-4
+        dense_crf(image, unary + offset, **PARAMETERS, backend=backend),
+        dense_crf(image, unary, **PARAMETERS, backend=backend),
+        atol=1e-4,
     )
 
 
-def test_rows_stay_rows_in_an_image_that_is_not_square() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_rows_stay_rows_in_an_image_that_is_not_square(backend: str) -> None:
     # Horizontal stripes of colour: labels follow them only if image and unary are read in the same order.
     stripes = np.arange(HEIGHT) // 4 % 2
     image = np.repeat(np.where(stripes, 255, 0).astype(np.uint8), WIDTH * 3).reshape(HEIGHT, WIDTH, 3)
     truth = np.repeat(stripes, WIDTH).reshape(HEIGHT, WIDTH)
     probs = np.where(truth == np.arange(2)[:, None, None], 0.6, 0.4)
     probs[:, :, ::5] = 0.5
-    result = dense_crf(image, unary_from_probabilities(probs), **{**PARAMETERS, "spatial_weight": 0})
+    result = dense_crf(image, unary_from_probabilities(probs), **{**PARAMETERS, "spatial_weight": 0}, backend=backend)
     assert np.array_equal(result.argmax(axis=0), truth)
 
 
-def test_isolated_noise_is_smoothed_away() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_isolated_noise_is_smoothed_away(backend: str) -> None:
     probs = np.full((2, HEIGHT, WIDTH), [[[0.8]], [[0.2]]])
     probs[:, 5, 8] = 0.3, 0.7
     unary = unary_from_probabilities(probs)
-    assert dense_crf(np.zeros((HEIGHT, WIDTH, 3), np.uint8), unary, **NO_KERNELS)[1, 5, 8] > 0.5
-    smoothed = dense_crf(np.zeros((HEIGHT, WIDTH, 3), np.uint8), unary, **PARAMETERS)
+    assert dense_crf(np.zeros((HEIGHT, WIDTH, 3), np.uint8), unary, **NO_KERNELS, backend=backend)[1, 5, 8] > 0.5
+    smoothed = dense_crf(np.zeros((HEIGHT, WIDTH, 3), np.uint8), unary, **PARAMETERS, backend=backend)
     assert (smoothed[1] < 0.1).all()
 
 
-def test_memory_order_and_write_protection_of_the_arguments_do_not_matter() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_memory_order_and_write_protection_of_the_arguments_do_not_matter(backend: str) -> None:
     image, unary = scene()
-    expected = dense_crf(image, unary, **PARAMETERS)
+    expected = dense_crf(image, unary, **PARAMETERS, backend=backend)
     strided = np.ascontiguousarray(unary.transpose(1, 2, 0)).transpose(2, 0, 1)
     image.setflags(write=False)
     strided.setflags(write=False)
-    assert np.array_equal(dense_crf(image, strided, **PARAMETERS), expected)
+    assert np.array_equal(dense_crf(image, strided, **PARAMETERS, backend=backend), expected)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +196,7 @@ def test_parameter_sets_name_exactly_the_keywords(name: str, values: tuple[int, 
     parameters = yaml.safe_load((CONF / f"{name}.yaml").read_text())
     assert parameters.pop("_target_") == "wsss_lightning.ops.crf.dense_crf"
     assert parameters.pop("_partial_") is True
-    assert parameters == dict(zip(PARAMETERS, values, strict=True))
+    assert parameters == {**dict(zip(PARAMETERS, values, strict=True)), "backend": "auto", "device": "cpu"}
     assert dense_crf(*scene(), **parameters).shape == (LABELS, HEIGHT, WIDTH)
 
 
@@ -210,32 +225,35 @@ def test_scores_become_the_energies_of_their_softmax() -> None:
     np.testing.assert_allclose(unary_from_scores(scores), unary_from_probabilities(softmax(scores, axis=0)), atol=1e-6)
 
 
-def test_regions_that_cost_the_same_whatever_they_are_change_nothing() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_regions_that_cost_the_same_whatever_they_are_change_nothing(backend: str) -> None:
     image, unary = scene()
     free = np.full((7, LABELS), 0.3)
-    with_regions = dense_crf(image, unary, regions_of(), free, **PARAMETERS)
-    np.testing.assert_allclose(with_regions, dense_crf(image, unary, **PARAMETERS), atol=2e-6)
+    with_regions = dense_crf(image, unary, regions_of(), free, **PARAMETERS, backend=backend)
+    np.testing.assert_allclose(with_regions, dense_crf(image, unary, **PARAMETERS, backend=backend), atol=2e-6)
 
 
-def test_without_pairs_each_update_is_that_of_the_regions_alone() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_without_pairs_each_update_is_that_of_the_regions_alone(backend: str) -> None:
     image, unary = scene()
     regions, costs = regions_of(), np.random.default_rng(0).random((7, LABELS)) * 2
     q = softmax(-unary.reshape(LABELS, -1).astype(np.float64), axis=0)
     for _ in range(10):
         q = softmax(-unary.reshape(LABELS, -1) - region_energies(q, regions.ravel(), costs, 4.0), axis=0)
-    found = dense_crf(image, unary, regions, costs, maximum_cost=4.0, **NO_KERNELS)
+    found = dense_crf(image, unary, regions, costs, maximum_cost=4.0, **NO_KERNELS, backend=backend)
     np.testing.assert_allclose(found.reshape(LABELS, -1), q, atol=1e-5)
 
 
-def test_a_region_takes_the_label_of_its_majority() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_region_takes_the_label_of_its_majority(backend: str) -> None:
     image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     probs = np.full((2, HEIGHT, WIDTH), 0.001)
     probs[0] = 0.999
     probs[:, 3, 3] = [0.45, 0.55]
     regions = np.zeros((HEIGHT, WIDTH), int)
     unary = unary_from_probabilities(probs)
-    alone = dense_crf(image, unary, **NO_KERNELS)
-    together = dense_crf(image, unary, regions, region_potential(probs, regions), **NO_KERNELS)
+    alone = dense_crf(image, unary, **NO_KERNELS, backend=backend)
+    together = dense_crf(image, unary, regions, region_potential(probs, regions), **NO_KERNELS, backend=backend)
     assert alone[1, 3, 3] > 0.5 > together[1, 3, 3]
 
 
@@ -245,3 +263,41 @@ def test_regions_and_costs_must_fit() -> None:
         dense_crf(image, unary, regions_of(), np.zeros((6, LABELS)), **PARAMETERS)
     with pytest.raises(ValueError, match="nan or infinity"):
         dense_crf(image, unary, regions_of(), np.full((7, LABELS), np.inf), **PARAMETERS)
+
+
+# Backends.
+
+
+@pytest.mark.parametrize(
+    "installed, device, chosen",
+    [(True, "cpu", "pydensecrf"), (True, "cuda:0", "lattice"), (False, "cpu", "lattice"), (False, "cuda", "lattice")],
+)
+def test_the_reference_is_taken_where_it_is_installed(
+    installed: bool, device: str, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crf, "find_spec", lambda _: installed or None)
+    assert crf._choose("auto", device) == chosen
+
+
+@pytest.mark.skipif(BACKENDS == ["lattice"], reason="pydensecrf is not installed")
+def test_auto_gives_the_bits_of_the_reference() -> None:
+    assert np.array_equal(dense_crf(*scene(), **PARAMETERS), dense_crf(*scene(), **PARAMETERS, backend="pydensecrf"))
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"backend": "densecrf"}, "crf.backend=densecrf is unknown"),
+        ({"backend": "pydensecrf"}, r"wsss-lightning\[pydensecrf\].*crf.backend=lattice"),
+    ],
+)
+def test_backends_that_are_not_there(settings: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crf, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match=message):
+        dense_crf(*scene(), **PARAMETERS, **settings)
+
+
+def test_pydensecrf_has_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crf, "find_spec", lambda _: True)
+    with pytest.raises(InputError, match=r"does not run on crf\.device=cuda"):
+        dense_crf(*scene(), **PARAMETERS, backend="pydensecrf", device="cuda")

@@ -43,7 +43,8 @@ def test_a_store_that_vanishes_is_one_sentence_and_nothing_is_recorded(make_plan
     assert [each.status() for each in plan.stages.values()] == ["to run", "half done"]
 
 
-def test_a_killed_worker_is_one_sentence(make_plan: MakePlan) -> None:
+def test_a_killed_worker_is_one_sentence(make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsss_lightning.parallel.START_UP", 0.0)
     with pytest.raises(InputError, match=r"^items: a worker process was killed, .*runtime\.processes=1"):
         pipeline.run(make_plan({"only": stage("work_until_killed", processes=2)}))
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wsss_lightning import parallel
 from wsss_lightning.data.samples import Record
-from wsss_lightning.scoring import comparison
 from wsss_lightning.scoring.comparison import any_class, measure_images
 
 RECORDS = [Record(str(number), Path(), None, np.zeros(1, bool)) for number in range(40)]
@@ -26,16 +26,15 @@ def _measured(measure: Any, **settings: Any) -> list[Any]:
 
 @pytest.mark.parametrize("processes", [0, 1, 2])
 def test_results_come_in_the_order_of_the_images(processes: int) -> None:
-    found = _measured(_number, processes=processes)
-    assert [number for number, _ in found] == list(range(40))
+    measured = _measured(_number, processes=processes)
+    assert [number for number, _ in measured] == list(range(40))
     # The first images tell how long an image takes; so little work is not worth a second process.
-    assert (len({process for _, process in found}) > 1) == (processes == 2)
+    assert {process for _, process in measured} == {os.getpid()}
 
 
 def test_much_work_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparison, "_START", 1e-9)
-    monkeypatch.setattr(comparison, "cpu_count", lambda: 2)
-    assert len({process for _, process in _measured(_number, processes=0)}) > 1
+    monkeypatch.setattr(parallel, "START_UP", 0.0)
+    assert len({process for _, process in _measured(_number, processes=2)}) > 1
 
 
 def test_sums_are_of_parts() -> None:

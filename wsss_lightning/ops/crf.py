@@ -1,22 +1,27 @@
-"""Fully connected conditional random field of Kraehenbuehl & Koltun (NIPS 2011) over pydensecrf.
+"""Fully connected conditional random field of Kraehenbuehl & Koltun (NIPS 2011) over pydensecrf or our own lattice.
 
 For labels x_i, positions p_i and colours I_i the energy is sum_i u_i(x_i) + sum_{i<j} [x_i != x_j] k(i, j) with
 
     k(i, j) = w_s exp(-|p_i - p_j|^2 / 2 s_s^2) + w_b exp(-|p_i - p_j|^2 / 2 s_b^2 - |I_i - I_j|^2 / 2 s_c^2)
 
-where pydensecrf normalises each kernel symmetrically. Parameter sets of the field's codes stand in conf/crf. Regions
-add P^n-Potts terms (priors eq 6), which cost: the paper prints its sum with a minus and its potentials as -log, and
-would reward wrong labels.
+where each kernel is normalised symmetrically, as pydensecrf does. Parameter sets of the field's codes are in conf/crf.
+Regions add P^n-Potts terms (priors eq 6), which cost: the paper prints its sum with a minus and its potentials as -log,
+and would reward wrong labels.
 """
 
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from pydensecrf.densecrf import DenseCRF2D
 from scipy.special import log_softmax
 
+from wsss_lightning.errors import InputError
+from wsss_lightning.ops.mean_field import mean_field
 from wsss_lightning.ops.pn_potts import region_energies
+
+Backend = Literal["auto", "pydensecrf", "lattice"]
 
 
 def unary_from_probabilities(probs: NDArray[np.floating], floor: float = 1e-5) -> NDArray[np.float32]:
@@ -82,6 +87,8 @@ def dense_crf(
     color_sigma: float,
     iterations: int,
     maximum_cost: float | None = None,
+    backend: Backend = "auto",
+    device: str = "cpu",
 ) -> NDArray[np.float32]:
     """Mean-field marginals Q of the field, (L, H, W) float32, summing to 1 over L.
 
@@ -96,30 +103,68 @@ def dense_crf(
         iterations: number of mean-field updates.
         maximum_cost: of a region with more than one label; None takes the largest of `region_costs`, so that a mixed
             region costs as much as the worst choice of one label.
+        backend: `pydensecrf`, which needs a compiler; `lattice`, the same filter in torch (`ops.mean_field`), equal but
+            for rounding; `auto` takes the first where it is installed and `device` is the processor.
+        device: of torch, where the lattice is computed.
 
     Raises:
         ValueError: an array of another type, shape or order, an energy that is not finite, parameters out of range.
+        InputError: a backend that is unknown, not installed or not for this device.
     """
     _check_image(image)
     _check_unary(unary, image.shape[:2])
     _check_parameters((spatial_weight, bilateral_weight), (spatial_sigma, bilateral_sigma, color_sigma), iterations)
+    terms = (regions, region_costs) if regions is not None and region_costs is not None else None
+    if terms:
+        _check_regions(*terms, unary.shape)
+    if _choose(backend, device) == "lattice":
+        with torch.inference_mode():
+            q = mean_field(
+                *(torch.tensor(array, device=device) for array in (image, unary, *(terms or ()))),
+                spatial_weight=spatial_weight,
+                spatial_sigma=spatial_sigma,
+                bilateral_weight=bilateral_weight,
+                bilateral_sigma=bilateral_sigma,
+                color_sigma=color_sigma,
+                iterations=iterations,
+                maximum_cost=maximum_cost,
+            )
+        return np.asarray(q.cpu())
+    from pydensecrf.densecrf import DenseCRF2D  # not at the top: a machine without a compiler has none
+
     labels, height, width = unary.shape
     field = DenseCRF2D(width, height, labels)
     # Copies: pydensecrf takes only writable arrays, and an image read by Pillow is not.
     field.setUnaryEnergy(np.array(unary, order="C").reshape(labels, -1))
     field.addPairwiseGaussian(sxy=spatial_sigma, compat=spatial_weight)
     field.addPairwiseBilateral(sxy=bilateral_sigma, srgb=color_sigma, rgbim=image.copy(), compat=bilateral_weight)
-    if regions is None or region_costs is None:
+    if terms is None:
         q = field.inference(iterations)
     else:
-        _check_regions(regions, region_costs, unary.shape)
-        maximum = float(region_costs.max() if maximum_cost is None else maximum_cost)
-        q = _infer(field, unary.reshape(labels, -1), regions.ravel(), region_costs, maximum, iterations)
+        maximum = float(terms[1].max() if maximum_cost is None else maximum_cost)
+        q = _infer(field, unary.reshape(labels, -1), terms[0].ravel(), terms[1], maximum, iterations)
     return np.array(q, dtype=np.float32).reshape(unary.shape)
 
 
+def _choose(backend: str, device: str) -> str:
+    """`pydensecrf` or `lattice`."""
+    if backend not in ("auto", "pydensecrf", "lattice"):
+        raise InputError(f"crf.backend={backend} is unknown: it is auto, pydensecrf or lattice.")
+    installed, processor = find_spec("pydensecrf") is not None, torch.device(device).type == "cpu"
+    if backend == "auto":
+        return "pydensecrf" if installed and processor else "lattice"
+    if backend == "pydensecrf" and not installed:
+        raise InputError(
+            "crf.backend=pydensecrf needs pydensecrf2, which is missing: pip install 'wsss-lightning[pydensecrf]', "
+            "with a C++ compiler and Python below 3.13, or take crf.backend=lattice."
+        )
+    if backend == "pydensecrf" and not processor:
+        raise InputError(f"crf.backend=pydensecrf does not run on crf.device={device}: take crf.backend=lattice.")
+    return backend
+
+
 def _infer(
-    field: DenseCRF2D,
+    field: Any,
     unary: NDArray[np.float32],
     regions: NDArray[np.integer],
     costs: NDArray[np.floating],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial, reduce
 from itertools import chain
@@ -12,7 +11,6 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from joblib import cpu_count
 from torch import Tensor
 
 from wsss_lightning.data.labels import IGNORE, LabelMap, Mask
@@ -26,7 +24,6 @@ from wsss_lightning.scoring.predictions import read_labels
 FOREGROUND = LabelMap(("foreground",), ("foreground",))  # of masks that tell no classes apart
 
 _PART = 16  # images per call: a process sends its results, megabytes with COCO's 81 labels, once for all of them
-_START = 5.0  # seconds: what a process takes to start
 
 Result = TypeVar("Result")
 
@@ -45,18 +42,15 @@ def measure_images(
     Args:
         records: the images.
         measure: a module's function or a `functools.partial` of one.
-        processes: how many work at once; 0 for as many as there are cores, where there is enough to do for them.
+        processes: how many work at once; 0 for as many as there are cores.
         description: of the progress bar.
         progress: show it.
         summed: give sums over some images each, for results too large to be sent one by one.
     """
     parts = [records[start : start + _PART] for start in range(0, len(records), _PART)]
-    work, start = partial(_measure_part, measure=measure, summed=summed), time.perf_counter()
-    yield from work(parts[0])
-    seconds = (time.perf_counter() - start) * len(parts)
-    processes = processes or max(1, min(cpu_count(), int(seconds / _START)))  # type: ignore[no-untyped-call]
+    work = partial(_measure_part, measure=measure, summed=summed)
     yield from chain.from_iterable(
-        in_parallel(work, parts[1:], processes=processes, description=description, progress=progress)
+        in_parallel(work, parts, processes=processes, description=description, progress=progress)
     )
 
 
