@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
-import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,12 +76,9 @@ def _status(ended: SystemExit) -> int:
 
 
 @pytest.fixture
-def wsss(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Wsss]:
+def wsss(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Wsss:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # the command sets it: put back afterwards
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield Wsss(tmp_path, capsys, monkeypatch)
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
+    return Wsss(tmp_path, capsys, monkeypatch)
 
 
 def test_run_writes_metrics_and_a_second_run_computes_nothing(wsss: Wsss) -> None:

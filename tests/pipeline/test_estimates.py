@@ -20,6 +20,7 @@ def test_a_stage_takes_what_its_like_took(make_plan: MakePlan, caplog: pytest.Lo
     other = make_plan({"last": stage("fail_without", fuse="here")}).final
     assert usual_seconds(other) is None, "the same name, another function"
     assert estimated([plans[4].final]) == "about 30 s by earlier runs" and estimated([other]) == ""
+    caplog.clear()
     with caplog.at_level(logging.INFO):
         pipeline.run(plans[4])
         pipeline.run(plans[4])
