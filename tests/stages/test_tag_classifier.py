@@ -9,6 +9,8 @@ from torch.nn import functional as F
 
 from wsss_lightning.data.steps import StepData
 from wsss_lightning.data.stored_maps import Pooled, PooledSteps
+from wsss_lightning.nn.resnet import resnet18
+from wsss_lightning.nn.tag_losses import loss_beside, softmax_cross_entropy
 from wsss_lightning.nn.trunk import Variant
 from wsss_lightning.stages.tag_classifier import TagClassifier
 
@@ -51,6 +53,21 @@ def test_only_the_tags_have_maps_and_stored_maps_give_those_of_the_image() -> No
         assert one.image_id == other.image_id
         torch.testing.assert_close(one.maps, other.maps)
         assert float(one.maps.min()) >= 0 and float(one.maps.max()) <= 1
+
+
+def test_it_starts_from_the_backbone_s_own_rows_and_learns_by_the_loss_given() -> None:
+    names, base = ["cat", "person"], resnet18(None)
+    rows = base.network.fc.weight.clone()
+    model = TagClassifier(backbone=base, class_names=names, start="shared_rows", loss=softmax_cross_entropy)
+    torch.testing.assert_close(model.linear.weight[0], rows[281:286].mean(dim=0) - rows.mean(dim=0))
+    assert model.alone.tolist() == [False, True]
+    logits, tags = model(_images()), torch.tensor([[True, False], [True, True]])
+    model.log = lambda *_, **__: None  # type: ignore[method-assign]
+    expected = loss_beside(softmax_cross_entropy, logits, tags, alone=model.alone)
+    batch = {"image": _images(), "tags": tags, "share": torch.tensor(1.0)}
+    torch.testing.assert_close(model.training_step(batch, 0), expected)
+    again = TagClassifier(**model.hparams)
+    assert again.alone.tolist() == [False, True] and again.loss is softmax_cross_entropy
 
 
 def _averages(count: int = 48) -> Pooled:

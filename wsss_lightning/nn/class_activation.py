@@ -1,11 +1,18 @@
 """Class activation maps (Zhou et al., 2016): where the classifier's score of a class comes from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from wsss_lightning.errors import InputError
+from wsss_lightning.nn.backbones import Backbone
+from wsss_lightning.nn.initialisation import LAST_STD, label_rows
+from wsss_lightning.nn.resnet import ResNet
 from wsss_lightning.nn.trunk import Variant, enlarge
+
+Start = Literal["drawn", "shared_rows"]
 
 
 def activation_sum(maps: Mapping[Variant, Tensor], rows: Tensor, size: tuple[int, int], *, corners: bool) -> Tensor:
@@ -31,3 +38,26 @@ def scaled_activation(total: Tensor) -> Tensor:
     """What is positive, divided by each class's maximum: (K, H, W) -> (K, H, W) in 0..1; a map without any stays 0."""
     positive = total.relu()
     return positive / positive.amax(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(total.dtype).tiny)
+
+
+def shared_rows(backbone: Backbone, class_names: Sequence[str], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Weight (C, K) and bias (C,) out of a ResNet's classifier: the rows that show a class less the mean of all rows.
+
+    They are those of the segmenter of priors sec. 4.2.1; a class without a row is drawn. Without the mean, which all
+    rows have in common, a class is told from others and not from background.
+
+    Raises:
+        InputError: another backbone than a ResNet, whose classifier does not look at the last map.
+    """
+    if not isinstance(backbone, ResNet):
+        raise InputError(f"The classifier of {type(backbone).__name__} does not look at its last map: set start=drawn.")
+    linear = backbone.network.fc
+    weight, bias = label_rows(
+        (linear.weight, linear.bias),
+        class_names=class_names,
+        shared=backbone.shared,
+        generator=generator,
+        centred=True,
+        std=LAST_STD,
+    )
+    return weight[1:], bias[1:]  # no background

@@ -16,8 +16,11 @@ from wsss_lightning.trust import find
 
 _WHERE = "the description of a model"
 # Names that models were saved under -> today's.
+_LOSSES = "wsss_lightning.nn.tag_losses"
 _MOVED = {
     "wsss_lightning.methods.cam.classifier.TagClassifier": "wsss_lightning.stages.tag_classifier.TagClassifier",
+    "wsss_lightning.methods.priors.localization.sigmoid_cross_entropy": f"{_LOSSES}.sigmoid_cross_entropy",
+    "wsss_lightning.methods.priors.localization.softmax_cross_entropy": f"{_LOSSES}.softmax_cross_entropy",
 }
 Node = dict[str, Any]
 Parameters = ParamSpec("Parameters")

@@ -73,6 +73,7 @@ MOVED: dict[str, str] = {
     "wsss_lightning.stages.keep_tagged": "wsss_lightning.methods.cam.stages.keep_tagged",
     "wsss_lightning.stages.true_masks": "wsss_lightning.methods.cam.stages.true_masks",
     "wsss_lightning.nn.class_activation": "wsss_lightning.methods.cam.activation",
+    "wsss_lightning.nn.tag_losses": "wsss_lightning.methods.priors.localization",
     "wsss_lightning.stages.fit_tag_classifier": "wsss_lightning.methods.cam.stages.fit_classifier",
     "wsss_lightning.stages.tag_classifier": "wsss_lightning.methods.cam.classifier",
 }

@@ -10,7 +10,9 @@ from pytorch_lightning.loggers import Logger
 
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.nn.backbones import Backbone, check_statistics
+from wsss_lightning.nn.class_activation import Start
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
+from wsss_lightning.nn.tag_losses import Loss
 from wsss_lightning.nn.trunk import Learning
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
 from wsss_lightning.stages.stored_steps import stored_averages
@@ -45,6 +47,8 @@ def fit_classifier(
     optimizer: MakeOptimizer | None = None,
     scheduler: Scheduler | None = None,
     callbacks: Callbacks = None,
+    start: Start = "drawn",
+    loss: Loss | None = None,
 ) -> dict[str, float]:
     """Train a `TagClassifier` on the tags of the training images; `val/tag_ap` is how well it tells those of val.
 
@@ -65,6 +69,8 @@ def fit_classifier(
         seed=seed,
         optimizer=optimizer,
         scheduler=scheduler,
+        start=start,
+        loss=loss,
     )
     source: LightningDataModule
     if maps is None:

@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from wsss_lightning.metrics.tags import TagScores
 from wsss_lightning.nn.backbones import Backbone
-from wsss_lightning.nn.class_activation import activation_sum, scaled_activation
+from wsss_lightning.nn.class_activation import Start, activation_sum, scaled_activation, shared_rows
 from wsss_lightning.nn.description import Node, build, describe
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, optimisation
 from wsss_lightning.nn.seeds import seeded
+from wsss_lightning.nn.tag_losses import Loss, loss_beside, soft_margin, without_row
 from wsss_lightning.nn.trunk import Learning, Trunk, Variant, variants
 
 
@@ -43,7 +43,12 @@ class TagClassifier(pl.LightningModule):
         seed: of its initial weights.
         optimizer: None for Adam.
         scheduler: of the rate; None for a fixed one.
+        start: of the linear layer: "drawn", or "shared_rows" of the backbone's own classifier. Classes that have none
+            then learn apart from the others.
+        loss: of logits and tags; None for the soft-margin one.
     """
+
+    alone: Tensor
 
     def __init__(
         self,
@@ -59,6 +64,8 @@ class TagClassifier(pl.LightningModule):
         seed: int = 0,
         optimizer: MakeOptimizer | Node | None = None,
         scheduler: Scheduler | Node | None = None,
+        start: Start = "drawn",
+        loss: Loss | Node | None = None,
     ) -> None:
         super().__init__()
         plain = {
@@ -68,16 +75,24 @@ class TagClassifier(pl.LightningModule):
             "rate": rate,
             "new_layers": new_layers,
             "seed": seed,
+            "start": start,
         }
         lists = {"class_names": [*class_names], "scales": [*map(float, scales)]}
-        described = {"backbone": backbone, "optimizer": optimizer, "scheduler": scheduler}
+        described = {"backbone": backbone, "optimizer": optimizer, "scheduler": scheduler, "loss": loss}
         self.save_hyperparameters(plain | lists | {name: describe(value) for name, value in described.items()})
-        self.trunk = Trunk(build(backbone), stride=stride, learning=trunk)
+        base = build(backbone)
+        rows = shared_rows(base, class_names, torch.Generator().manual_seed(seed)) if start == "shared_rows" else None
+        alone = torch.zeros(len(class_names), dtype=torch.bool) if rows is None else without_row(base, class_names)
+        self.register_buffer("alone", alone, persistent=False)
+        self.trunk = Trunk(base, stride=stride, learning=trunk)
         with seeded(seed):
             self.linear = nn.Linear(self.trunk.channels[1], len(class_names))
+        if rows is not None:
+            self.linear.load_state_dict({"weight": rows[0], "bias": rows[1]})
         self.variants = variants(scales, mirror=mirror)
         self.rate, self.new_layers = rate, new_layers
         self.optimizer, self.scheduler = build(optimizer) or torch.optim.Adam, build(scheduler)
+        self.loss = build(loss) or soft_margin
         self.tag_scores = TagScores()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -93,7 +108,7 @@ class TagClassifier(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:  # noqa: ARG002
         logits = self.tag_logits(batch)
-        loss: Tensor = F.multilabel_soft_margin_loss(logits, batch["tags"].to(logits.dtype)) * batch["share"]
+        loss: Tensor = loss_beside(self.loss, logits, batch["tags"], alone=self.alone) * batch["share"]
         self.log("train/loss", loss, batch_size=len(logits), sync_dist=True)
         return loss
 

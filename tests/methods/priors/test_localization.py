@@ -1,12 +1,12 @@
-import math
 from functools import partial
 
 import pytest
 import torch
 
-from wsss_lightning.methods.priors.localization import LocalizationModule, sigmoid_cross_entropy, softmax_cross_entropy
+from wsss_lightning.methods.priors.localization import LocalizationModule
 from wsss_lightning.methods.priors.localization_network import localization_vgg
 from wsss_lightning.methods.priors.priors import class_activation_maps
+from wsss_lightning.nn.tag_losses import sigmoid_cross_entropy
 from wsss_lightning.nn.vgg import tiny
 
 TAGS = torch.tensor([[True, False, True], [False, False, False]])
@@ -22,35 +22,6 @@ def module() -> LocalizationModule:
         rates=[1e-2, 1e-3],
         steps=[2, 1],
     )
-
-
-def test_sigmoid_cross_entropy_by_hand() -> None:
-    """Sigmoids 3/4, 1/2, 1/3 and 1/2, 1/4, 1/2: each class by itself, summed; the mean over images."""
-    logits = torch.tensor([[math.log(3), 0, -math.log(2)], [0, -math.log(3), 0]])
-    first = -math.log(3 / 4) - math.log(1 / 2) - math.log(1 / 3)
-    second = -math.log(1 / 2) - math.log(3 / 4) - math.log(1 / 2)
-    torch.testing.assert_close(sigmoid_cross_entropy(logits, TAGS), torch.tensor((first + second) / 2))
-
-
-def test_softmax_cross_entropy_by_hand() -> None:
-    """Softmax 1/2, 1/4, 1/4 with two tags; the image without a tag counts as one of two images and adds nothing."""
-    logits = torch.tensor([[math.log(2), 0, 0], [5.0, 0, 1]])
-    expected = (-math.log(1 / 2) - math.log(1 / 4)) / 2 / 2
-    torch.testing.assert_close(softmax_cross_entropy(logits, TAGS), torch.tensor(expected))
-
-
-@pytest.mark.parametrize("loss", [sigmoid_cross_entropy, softmax_cross_entropy])
-def test_gradient_and_certain_scores(loss) -> None:
-    logits = torch.randn(2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    assert torch.autograd.gradcheck(lambda scores: loss(scores, TAGS), logits)
-    right = torch.where(TAGS, 100.0, -100.0)
-    assert loss(right, TAGS) < 1 < loss(-right, TAGS)
-
-
-def test_softmax_knows_no_common_shift_and_sigmoid_does() -> None:
-    logits = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(softmax_cross_entropy(logits + 3, TAGS), softmax_cross_entropy(logits, TAGS))
-    assert not torch.isclose(sigmoid_cross_entropy(logits + 3, TAGS), sigmoid_cross_entropy(logits, TAGS))
 
 
 def test_every_weight_is_trained_with_the_papers_momentum_and_decay() -> None:

@@ -6,12 +6,13 @@ import torch
 from torch import nn
 
 from wsss_lightning.errors import InputError
-from wsss_lightning.methods.priors.localization import LocalizationModule, sigmoid_cross_entropy, softmax_cross_entropy
+from wsss_lightning.methods.priors.localization import LocalizationModule
 from wsss_lightning.methods.priors.localization_network import localization_resnet
 from wsss_lightning.methods.priors.localization_trunk import LocalizationTrunk, localization_trunk
 from wsss_lightning.methods.priors.priors import class_activation_maps
 from wsss_lightning.nn.resnet import ResNet, resnet18
 from wsss_lightning.nn.seeds import seeded
+from wsss_lightning.nn.tag_losses import sigmoid_cross_entropy, softmax_cross_entropy
 from wsss_lightning.nn.trunk import Variant, enlarge
 from wsss_lightning.nn.vgg import tiny
 

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from wsss_lightning import pipeline
 from wsss_lightning.data.voc import VOCDataModule
-from wsss_lightning.methods.priors.localization import LocalizationModule, Loss, softmax_cross_entropy
+from wsss_lightning.methods.priors.localization import LocalizationModule
 from wsss_lightning.methods.priors.localization_network import localization_vgg
 from wsss_lightning.methods.priors.segmenter import class_masks, foreground_masks, tags_alone
+from wsss_lightning.nn.tag_losses import Loss, softmax_cross_entropy
 from wsss_lightning.stages.io import read_tensors
 
 PLAIN = partial(NETWORK, dropout=0.0)  # what dropout draws differs from device to device

@@ -15,7 +15,7 @@ from wsss_lightning.data.masks import read_mask, write_mask
 from wsss_lightning.data.transforms import priors_augmentation
 from wsss_lightning.data.voc import VOC_CLASSES, VOCDataModule
 from wsss_lightning.errors import InputError
-from wsss_lightning.methods.priors.localization import LocalizationModule, sigmoid_cross_entropy, softmax_cross_entropy
+from wsss_lightning.methods.priors.localization import LocalizationModule
 from wsss_lightning.methods.priors.localization_network import localization_vgg
 from wsss_lightning.methods.priors.localization_trunk import localization_trunk
 from wsss_lightning.methods.priors.priors import fuse
@@ -25,6 +25,7 @@ from wsss_lightning.methods.priors.stages.class_activations import class_activat
 from wsss_lightning.methods.priors.stages.fit_localization import fit_localization
 from wsss_lightning.metrics.segmentation import confusion_matrix, mean_iou
 from wsss_lightning.nn.deeplab_trunk import deeplab_trunk
+from wsss_lightning.nn.tag_losses import sigmoid_cross_entropy, softmax_cross_entropy
 from wsss_lightning.nn.trunk import Trunk, Variant
 from wsss_lightning.stages.predict import predict, read_probabilities
 from wsss_lightning.stages.store_maps import store_maps

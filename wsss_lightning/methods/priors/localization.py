@@ -1,48 +1,27 @@
 """Training of the localization network from tags (priors sec. 4.2.2)."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from wsss_lightning.methods.priors.localization_network import LocalizationNetwork, shared_rows
+from wsss_lightning.methods.priors.localization_network import LocalizationNetwork
 from wsss_lightning.methods.priors.localization_trunk import LocalizationTrunk
 from wsss_lightning.methods.priors.priors import combine
 from wsss_lightning.metrics.segmentation import SegmentationConfusion, mean_iou
 from wsss_lightning.metrics.tags import TagScores
 from wsss_lightning.nn.backbones import Backbone
+from wsss_lightning.nn.class_activation import Start, shared_rows
 from wsss_lightning.nn.description import Node, build, describe
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, descent, optimisation, phases
 from wsss_lightning.nn.prediction import Prediction
+from wsss_lightning.nn.tag_losses import Loss, loss_beside, without_row
 from wsss_lightning.ops.resize import resize_maps
 
 MakeNetwork = Callable[..., LocalizationNetwork | LocalizationTrunk]
-Start = Literal["drawn", "shared_rows"]
-Loss = Callable[[Tensor, Tensor], Tensor]
-
-
-def sigmoid_cross_entropy(logits: Tensor, tags: Tensor) -> Tensor:
-    """Every class by itself, since an image may show several: summed over classes, the mean over images, as in Caffe.
-
-    Args:
-        logits: S_c, (N, C).
-        tags: (N, C) bool.
-    """
-    return F.binary_cross_entropy_with_logits(logits, tags.type_as(logits), reduction="sum") / len(logits)
-
-
-def softmax_cross_entropy(logits: Tensor, tags: Tensor) -> Tensor:
-    """All classes against each other; those present share the target evenly, an image without any adds nothing.
-
-    Args:
-        logits: S_c, (N, C).
-        tags: (N, C) bool.
-    """
-    present = (logits.log_softmax(dim=1) * tags).sum(dim=1) / tags.sum(dim=1).clamp_min(1)
-    return -present.mean()
 
 
 class LocalizationModule(pl.LightningModule):
@@ -94,8 +73,8 @@ class LocalizationModule(pl.LightningModule):
         self.save_hyperparameters(describe(given))
         generator = torch.Generator().manual_seed(seed)
         rows = shared_rows(base, class_names, generator) if start == "shared_rows" else None
-        alone = [rows is not None and name not in base.shared for name in class_names] or [False] * num_classes
-        self.register_buffer("alone", torch.tensor(alone), persistent=False)
+        alone = torch.zeros(num_classes, dtype=torch.bool) if rows is None else without_row(base, class_names)
+        self.register_buffer("alone", alone, persistent=False)
         self.network: LocalizationNetwork | LocalizationTrunk = make(base, num_classes=num_classes, generator=generator)
         if rows is not None:
             self.network.scores.load_state_dict({"weight": rows[0], "bias": rows[1]})
@@ -107,10 +86,7 @@ class LocalizationModule(pl.LightningModule):
 
     def tag_loss(self, logits: Tensor, tags: Tensor) -> Tensor:
         """Of logits S_c (N, C) and tags (N, C), the mean over images."""
-        if not self.alone.any():
-            return self.loss(logits, tags)  # type: ignore[no-any-return]
-        rest = sigmoid_cross_entropy(logits[:, self.alone], tags[:, self.alone])
-        return self.loss(logits[:, ~self.alone], tags[:, ~self.alone]) + rest  # type: ignore[no-any-return]
+        return loss_beside(self.loss, logits, tags, alone=self.alone)
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
         loss: Tensor = self.tag_loss(self.network.logits(batch), batch["tags"]) * batch.get("share", 1.0)

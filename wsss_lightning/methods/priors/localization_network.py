@@ -1,15 +1,12 @@
 """The localization network: a classifier whose last maps say where it looked (priors secs. 3.1.2 and 4.2.2)."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from wsss_lightning.errors import InputError
 from wsss_lightning.methods.priors.priors import class_activation_maps
 from wsss_lightning.nn.backbones import Backbone
-from wsss_lightning.nn.initialisation import label_rows
 from wsss_lightning.nn.resnet import ResNet
 from wsss_lightning.nn.vgg import VGG
 
@@ -89,29 +86,6 @@ def localization_resnet(backbone: ResNet, *, num_classes: int, generator: torch.
     network = LocalizationNetwork(backbone, convolutions=nn.Identity(), width=width, num_classes=num_classes)
     draw_scores(network.scores, generator)
     return network
-
-
-def shared_rows(backbone: Backbone, class_names: Sequence[str], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Weight (C, K) and bias (C,) out of a ResNet's classifier: the rows that show a class less the mean of all rows.
-
-    They are the segmenter's of sec. 4.2.1, which the paper does not take here; a class without a row is drawn. Without
-    the mean, which all rows have in common, a class is told from others and not from background.
-
-    Raises:
-        InputError: another backbone than a ResNet, whose classifier does not look at the last map.
-    """
-    if not isinstance(backbone, ResNet):
-        raise InputError(f"The classifier of {type(backbone).__name__} does not look at its last map: set start=drawn.")
-    linear = backbone.network.fc
-    weight, bias = label_rows(
-        (linear.weight, linear.bias),
-        class_names=class_names,
-        shared=backbone.shared,
-        generator=generator,
-        centred=True,
-        std=_STD,
-    )
-    return weight[1:], bias[1:]  # no background
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, generator: torch.Generator) -> nn.Conv2d:

@@ -12,12 +12,12 @@ from wsss_lightning.data.samples import Normalisation, resize_image
 from wsss_lightning.data.transforms import priors_augmentation
 from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.errors import InputError
-from wsss_lightning.methods.priors.localization import sigmoid_cross_entropy
 from wsss_lightning.methods.priors.localization_network import localization_vgg
 from wsss_lightning.methods.priors.priors import class_activation_maps
 from wsss_lightning.methods.priors.stages.class_activations import class_activations, read_class_activations
 from wsss_lightning.methods.priors.stages.fit_localization import fit_localization
 from wsss_lightning.models import load, read_inputs
+from wsss_lightning.nn.tag_losses import sigmoid_cross_entropy
 from wsss_lightning.nn.vgg import TINY_STD
 from wsss_lightning.ops.resize import resize_maps
 from wsss_lightning.stages.io import read_tensors

@@ -10,10 +10,12 @@ from pytorch_lightning.loggers import Logger
 
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.errors import InputError
-from wsss_lightning.methods.priors.localization import LocalizationModule, Loss, MakeNetwork, Start
+from wsss_lightning.methods.priors.localization import LocalizationModule, MakeNetwork
 from wsss_lightning.methods.priors.localization_trunk import LocalizationTrunk
 from wsss_lightning.nn.backbones import Backbone, check_statistics
+from wsss_lightning.nn.class_activation import Start
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
+from wsss_lightning.nn.tag_losses import Loss
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
 from wsss_lightning.stages.stored_steps import stored_averages
 
