@@ -1,6 +1,6 @@
 """Which pairs of rows that the papers' ablation tables order come out in the same order in ours.
 
-python experiments/orderings.py [--data shapes] [--tables NAME ...] [--results FOLDER] [--out FILE]
+python experiments/orderings.py [--data shapes] [--tables NAME ...] [--results FOLDER] [--all] [--out FILE]
 
 Reads the papers' numbers from experiments/<method>/<table>.yaml and ours from experiments/<method>/results; of a pair
 both rows must have both numbers. A pair that does not come out gets the reason that experiments/orderings.yaml gives,
@@ -80,8 +80,8 @@ def _difference(better: Row, worse: Row) -> tuple[float, tuple[float, float] | N
     return float(np.mean(gaps)), (float(np.mean(gaps) - reach), float(np.mean(gaps) + reach))
 
 
-def report(found: list[Pair], missing: list[str], reasons: dict[str, str]) -> str:
-    """The count, table by table and in all, and every pair that does not come out with its reason."""
+def report(found: list[Pair], missing: list[str], reasons: dict[str, str], *, whole: bool = False) -> str:
+    """The count, table by table and in all, and every pair that does not come out with its reason; `whole`: all pairs."""
     right = sum(pair.comes_out for pair in found)
     share = f"{100 * right / len(found):.0f} %" if found else "none"
     lines = ["# Orderings of the papers' ablation tables", "", f"{right} of {len(found)} pairs come out: {share}.", ""]
@@ -91,7 +91,7 @@ def report(found: list[Pair], missing: list[str], reasons: dict[str, str]) -> st
         good = [pair for pair in own if pair.comes_out]
         lines.append(f"| {name} | {len(own)} | {len(good)} | {sum(not pair.undecided for pair in good)} |")
     lines += ["", "| table | the paper: better | than | paper | ours [95 % over seeds] | reason |", "|" + " --- |" * 6]
-    lines += [_line(pair, reasons) for pair in found if not pair.comes_out]
+    lines += [_line(pair, reasons) for pair in found if whole or not pair.comes_out]
     lines += ["", *(f"No committed result: {name}." for name in missing)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -100,6 +100,7 @@ def _line(pair: Pair, reasons: dict[str, str]) -> str:
     interval = "" if pair.interval is None else f" [{pair.interval[0]:+.1f}, {pair.interval[1]:+.1f}]"
     undecided = "another seed is not covered" if pair.interval is None else "the interval over the seeds holds 0"
     reason = reasons.get(f"{pair.table}: {pair.better} > {pair.worse}", undecided if pair.undecided else "not known")
+    reason = "comes out" if pair.comes_out else reason
     cells = (pair.table, pair.better, pair.worse, f"+{pair.paper:.1f}", f"{pair.ours:+.1f}{interval}", reason)
     return f"| {' | '.join(cells)} |"
 
@@ -118,11 +119,12 @@ def main() -> None:
     parser.add_argument("--data", default="shapes")
     parser.add_argument("--tables", nargs="+", default=list(TABLES))
     parser.add_argument("--results", type=Path, default=HERE, help="folder with <method>/results")
+    parser.add_argument("--all", action="store_true", help="also the pairs that come out")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     tables = {name: committed(name, given.data, given.results) for name in given.tables}
     found = [p for name, t in tables.items() if t for p in pairs(read_spec(HERE / f"{name}.yaml"), t)]
-    text = report(found, [name for name, t in tables.items() if t is None], _reasons())
+    text = report(found, [name for name, t in tables.items() if t is None], _reasons(), whole=given.all)
     if given.out is None:
         print(text, end="")
     else:

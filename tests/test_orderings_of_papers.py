@@ -73,7 +73,12 @@ def test_a_pair_that_does_not_come_out_is_listed_with_its_reason(orderings: Any,
     assert "1 of 3 pairs come out: 33 %" in text
     assert "| best | middle | +2.5 | -10.0 [-10.0, -10.0] | a bound |" in text
     assert "| best | worst | +9.9 | -5.0 [-5.0, -5.0] | not known |" in text
-    assert "No committed result: points/table9." in text
+    assert "No committed result: points/table9." in text and "comes out |" not in text
+    whole = orderings.report(found, [], {}, whole=True)
+    assert (
+        "| middle | worst | +7.4 | +5.0 [+5.0, +5.0] | comes out |" in whole
+        and "-5.0 [-5.0, -5.0] | not known |" in whole
+    )
 
 
 def test_patches_are_ordered_within_a_class(orderings: Any) -> None:
