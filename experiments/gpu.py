@@ -63,9 +63,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def shrink(
-    root: Path, archive: Path, *, room: int, most: int | None, side: int, quality: int
-) -> dict[str, list[str]]:
+def shrink(root: Path, archive: Path, *, room: int, most: int | None, side: int, quality: int) -> dict[str, list[str]]:
     """Write val and, of train_aug, the first `most` photographs that fit into an archive of at most `room` bytes.
 
     Photographs become JPEGs whose longer side has at most `side` px, masks palette PNGs of the same size by nearest
@@ -97,7 +95,7 @@ def shrink(
 
 
 def _read_list(root: Path, name: str) -> list[str]:
-    """Ids of a list, which is looked for where VOC and SegmentationAug have theirs; empty where there is no such list."""
+    """Ids of a list, looked for where VOC and SegmentationAug have theirs; of train, which may be lacking, then none."""
     for path in (root / LISTS / f"{name}.txt", root / "ImageSets" / "SegmentationAug" / f"{name}.txt"):
         if path.is_file():
             return [Path(line.split()[0]).stem for line in path.read_text().splitlines() if line.strip()]

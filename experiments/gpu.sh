@@ -170,7 +170,7 @@ all() {
     program prediction 60 prediction "$WORK/voc" --backbone "$BACKBONE" "${few[@]}"
   fi
   [[ -z ${TINY:-} ]] || some=(--photographs 1 --labels 3) few=(--images 50 --steps 2)
-  if wanted crf; then program crf 60 crf "$images" --device auto --rounds 1 "${some[@]}"; fi
+  if wanted crf; then program crf 60 crf_device "$images" --rounds 1 "${some[@]}"; fi
   if wanted points; then program points 90 points --only classifier --rounds 1 --steps 50 "${few[@]}"; fi
   if wanted dense; then
     [[ -z ${TINY:-} ]] || some=(--size 48 64)

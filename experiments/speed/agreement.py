@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from crf import parameters
-from measurement import Row, machine
+from measurement import Row, machine, on_device
 from networks import Image, batches, classifier, devices, photographs, student
 from numpy.typing import NDArray
 from priors import soft_labels
@@ -118,10 +118,9 @@ def _array(tensor: Tensor) -> NDArray[np.float32]:
 
 def page(found: Row) -> list[str]:
     """The Markdown page."""
-    at = found["machine"]
     conditions = (
-        f"`{at['command']}`, {at['date']}, commit {at['commit']}, torch {at['torch']}, {at['device'] or 'no GPU'} beside "
-        f"{at['processor']}, {found['images']} photographs, float32 without TF32 where nothing else is said."
+        f"{on_device(found['machine'])} The GPU, if any, beside the processor; {found['images']} photographs, float32 "
+        "without TF32 where nothing else is said."
     )
     head = [
         "| | largest difference | tolerance | pixels of the same label, % | at least | within | repeats to the bit |",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measurement import Row, Task, machine, measure, operations, timed
+from measurement import Row, Task, machine, measure, on_device, operations, timed
 from networks import Batch, batches, classifier, devices, photographs
 from torch import Tensor
 from torch.nn import functional as F
@@ -81,7 +81,7 @@ def our_maps(model: TagClassifier, given: Sequence[Batch]) -> list[Tensor]:
 
 
 def loop_maps(model: TagClassifier, backbone: Any, given: Sequence[Batch]) -> list[Tensor]:
-    """As published code makes them: an image and its mirror image at one scale, scores of all classes, both enlarged."""
+    """As published code makes them: an image and its mirror image at one scale, scores of all classes, enlarged."""
     return [_loop(model, backbone, batch) for batch in given]
 
 
@@ -111,19 +111,17 @@ def _difference(ours: Callable[[], list[Tensor]], loop: Callable[[], list[Tensor
 
 def page(found: Row) -> list[str]:
     """The Markdown page."""
-    at, limits = found["machine"], found["limits"]
     conditions = (
-        f"`{at['command']}`, {at['date']}, commit {at['commit']}, torch {at['torch']}, {at['device'] or at['processor']}, "
-        f"threads: {at['threads']}, load average {at['load_average_1_5_15_min']}. {found['images']} photographs of "
-        f"{found['size'][0]} x {found['size'][1]} px; median of rounds in which all have their turn. A product of "
-        f"float32 matrices reaches {limits['gflop_s']:,.0f} GFLOP/s."
+        f"{on_device(found['machine'])} {found['images']} photographs of {found['size'][0]} x {found['size'][1]} px; "
+        "median of rounds in which all have their turn. A product of float32 matrices reaches "
+        f"{found['limits']['gflop_s']:,.0f} GFLOP/s."
     )
     head = ["| | s an image | times as fast as the loop | times the floor of float32 |", "|---|---:|---:|---:|"]
     lines = [
         f"| {name} | {seconds:.4f} | {found['times_as_fast'][name]:.2f} | {found['rows'][name]['times_floor']:.2f} |"
         for name, seconds in found["seconds_an_image"].items()
     ]
-    words = f"- Ours and the loop's maps, which are in 0..1, differ by {found['largest_difference']:.0e} at most (float32)."
+    words = f"- Ours and the loop's maps, in 0..1, differ by {found['largest_difference']:.0e} at most (float32)."
     return [conditions, "", *head, *lines, "", words]
 
 

@@ -73,9 +73,9 @@ def compare(images: list[Any], *, field: str, labels: int, rounds: int) -> Row:
 
 
 def parameters(name: str) -> dict[str, Any]:
-    """A parameter set of conf/crf without its backend."""
+    """A parameter set of conf/crf without its backend and device."""
     node = compose([f"crf={name}"]).crf
-    return {key: value for key, value in node.items() if not key.startswith("_") and key != "backend"}
+    return {key: value for key, value in node.items() if not key.startswith("_") and key not in ("backend", "device")}
 
 
 def page(measured: Row) -> list[str]:

@@ -144,16 +144,26 @@ def operations(function: Callable[[], object]) -> int:
 
 
 def peak_bytes(function: Callable[[], object]) -> int:
-    """Most bytes alive at a time of those a call takes from torch's CPU allocator, temporaries of kernels included.
+    """Most bytes alive at a time of those a call takes from torch's allocator, temporaries of kernels included.
 
     Exact and repeatable, unlike a resident size, which counts code that is loaded and pages that malloc keeps; where
     malloc keeps none (glibc's MALLOC_MMAP_THRESHOLD_=65536) the growth of a warm process's resident size is the same.
     """
+    if torch.cuda.is_available():
+        before = _reset_peak()
+        function()
+        if taken := torch.cuda.max_memory_allocated() - before:
+            return taken  # it ran there
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
         function()
     assert seen.profiler is not None and seen.profiler.kineto_results is not None
     events = [event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]"]
     return max(accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())), default=0)
+
+
+def _reset_peak() -> int:
+    torch.cuda.reset_peak_memory_stats()
+    return torch.cuda.memory_allocated()
 
 
 def machine(command: str) -> Row:
@@ -175,6 +185,15 @@ def on_one_core(at: Row) -> str:
     return (
         f"`{at['command']}`, {at['date']}, commit {at['commit']}, {at['processor']}, one core of {at['cores']}, load "
         f"average {at['load_average_1_5_15_min']}."
+    )
+
+
+def on_device(at: Row) -> str:
+    """As `on_one_core`, of a program that measures on the GPU where there is one."""
+    return (
+        f"`{at['command']}`, {at['date']}, commit {at['commit']}, torch {at['torch']}, GPU: {at['device'] or 'none'}, "
+        f"{at['processor']}, {at['cores']} cores, threads: {at['threads']}, load average "
+        f"{at['load_average_1_5_15_min']}."
     )
 
 

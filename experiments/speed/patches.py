@@ -1,6 +1,6 @@
 """The patch of every pixel of a 375 x 500 px image: in dense form, one by one, and in batches (patches sec. 3.3).
 
-python experiments/speed/patches.py [--rounds N] [--threads N] [--out D]
+python experiments/speed/patches.py [--rounds N] [--threads N] [--device cpu|cuda|auto] [--size H W] [--out D]
 
 Random weights and a random image: neither changes how long a product takes. Writes patches.{json,md}.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from measurement import Row, Task, machine, measure, operations, peak_bytes, timed
+from networks import devices
 from points import write
 from torch import Tensor
 from torch.nn import functional as F
@@ -31,13 +32,18 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description="The patch of every pixel.")
     parser.add_argument("--rounds", type=int, default=4, help="repetitions of everything, after one to warm up")
     parser.add_argument("--threads", type=int, default=1, help="of torch")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda", "auto"], help="auto: a GPU where one is")
+    parser.add_argument("--size", type=int, nargs=2, default=SIZE, metavar=("H", "W"), help="px of the image")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args(arguments)
     keep_freed_memory()
     torch.set_num_threads(options.threads)
-    networks = {name: _network(kernels, pools) for name, (kernels, pools) in TABLE_1.items()}
-    found = compare(networks, size=SIZE, ones=_ONES, batch=_BATCH, rounds=options.rounds)
+    device = devices()[-1] if options.device == "auto" else options.device
+    networks = {name: _network(kernels, pools).to(device) for name, (kernels, pools) in TABLE_1.items()}
+    size = (options.size[0], options.size[1])
+    found = compare(networks, size=size, ones=_ONES, batch=_BATCH, rounds=options.rounds, device=device)
     command = f"python experiments/speed/patches.py --rounds {options.rounds} --threads {options.threads}"
+    command += "" if device == "cpu" else f" --device {device}"
     write(options.out, "patches", found | {"machine": machine(command)}, words(found))
 
 
@@ -60,18 +66,26 @@ def dilated(network: PatchNetwork, images: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def compare(networks: Mapping[str, PatchNetwork], *, size: tuple[int, int], ones: int, batch: int, rounds: int) -> Row:
+def compare(
+    networks: Mapping[str, PatchNetwork],
+    *,
+    size: tuple[int, int],
+    ones: int,
+    batch: int,
+    rounds: int,
+    device: str = "cpu",
+) -> Row:
     """Times of an image in dense form, of `ones` patches one by one and of a batch of `batch`, and what follows."""
-    image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    image = (torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)) * 2 - 1).to(device)
     tasks = {f"{name}: {form}": task for name, n in networks.items() for form, task in _tasks(n, image, ones, batch)}
-    rows, limits = measure(tasks, rounds=rounds)
+    rows, limits = measure(tasks, rounds=rounds, device=device)
     pixels = math.prod(size)
     ratios = {name: _ratios(rows, name, n, pixels, ones, batch) for name, n in networks.items()}
     return {"size": size, "ones": ones, "batch": batch, "rows": rows, "limits": limits, "ratios": ratios}
 
 
 def _tasks(network: PatchNetwork, image: Tensor, ones: int, batch: int) -> list[tuple[str, Task]]:
-    patches = torch.rand(batch, 3, network.size, network.size) * 2 - 1
+    patches = torch.rand(batch, 3, network.size, network.size, device=image.device) * 2 - 1
     separate = patches[:ones].split(1)
     return [
         ("dense", _task(lambda: network.dense(image), image)),
@@ -83,7 +97,7 @@ def _tasks(network: PatchNetwork, image: Tensor, ones: int, batch: int) -> list[
 
 def _task(function: Callable[[], object], inputs: Tensor) -> Task:
     return Task(
-        timed(function),
+        timed(function, device=inputs.device.type),
         operations=operations(function),
         traffic=inputs.nbytes,
         memory=inputs.nbytes + peak_bytes(function),

@@ -1,6 +1,7 @@
 """The points method at the paper's full size, each part beside the machine's own limits in the same run.
 
-python experiments/speed/points.py [--only images|classifier] [--steps N] [--rounds N] [--threads N] [--whole] [--out D]
+python experiments/speed/points.py [--only images|classifier] [--images N] [--steps N] [--rounds N] [--threads N]
+    [--whole] [--out D]
 
 Random weights and synthetic data: neither changes how long a product takes. Writes points_images.{json,md} and
 points_classifier.{json,md}.
@@ -33,7 +34,8 @@ def main(arguments: list[str]) -> None:
         found |= {"machine": machine(_command(arguments))}
         write(options.out, "points_images", found, _on_images(found))
     if options.only != "images":
-        found = classifier(Setting(), steps=options.steps, rounds=options.rounds, whole=options.whole)
+        setting = Setting(images=options.images)
+        found = classifier(setting, steps=options.steps, rounds=options.rounds, whole=options.whole)
         found |= {"machine": machine(_command(arguments))}
         write(options.out, "points_classifier", found, _on_classifier(found))
 
@@ -41,6 +43,7 @@ def main(arguments: list[str]) -> None:
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="The points method at the paper's full size.")
     parser.add_argument("--only", choices=["images", "classifier"])
+    parser.add_argument("--images", type=int, default=Setting.images, help="whose points the classifier learns from")
     parser.add_argument("--steps", type=int, default=300, help="training steps in a block that is timed")
     parser.add_argument("--rounds", type=int, default=5, help="repetitions of everything, after one to warm up")
     parser.add_argument("--threads", type=int, help="of torch; default: its own choice")

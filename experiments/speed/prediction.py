@@ -16,7 +16,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from measurement import Row, Task, machine, measure, timed
+from measurement import Row, Task, machine, measure, on_device, timed
 from networks import NAMES, devices, student
 from torch.profiler import ProfilerActivity, profile
 
@@ -117,12 +117,12 @@ def _kernel_seconds(function: Callable[[], object]) -> float:
 
 def page(found: Row) -> list[str]:
     """The Markdown page."""
-    at, seconds = found["machine"], found["seconds"]
-    busy = "" if found["busy_share"] is None else f" The GPU computes for {100 * found['busy_share']:.0f} % of the time."
+    seconds = found["seconds"]
+    busy = (
+        "" if found["busy_share"] is None else f" The GPU computes for {100 * found['busy_share']:.0f} % of the time."
+    )
     conditions = (
-        f"`{at['command']}`, {at['date']}, commit {at['commit']}, torch {at['torch']}, {at['device'] or at['processor']}, "
-        f"{at['cores']} cores, threads: {at['threads']}, load average {at['load_average_1_5_15_min']}. "
-        f"{found['images']} photographs; median of rounds in which both have their turn."
+        f"{on_device(found['machine'])} {found['images']} photographs; median of rounds in which both have their turn."
     )
     head = ["| | s | s an image |", "|---|---:|---:|"]
     lines = [f"| {name} | {value:.2f} | {value / found['images']:.4f} |" for name, value in seconds.items()]

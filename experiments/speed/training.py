@@ -18,8 +18,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from measurement import Row, machine
+from measurement import Row, machine, on_device
 from networks import NAMES, backbone, devices
+from torch.utils.data import DataLoader
 
 from wsss_lightning.allocator import keep_freed_memory
 from wsss_lightning.methods.coseg.network import CosegNetwork
@@ -69,9 +70,9 @@ def main(arguments: list[str]) -> None:
     options = _options(arguments)
     keep_freed_memory()
     found = compare(trainings(options.size, options.batch), options.backbone, steps=options.steps)
-    found["machine"] = machine(
-        f"python experiments/speed/training.py --backbone {options.backbone} --steps {options.steps}"
-    )
+    chosen = {name: getattr(options, name) for name in ("backbone", "steps", "size", "batch")}
+    words = [f"--{name} {value}" for name, value in chosen.items() if value is not None]
+    found["machine"] = machine(" ".join(["python experiments/speed/training.py", *words]))
     write_json(options.out / "training.json", found)
     (options.out / "training.md").write_text("\n".join(page(found)) + "\n")
 
@@ -225,16 +226,14 @@ def _fit(
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
-        ).fit(model, [batch] * steps)
+        ).fit(model, DataLoader([batch] * steps, batch_size=None))  # type: ignore[arg-type]
 
 
 def page(found: Row) -> list[str]:
     """The Markdown page."""
-    at = found["machine"]
     conditions = (
-        f"`{at['command']}`, {at['date']}, commit {at['commit']}, torch {at['torch']}, {at['device'] or at['processor']}, "
-        f"threads: {at['threads']}, load average {at['load_average_1_5_15_min']}. Seconds a step, median of "
-        f"{found['steps'] // 2}, forward, backward and optimiser by Lightning; images lie in memory."
+        f"{on_device(found['machine'])} Seconds a step, median of {found['steps'] // 2}, forward, backward and "
+        "optimiser by Lightning; images lie in memory."
     )
     head = ["| training | batch | " + " | ".join(FORMS) + " |", "|---|---|" + "---:|" * len(FORMS)]
     lines = [
