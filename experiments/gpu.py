@@ -1,6 +1,6 @@
 """What experiments/gpu.sh does in Python: shrink photographs, see what a machine lacks, share out its seconds.
 
-python experiments/gpu.py shrink VOC_ROOT ARCHIVE --bytes N [--most N] [--side PX] [--quality Q]
+python experiments/gpu.py shrink VOC_ROOT ARCHIVE --bytes N [--first N] [--side PX] [--quality Q]
 python experiments/gpu.py lacking SITE
 python experiments/gpu.py device
 python experiments/gpu.py steps TRAINING_JSON [--priors S] [--coseg S] [--patches S]
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> None:
     """Do what is asked for."""
     options = _options(arguments)
     if options.verb == "shrink":
-        settings = {"room": options.bytes, "most": options.most, "side": options.side, "quality": options.quality}
+        settings = {"room": options.bytes, "first": options.first, "side": options.side, "quality": options.quality}
         taken = shrink(options.root, options.archive, **settings)
         print(", ".join(f"{name} {len(ids):,}" for name, ids in taken.items()))
     elif options.verb == "lacking":
@@ -51,7 +51,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     shrinking.add_argument("root", type=Path)
     shrinking.add_argument("archive", type=Path)
     shrinking.add_argument("--bytes", type=int, required=True, help="that the archive may have")
-    shrinking.add_argument("--most", type=int, help="photographs of train_aug; default: what fits")
+    shrinking.add_argument("--first", type=int, default=1000, help="photographs of the list train_first")
     shrinking.add_argument("--side", type=int, default=256, help="px, the longer")
     shrinking.add_argument("--quality", type=int, default=80, help="of JPEG")
     verbs.add_parser("lacking").add_argument("site", type=Path)
@@ -63,14 +63,14 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def shrink(root: Path, archive: Path, *, room: int, most: int | None, side: int, quality: int) -> dict[str, list[str]]:
-    """Write val and, of train_aug, the first `most` photographs that fit into an archive of at most `room` bytes.
+def shrink(root: Path, archive: Path, *, room: int, first: int, side: int, quality: int) -> dict[str, list[str]]:
+    """Write val and, of train_aug, the first photographs that fit into an archive of at most `room` bytes.
 
     Photographs become JPEGs whose longer side has at most `side` px, masks palette PNGs of the same size by nearest
-    neighbours; tag files are copied, the list train keeps what is left of it. Returns the ids by list.
+    neighbours; tag files are copied, the list train keeps what is left of it, and train_first has the first `first` of
+    train_aug, since minutes are short. Returns the ids by list.
     """
     wanted = {name: _read_list(root, name) for name in ("val", "train_aug")}
-    wanted["train_aug"] = wanted["train_aug"][:most]
     kept = room - sum((root / name).stat().st_size for name in WHOLE if (root / name).is_file()) - 2**17
     taken: dict[str, list[str]] = {name: [] for name in wanted}
     archive.parent.mkdir(parents=True, exist_ok=True)
@@ -83,6 +83,7 @@ def shrink(root: Path, archive: Path, *, room: int, most: int | None, side: int,
                     _add(tar, path, content)
                 taken[name].append(image_id)
         taken["train"] = [each for each in _read_list(root, "train") if each in {*taken["train_aug"]}]
+        taken["train_first"] = taken["train_aug"][:first]
         for name, ids in taken.items():
             _add(tar, LISTS / f"{name}.txt", "".join(f"{each}\n" for each in ids).encode())
         for name in WHOLE:

@@ -6,14 +6,15 @@
 #   experiments/gpu.sh run FOLDER OUT                 on the GPU machine; OUT gets gpu.log and results.tar.gz
 #
 # VOC_ROOT: photographs in VOC's layout; WEIGHTS: of BACKBONE, which beside a decode.py are compressed and decoded there by
-# `decode.py BACKBONE OUT`. Set CLASSES=[cat,dog] for pack where the folder shows some of VOC's classes alone, PYTHON=
-# for another interpreter than python3, PARTS="agreement crf" for some parts, TOTAL= for another limit in seconds,
+# `decode.py BACKBONE OUT`. All photographs are packed that fit, and learned from are 1,000: set FIRST= for pack, or
+# LIST=train_aug for run, to take others. CLASSES=[cat,dog] for pack where the folder shows some of VOC's classes alone,
+# PYTHON= for another interpreter than python3, PARTS="agreement crf" for some parts, TOTAL= for another limit in seconds,
 # TINY=1 for a try at toy size. A part that fails or takes too long does not stop the next; what is finished is not
 # computed again. Unpacked beside the code, results.tar.gz puts tables and speed results where they belong.
 set -euo pipefail
 VERB=${1:-} FOLDER=$(realpath -m "${2:?give a verb (pack, plan or run) and a folder}") HERE=$(pwd)
 cd "$(dirname "$0")/.."
-PYTHON=${PYTHON:-python3} BACKBONE=${BACKBONE:-resnet50} LIMIT=${LIMIT:-60} # MiB of the folder
+PYTHON=${PYTHON:-python3} BACKBONE=${BACKBONE:-resnet50} LIMIT=${LIMIT:-56} # MiB of the folder; the code joins it
 WORK=$FOLDER/work
 PINS=${PINS-hydra-core omegaconf albumentations albucore stringzilla simsimd pydantic pydantic-core annotated-types
   typing-inspection higra pycocotools} # distributions that a GPU machine with Lightning may lack
@@ -29,7 +30,7 @@ pack() {
   [[ -z $PINS || -f $FOLDER/site.tar.xz ]] || packages
   room=$((LIMIT * 1024 * 1024 - $(bytes)))
   ((room > 0)) || { echo "gpu.sh: weights and packages alone have more than $LIMIT MiB: set LIMIT." >&2; exit 1; }
-  "$PYTHON" experiments/gpu.py shrink "$root" "$FOLDER/voc.tar.gz" --bytes "$room" ${MOST:+--most "$MOST"}
+  "$PYTHON" experiments/gpu.py shrink "$root" "$FOLDER/voc.tar.gz" --bytes "$room" --first "${FIRST:-1000}"
   echo "$FOLDER: $(bytes) bytes"
   (($(bytes) <= 64 * 1024 * 1024)) || { echo "gpu.sh: $FOLDER has more than 64 MiB: set a lower LIMIT." >&2; exit 1; }
 }
@@ -129,18 +130,20 @@ collect() { # into one archive; files of the speed programs are marked with the 
 }
 
 all() {
-  COMMON=(data=voc "data.root=$WORK/voc" "data.classes=$CLASSES" data.train_list=train_aug data.test_list=null
+  COMMON=(data=voc "data.root=$WORK/voc" "data.classes=$CLASSES" "data.train_list=${LIST:-train_first}" data.test_list=null
     "paths.root=$WORK/runs" runtime.progress=false trainer.deterministic=warn) # some layers have no deterministic form on GPUs
   local images=$WORK/voc/JPEGImages resnet=("backbone=$BACKBONE" "backbone.weights=$WEIGHTS") half=trainer.precision=bf16-mixed
   local network=(--backbone "$BACKBONE" --weights "$WEIGHTS") some=() few=() steps=() workers
   workers=$(($(nproc) > 4 ? $(nproc) / 3 : 0)) # several trainings at a time
   COMMON+=("runtime.workers=$workers")
-  [[ -z ${TINY:-} ]] || few=(--photographs 2 --rounds 1) steps=(--steps 2 --size 64 --batch 1)
+  local crops=() pictures=()
+  [[ -z ${TINY:-} ]] || few=(--photographs 2 --rounds 1) steps=(--steps 2 --size 64 --batch 1) \
+    crops=(tuning.batch_size=1 "tuning.crop=[64,64]") pictures=(stages.localization.batch_size=1 "tuning.localization.size=[64,64]")
 
   if wanted agreement; then program agreement 90 agreement "$images" "${network[@]}" "${few[@]::2}"; collect; fi
   if wanted training; then program training 75 training --backbone "$BACKBONE" "${steps[@]}"; collect; fi
   share
-  local coseg=(source=photographs "${resnet[@]}" "$half" ablation=coseg/agreed "tuning.generator.steps=$GENERATOR" "tuning.final.steps=$FINAL")
+  local coseg=(source=photographs "${resnet[@]}" "$half" ablation=coseg/agreed "tuning.generator.steps=$GENERATOR" "tuning.final.steps=$FINAL" "${crops[@]}")
   local patches=(source=same backbone=lse "tuning.steps=$PATCHES" patches.mining.images=500)
   # On processors, or too small to fill a GPU: beside the two that are not.
   if wanted coseg; then wsss coseg-masks 300 run method=coseg result=cosegmentation "${coseg[@]}" & fi
@@ -152,7 +155,7 @@ all() {
   [[ $VERB != plan ]] || wait
   if wanted priors; then
     table priors 140 priors/all_layers "$PRIORS_SHARE of the paper's steps" "${resnet[@]}" "$half" \
-      "tuning.localization.steps=$LOCALIZATION" "tuning.segmenter.steps=$SEGMENTER"
+      "tuning.localization.steps=$LOCALIZATION" "tuning.segmenter.steps=$SEGMENTER" "${pictures[@]}"
     collect
   fi
   if wanted coseg; then
