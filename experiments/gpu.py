@@ -96,7 +96,7 @@ def shrink(root: Path, archive: Path, *, room: int, first: int, side: int, quali
 
 
 def _read_list(root: Path, name: str) -> list[str]:
-    """Ids of a list, looked for where VOC and SegmentationAug have theirs; of train, which may be lacking, then none."""
+    """Ids of a list, looked for where VOC and SegmentationAug have theirs; train may be lacking."""
     for path in (root / LISTS / f"{name}.txt", root / "ImageSets" / "SegmentationAug" / f"{name}.txt"):
         if path.is_file():
             return [Path(line.split()[0]).stem for line in path.read_text().splitlines() if line.strip()]

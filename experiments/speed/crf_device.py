@@ -2,8 +2,8 @@
 
 python experiments/speed/crf_device.py IMAGES [--photographs N] [--rounds N] [--labels 7 21] [--out D]
 
-IMAGES: folder of photographs. The core takes pydensecrf where it is installed, else the lattice; the GPU, or without one
-the core, the lattice. Writes crf_device.{json,md}. Set OMP_NUM_THREADS=1.
+IMAGES: folder of photographs. The core takes pydensecrf where it is installed, else the lattice; the GPU, or the core
+where there is none, takes the lattice. Writes crf_device.{json,md}. Set OMP_NUM_THREADS=1.
 """
 
 import argparse

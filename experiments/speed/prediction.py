@@ -16,7 +16,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from measurement import Row, Task, machine, measure, on_device, timed
+from measurement import Row, Task, machine, measure, on_device, operations, timed
 from networks import NAMES, devices, student
 from torch.profiler import ProfilerActivity, profile
 
@@ -68,8 +68,10 @@ def compare(
     model.to(device)
     given = [_moved(collate([images[index]]), device) for index in range(len(images))]
     end_to_end = partial(predict, model, images, data, workers=workers, device=device)
-    forms: dict[str, Callable[[], object]] = {WHOLE: end_to_end, BARE: partial(forward, model, given, device)}
-    tasks = {name: Task(timed(form, device=device)) for name, form in forms.items()}
+    bare = partial(forward, model, given, device)
+    forms: dict[str, Callable[[], object]] = {WHOLE: end_to_end, BARE: bare}
+    work = operations(bare)
+    tasks = {name: Task(timed(form, device=device), operations=work) for name, form in forms.items()}
     rows, _ = measure(tasks, rounds=rounds, device=device)
     seconds = {name: row["median_s"] for name, row in rows.items()}
     busy = _kernel_seconds(end_to_end) / seconds[WHOLE] if device == "cuda" else None
