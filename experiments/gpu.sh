@@ -138,7 +138,8 @@ all() {
   COMMON+=("runtime.workers=$workers")
   local crops=() pictures=()
   [[ -z ${TINY:-} ]] || few=(--photographs 2 --rounds 1) steps=(--steps 2 --size 64 --batch 1) \
-    crops=(tuning.batch_size=1 "tuning.crop=[64,64]") pictures=(stages.localization.batch_size=1 "tuning.localization.size=[64,64]")
+    crops=(tuning.batch_size=1 "tuning.crop=[64,64]" "coseg.cosegmentation.kept=[0.0,1.0]") \
+    pictures=(stages.localization.batch_size=1 "tuning.localization.size=[64,64]")
 
   if wanted agreement; then program agreement 90 agreement "$images" "${network[@]}" "${few[@]::2}"; collect; fi
   if wanted training; then program training 75 training --backbone "$BACKBONE" "${steps[@]}"; collect; fi

@@ -98,7 +98,7 @@ def test_steps_of_the_trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "patches": (9, 95, 95),
     }
     made = {name: each for name, each in training.trainings(32, 1).items() if name in ("final", "patches")}
-    monkeypatch.setattr(training, "trainings", lambda side, batch: made)
+    monkeypatch.setattr(training, "trainings", lambda *_: made)
     small = ["--backbone", "resnet18", "--steps", "2", "--size", "32", "--batch", "1"]
     training.main([*small, "--out", str(tmp_path)])
     found = json.loads((tmp_path / "training.json").read_text())
