@@ -52,5 +52,5 @@ def class_attention(layer: Any, tokens: Tensor, *, prefix: int) -> Tensor:
     )
     first = getattr(layer, "q_norm", torch.nn.Identity())(queries[:, :, :1]) * layer.scale
     products = first @ getattr(layer, "k_norm", torch.nn.Identity())(keys).transpose(-2, -1)
-    patches = products.float().softmax(dim=-1).mean(dim=1)[:, 0, prefix:]
+    patches: Tensor = products.float().softmax(dim=-1).mean(dim=1)[:, 0, prefix:]
     return patches / patches.sum(dim=-1, keepdim=True)
