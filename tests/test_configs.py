@@ -107,7 +107,7 @@ def test_every_method_plans_with_every_backbone_that_fits_and_names_these_for_ot
     if method == "pretrain" or backbone.startswith("lse") == (method == "patches"):
         assert pipeline.plan(overrides).stages
     else:
-        fitting = "lse, lse_tiny" if method == "patches" else "resnet18, resnet50, tiny, vgg16, vgg16_features"
+        fitting = "lse, lse_tiny" if method == "patches" else "resnet18, resnet50, timm, tiny, vgg16, vgg16_features"
         with pytest.raises(InputError, match=f"^method={method} has no settings for backbone={backbone}: .*{fitting}"):
             pipeline.plan(overrides)
 

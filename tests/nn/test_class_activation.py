@@ -39,3 +39,14 @@ def test_each_class_is_divided_by_its_own_maximum_and_what_is_negative_is_zero()
     total = torch.tensor([[[-1.0, 2.0, 4.0]], [[0.5, 0.0, 0.25]], [[-3.0, -2.0, -1.0]]])
     expected = torch.tensor([[[0.0, 0.5, 1.0]], [[1.0, 0.0, 0.5]], [[0.0, 0.0, 0.0]]])
     assert torch.equal(scaled_activation(total), expected)
+
+
+def test_grad_cam_is_the_same_map_so_that_it_needs_no_package_of_its_own() -> None:
+    """Selvaraju et al., 2017: channels weighted by the mean gradient of the class's score."""
+    maps, linear = _maps(0).requires_grad_(), torch.nn.Linear(5, 2)
+    scores = linear(maps.mean(dim=(1, 2)))
+    for label in range(2):
+        (gradient,) = torch.autograd.grad(scores[label], maps, retain_graph=True)
+        weighted = torch.einsum("d,dhw->hw", gradient.mean(dim=(1, 2)), maps)[None]
+        cam = activation_sum({Variant(): maps}, linear.weight[label : label + 1], (3, 4), corners=True)
+        torch.testing.assert_close(scaled_activation(weighted), scaled_activation(cam))

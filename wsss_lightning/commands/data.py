@@ -4,6 +4,7 @@ import typer
 
 from wsss_lightning.commands.check import check
 from wsss_lightning.commands.coco import prepare_coco
+from wsss_lightning.commands.folder import prepare_folder
 from wsss_lightning.commands.imagenet import prepare_imagenet
 from wsss_lightning.commands.import_labels import import_labels
 from wsss_lightning.commands.voc import prepare_voc
@@ -22,3 +23,4 @@ prepare.command("voc")(prepare_voc)
 prepare.command("coco")(prepare_coco)
 prepare.command("web")(prepare_web)
 prepare.command("imagenet")(prepare_imagenet)
+prepare.command("folder")(prepare_folder)

@@ -15,8 +15,9 @@ from pathlib import Path, PurePosixPath
 from wsss_lightning.data.coco_annotations import find_annotations, find_images, find_masks
 from wsss_lightning.data.coco_conventions import RECORD
 from wsss_lightning.data.coco_json import read_image_info
+from wsss_lightning.data.folder_tags import FOLDERS, read_tag_source
 from wsss_lightning.data.lists import MissingListError, find_list, read_list
-from wsss_lightning.data.tag_table import IMAGE_SUFFIXES, TagRow, read_tags
+from wsss_lightning.data.tag_table import IMAGE_SUFFIXES, TagRow
 from wsss_lightning.errors import InputError
 
 TAG_FILES = ("cls_labels.npy", "cls_labels_onehot.npy")  # of VOC's layout
@@ -160,22 +161,23 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 
 @dataclass(frozen=True)
 class FolderFiles:
-    """Images and masks of a CSV of tags, divided by its column `split`, by lists beside it, or not at all."""
+    """Images and masks of a source of tags, divided by its column `split`, by lists beside it, or not at all."""
 
     root: Path
     tags: str
     images: str
     masks: str | None
     lists: tuple[str, ...]
+    placed: tuple[str, ...] = ()  # images whose tags are the folders that they lie in
 
     @property
     def index(self) -> tuple[str, ...]:
-        """The CSV and the lists."""
+        """The file of the tags and the lists."""
         return (self.tags, *(f"{name}.txt" for name in self.lists))
 
     def files(self) -> Iterator[File]:
-        """All others; every image of the CSV where nothing divides them."""
-        if not (self.root / self.tags).is_file():
+        """All others; every image of the tags where nothing divides them."""
+        if not self.placed and not (self.root / self.tags).is_file():
             return
         for row in self._rows():
             names = (row.image, *(row.image + suffix for suffix in IMAGE_SUFFIXES))
@@ -184,7 +186,8 @@ class FolderFiles:
                 yield (f"{self.masks}/{row.image_id}.png",), True
 
     def _rows(self) -> list[TagRow]:
-        table, given = read_tags(self.root / self.tags, names=()), [self.root / name for name in self.index[1:]]
+        table = read_tag_source(self.root, images=self.images, tags=self.tags, names=())
+        given = [self.root / name for name in self.index[1:]]
         listed = {image_id for path in given if path.is_file() for image_id in read_list(path)}
         if "all" in self.lists or not (table.divided or listed):
             return list(table.rows)
@@ -203,5 +206,7 @@ def folder(
     asked: frozenset[str],
 ) -> FolderFiles:
     """Of `data.folder`, and of `data.web`, whose images lie in `JPEGImages`."""
-    lists = _lists(train_list, val_list, test_list, asked)
-    return FolderFiles(root, tags, images, masks, tuple(lists))
+    lists, placed = _lists(train_list, val_list, test_list, asked), tuple[str, ...]()
+    if tags == FOLDERS and (root / images).is_dir():
+        placed = tuple(row.image for row in read_tag_source(root, images=images, tags=tags, names=()).rows)
+    return FolderFiles(root, tags, images, masks, tuple(lists), placed)

@@ -1,4 +1,4 @@
-"""Any folder of images with a CSV of tags: the way in for one's own data."""
+"""Any folder of images with their tags: the way in for one's own data."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import numpy as np
 
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.doubts import counted, strays
+from wsss_lightning.data.folder_tags import FOLDERS, read_tag_source
 from wsss_lightning.data.lists import MissingListError, read_list
 from wsss_lightning.data.reader import Reader, Split
 from wsss_lightning.data.samples import Record
-from wsss_lightning.data.tag_table import IMAGE_SUFFIXES, TagRow, read_tags
+from wsss_lightning.data.tag_table import IMAGE_SUFFIXES, TagRow
 from wsss_lightning.errors import InputError
 
 ALL = "all"  # the list of every image
@@ -24,23 +25,23 @@ FILES_READ = "wsss_lightning.data.fingerprint.folder"
 
 
 class FolderReader(Reader):
-    """A folder of images, a CSV of their tags and, for evaluation alone, a folder of index PNGs.
+    """A folder of images, their tags and, for evaluation alone, a folder of index PNGs.
 
-    `data.tag_table.read_tags` describes the CSV. Its column `split`, or else lists `train.txt` and `val.txt` in the
-    root, divide the images. Where neither is there, `held_out` of them are val and the others train, or, with 0, all
-    are for training and all are predicted. A list is a value of `split`, such a file's name or "all"; the tags of a
-    test list are not looked at.
+    `data.folder_tags.read_tag_source` says where tags can come from. The CSV's column `split` or folders of this name,
+    or else lists `train.txt` and `val.txt` in the root, divide the images. Where neither is there, `held_out` of them
+    are val and the others train, or, with 0, all are for training and all are predicted. A list is a value of `split`,
+    such a file's name or "all"; the tags of a test list are not looked at.
 
     Args:
         root: the folder that holds all this.
-        names: all foreground classes in the order of the mask indices 1, 2, ...; None takes those of the CSV.
+        names: all foreground classes in the order of the mask indices 1, 2, ...; None takes those of the tags.
         images: the folder of the images.
-        tags: the CSV file.
+        tags: the CSV file, an annotation file in COCO's form (`.json`), or "folders".
         masks: the folder of the masks, `<image id>.png`; None, or one that does not exist, where there are no masks.
         held_out: share of the images of an undivided folder that are kept out of training, see `held_out_ids`.
 
     Raises:
-        InputError: the CSV is missing or at fault, names a class that is not in `names`, or `held_out` is no share.
+        InputError: the tags are missing or at fault, name a class that is not in `names`, or `held_out` is no share.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class FolderReader(Reader):
     ) -> None:
         if not 0 <= held_out < 1:
             raise InputError(f"data.held_out={held_out} is no share of the images: give 0 or more, and less than 1.")
-        self.table = read_tags(Path(root) / tags, names=names)
+        self.table = read_tag_source(Path(root), images=images, tags=tags, names=names)
         super().__init__(root, names=self.table.names, tags=tags)
         self.images = self.root / images
         self.masks = self.root / masks if masks and (self.root / masks).is_dir() else None
@@ -83,7 +84,8 @@ class FolderReader(Reader):
         if self.table.divided:
             about += f" but in {', '.join(splits)}"
         images = {path.stem for path in self.images.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES}
-        unknown = counted(images - rows.keys(), f"images of {self.images} are not in {self.table.path.name}")
+        where = "in no folder of a class" if self.tags == FOLDERS else f"not in {self.table.path.name}"
+        unknown = counted(images - rows.keys(), f"images of {self.images} are {where}")
         masks = strays(self.masks, ".png", rows, of=self.table.path.name) if self.masks else []
         return [
             *super().warnings(lists),
@@ -117,7 +119,9 @@ class FolderReader(Reader):
                     f"no image of {self.table.path} can be held out so that each class keeps one to train on: "
                     "set data.held_out=0, or add images."
                 )
-            place = f"the column split of {self.table.path}" if self.table.divided else path
+            place = f"the column split of {self.table.path}" if self.table.divided else str(path)
+            if self.table.divided and self.tags == FOLDERS:
+                place = f"the folder {self.table.path / list_name}"
             raise MissingListError(f"no image of the list {list_name!r}: name some in {place}, or choose {ALL!r}.")
         return rows
 

@@ -21,16 +21,22 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TagRow:
-    """A line of the file: the image and its classes as written there, and its list where there is such a column."""
+    """A line of the file: the image and its classes as written there, and its list where there is such a column.
+
+    `own_id`: the image's id where it is not its name.
+    """
 
     line: int
     image: str
     tags: frozenset[str]
     split: str | None
+    own_id: str | None = None
 
     @property
     def image_id(self) -> str:
-        """The image's name without folder and suffix."""
+        """The image's name without folder and suffix, or its own id."""
+        if self.own_id is not None:
+            return self.own_id
         path = PurePosixPath(self.image)
         return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
 
@@ -84,9 +90,16 @@ def read_tags(path: Path, *, names: Sequence[str] | None) -> TagTable:
     known = tuple(names or columns or sorted({tag for row in rows for tag in row.tags}))
     require_class_names(known, path)
     _require_known(rows, {*columns}, known, path)
+    table = TagTable(path, known, rows, divided="split" in header)
     if names is None:
-        _say_once(f"{path}: the classes, by mask index from 1 on, are {', '.join(known)}; name them for another order.")
-    return TagTable(path, known, rows, divided="split" in header)
+        say_classes(table)
+    return table
+
+
+def say_classes(table: TagTable) -> None:
+    """Log the order of the classes, once."""
+    known = ", ".join(table.names)
+    _say_once(f"{table.path}: the classes, by mask index from 1 on, are {known}; name them for another order.")
 
 
 def _read_lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:

@@ -41,7 +41,8 @@ class Backbone(nn.Module):
 
     `mean`, `std`: RGB statistics in [0, 1] that its weights were trained with; `global_size`: G;
     `has_global`: whether the weights have the layers behind the global vector; `shared`: which rows of its classifier
-    show a class, by the class's name; `corners`: of its features.
+    show a class, by the class's name; `corners`: of its features; `on_corners`: whether cells of its last maps look at
+    single pixels, the first and the last of the image included.
     """
 
     mean: tuple[float, ...] = IMAGENET_MEAN
@@ -50,6 +51,7 @@ class Backbone(nn.Module):
     global_size: int
     has_global: bool = True
     corners: bool = False
+    on_corners: bool = False
     shared: Mapping[str, Sequence[int]] = ILSVRC
 
     def features(self, images: Tensor, *, with_global: bool = True) -> Features:

@@ -191,10 +191,7 @@ def deeplab_resnet(
     The classifier sees the mean of its map; so every tap starts as the classifier's row divided by their number, and
     the last layer as the classifier on the mean of the positions it reads.
     """
-    linear = backbone.network.fc
-    rows, bias = label_rows(
-        (linear.weight, linear.bias), class_names=class_names, shared=backbone.shared, generator=generator
-    )
+    rows, bias = label_rows(backbone.classifier(), class_names=class_names, shared=backbone.shared, generator=generator)
     network = DeepLabResNet(backbone, kernel=kernel, dilation=dilation, num_labels=len(class_names) + 1, border=border)
     copy_layer(network.fc8, ((rows / kernel**2)[:, :, None, None].expand_as(network.fc8.weight), bias))
     return network

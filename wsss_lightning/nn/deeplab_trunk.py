@@ -105,9 +105,8 @@ def _rows(
 ) -> tuple[Tensor, Tensor]:
     if not isinstance(backbone, ResNet):
         raise InputError(f"The classifier of {type(backbone).__name__} does not look at its last map: give hidden=256.")
-    linear = backbone.network.fc
     return label_rows(
-        (linear.weight, linear.bias),
+        backbone.classifier(),
         class_names=class_names,
         shared=backbone.shared,
         generator=generator,

@@ -9,8 +9,10 @@ from torchvision.models import resnet50 as torchvision_resnet50
 from torchvision.models._api import WeightsEnum
 from torchvision.models.resnet import ResNet as TorchvisionResNet
 
+from wsss_lightning.errors import InputError
 from wsss_lightning.nn.backbones import Backbone, Features, freeze, read_state
 from wsss_lightning.nn.description import described
+from wsss_lightning.nn.key_maps import renamed
 from wsss_lightning.nn.states import load_weights
 
 
@@ -18,7 +20,11 @@ class ResNet(Backbone):
     """Five maps: the stem after its pool and the four stages; the global vector is the pooled last stage.
 
     The papers use VGG-16; the last stage's average stands for fc7. Batch norm stays in evaluation mode.
+    `has_classifier`: whether the weights have the linear layer, which those of a segmenter lack.
     """
+
+    has_classifier: bool = True
+    on_corners = True
 
     def __init__(self, network: TorchvisionResNet) -> None:
         super().__init__()
@@ -53,6 +59,19 @@ class ResNet(Backbone):
     def drop_classifier(self) -> None:
         del self.network.fc
 
+    def classifier(self) -> tuple[Tensor, Tensor]:
+        """Weight (R, D) and bias (R,) of the linear layer.
+
+        Raises:
+            InputError: the weights have none.
+        """
+        if not self.has_classifier:
+            raise InputError(
+                "These weights have no classifier (fc) to start from: take those of a classifier, or a head that is "
+                "drawn (ablation=priors/frozen)."
+            )
+        return self.network.fc.weight, self.network.fc.bias
+
     def forward(self, images: Tensor) -> Tensor:
         """Class logits (N, 1000)."""
         return self.network(images)  # type: ignore[no-any-return]
@@ -71,9 +90,12 @@ def resnet50(weights: str | None) -> ResNet:
 
 
 def _build(network: TorchvisionResNet, weights: str | None, published: type[WeightsEnum]) -> ResNet:
-    if weights is not None:
-        load_weights(network, read_state(weights, published), source=weights)
     backbone = ResNet(network)
+    if weights is not None:
+        state = renamed(read_state(weights, published), network)
+        backbone.has_classifier = any(key.startswith("fc.") for key in state)
+        drawn = {} if backbone.has_classifier else network.fc.state_dict(prefix="fc.")
+        load_weights(network, state | drawn, source=weights)
     freeze(backbone)
     return backbone
 

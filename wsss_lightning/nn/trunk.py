@@ -1,6 +1,6 @@
 """What heads look at: the maps of a backbone's last two blocks at one stride, whose weights learn or stay."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from wsss_lightning.errors import InputError
 from wsss_lightning.nn.backbones import Backbone
 from wsss_lightning.nn.resnet import ResNet
+from wsss_lightning.nn.timm_backbone import TimmBackbone
 from wsss_lightning.nn.vgg import VGG
 
 Learning = Literal["frozen", "last", "all"]
@@ -41,7 +42,7 @@ class Trunk(nn.Module):
 
     Images are brought to sizes at which the maps of a mirror image are the mirrored maps, and at which `enlarge` puts
     every cell where it looked: a ResNet's cells look at every 16th pixel from the first to the last (sizes 16 k + 1), a
-    VGG's cover 16 x 16 pixels each (16 k).
+    VGG's cover 16 x 16 pixels each (16 k), those of timm's networks do either.
 
     Args:
         backbone: taken over; strides are exchanged for dilation, the classifier dropped.
@@ -49,7 +50,7 @@ class Trunk(nn.Module):
         learning: what learns: nothing ("frozen"), the "last" block, or "all".
 
     Raises:
-        InputError: another stride or word, or a backbone that is neither ResNet nor VGG.
+        InputError: another stride or word, or a backbone that is neither ResNet nor VGG nor timm's.
     """
 
     channels: tuple[int, int]
@@ -59,16 +60,17 @@ class Trunk(nn.Module):
         super().__init__()
         if stride not in _STRIDES or learning not in ("frozen", "last", "all"):
             raise InputError(f"stride={stride}, trunk={learning}: choose 16 or 8, and frozen, last or all.")
-        if not isinstance(backbone, ResNet | VGG):
+        if not isinstance(backbone, ResNet | VGG | TimmBackbone):
             raise InputError(f"{type(backbone).__name__} has no maps of two last blocks: take a ResNet or a VGG.")
         self.stride, self.learning = stride, learning
-        self.corners = isinstance(backbone, ResNet)
+        self.corners = backbone.on_corners
         self.channels = _last_channels(backbone)
         backbone.drop_classifier()
         _dilate(backbone, stride)
         backbone.requires_grad_(learning == "all")
         if learning == "last":
-            _last_block(backbone).requires_grad_(True)
+            for parameter in _last_parameters(backbone):
+                parameter.requires_grad_(True)
         self.backbone = backbone.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,6 +79,9 @@ class Trunk(nn.Module):
         if isinstance(self.backbone, ResNet):
             shallow, deep = self.backbone.features(images, with_global=False).maps[-2:]
             return shallow, deep
+        if isinstance(self.backbone, TimmBackbone):
+            height, width = (-(-edge // self.stride) for edge in images.shape[-2:])
+            return self.backbone.last_maps(images, (height, width))
         return self._vgg(images)
 
     def _vgg(self, maps: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,17 +138,19 @@ def enlarge(maps: Tensor, size: tuple[int, int], *, corners: bool) -> Tensor:
     return F.interpolate(maps, size, mode="bilinear", align_corners=corners)
 
 
-def _last_channels(backbone: ResNet | VGG) -> tuple[int, int]:
-    before = -2 if isinstance(backbone, ResNet) else -4  # a VGG's last block has three layers
+def _last_channels(backbone: ResNet | VGG | TimmBackbone) -> tuple[int, int]:
+    before = -4 if isinstance(backbone, VGG) else -2  # a VGG's last block has three layers
     return backbone.channels[before], backbone.channels[-1]
 
 
-def _last_block(backbone: ResNet | VGG) -> nn.Module:
-    return backbone.network.layer4 if isinstance(backbone, ResNet) else backbone.layers_of(4)
+def _last_parameters(backbone: ResNet | VGG | TimmBackbone) -> Iterable[nn.Parameter]:
+    if isinstance(backbone, TimmBackbone):
+        return backbone.last_parameters()
+    return (backbone.network.layer4 if isinstance(backbone, ResNet) else backbone.layers_of(4)).parameters()
 
 
-def _dilate(backbone: ResNet | VGG, stride: int) -> None:
-    if isinstance(backbone, ResNet):
+def _dilate(backbone: ResNet | VGG | TimmBackbone, stride: int) -> None:
+    if not isinstance(backbone, VGG):
         backbone.dilate(stride)
     elif stride < PERIOD:
         backbone.dilate(4, 2)

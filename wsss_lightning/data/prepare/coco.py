@@ -82,7 +82,28 @@ def prepare_list(
     Raises:
         InputError: the annotations are missing or damaged, or there are label maps of another convention.
     """
-    folder, path = masks_folder(root, list_name), find_annotations(root, list_name)
+    return paint_annotations(
+        find_annotations(root, list_name),
+        masks_folder(root, list_name),
+        convention=convention,
+        names=names,
+        overwrite=overwrite,
+        strict=strict,
+        processes=processes,
+    )
+
+
+def paint_annotations(
+    path: Path,
+    folder: Path,
+    *,
+    convention: Convention,
+    names: Sequence[str],
+    overwrite: bool = False,
+    strict: bool = False,
+    processes: int = 1,
+) -> Prepared:
+    """`prepare_list` of any file in COCO's form, into any folder."""
     check_convention(folder, convention=convention, overwrite=overwrite)
     content = read_annotations(path, outlines=True)
     if strict and (missing_outlines := shapeless(content)):
@@ -94,7 +115,7 @@ def prepare_list(
         _delete_masks(folder)
     write_convention(folder, convention)
     missing = [drawing for drawing in drawings if not drawing.target.is_file()]
-    for _ in in_parallel(write, missing, processes=processes, description=f"label maps of {list_name}"):
+    for _ in in_parallel(write, missing, processes=processes, description=f"label maps of {path.stem}"):
         pass
     return Prepared(len(content["images"]), len(by_image(content)), len(drawings), len(missing), shapeless(content))
 

@@ -13,10 +13,10 @@ def fusion_maps(backbone: Backbone, images: Tensor, *, convolution: int) -> tupl
     """Activations of the fourth and fifth block, after ReLU and before the pool, as `priors.fuse` takes them.
 
     Args:
-        backbone: a VGG, or a ResNet, whose third and fourth stages these are.
+        backbone: a VGG, or another one, whose last two stages these are.
         images: normalised, (N, 3, H, W).
         convolution: which of a block, from 0; -1 is the last, which the paper does not say but draws as complete
-            objects. In a ResNet it counts residual units.
+            objects. In a ResNet it counts residual units; of timm's networks there is one of each.
 
     Returns:
         (N, K, h, w) and (N, K', h', w'): 1/8 and 1/16 of the input in a VGG, 1/16 and 1/32 in a ResNet.
@@ -24,7 +24,7 @@ def fusion_maps(backbone: Backbone, images: Tensor, *, convolution: int) -> tupl
     Raises:
         InputError: a block has no such convolution.
     """
-    fourth, fifth = backbone.blocks(images)[3:]
+    fourth, fifth = backbone.blocks(images)[-2:]
     fewest = min(len(fourth), len(fifth))
     if not -fewest <= convolution < fewest:
         raise InputError(f"Blocks 4 and 5 have no convolution {convolution}: choose from {-fewest} to {fewest - 1}.")

@@ -12,7 +12,6 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.methods.priors.activations import ActivationModule, BlockMeans
 from wsss_lightning.methods.priors.priors import fuse
 from wsss_lightning.nn.backbones import Backbone, check_statistics
-from wsss_lightning.nn.resnet import ResNet
 from wsss_lightning.nn.trunk import enlarge
 from wsss_lightning.stages.fit import MakeTrainer
 from wsss_lightning.stages.io import read_tensors, write_tensors
@@ -44,11 +43,10 @@ def activate(
     if maps is not None:
         if convolution != -1:
             raise InputError(f"Stored maps are the last ones: set priors.convolution=-1, not {convolution}.")
-        corners = isinstance(backbone, ResNet)
         for record in images.records:
             path = folder / f"{record.image_id}.safetensors"
             if not path.exists():
-                write_tensors(path, _means(StoredMaps(Path(maps)), record, corners=corners))
+                write_tensors(path, _means(StoredMaps(Path(maps)), record, corners=backbone.on_corners))
         return
     infer(
         ActivationModule(backbone=backbone, convolution=convolution),
