@@ -18,23 +18,24 @@ _INPUTS = ("data", "masks", "extra_masks", "split", "target", "foreground")
 
 def report(
     folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="Where runs are; default: paths.root.")] = None,
-    images: Annotated[int, typer.Option(min=0, help="Images to show of each table; 0: what the stages keep.")] = 0,
+    images: Annotated[int, typer.Option(min=0, help="Images to show of each table; 0: what the stages keep.")] = 24,
 ) -> None:
     """Write one HTML page of all collected tables: numbers, charts, supervision, images, stages and commands.
 
-    `--images N` adds those that the rows found worst until there are N. They are drawn from the data set and the masks
-    in the store, whose ground truth is opened for it.
+    Stages keep a few images; those on which the rows did worst are added until there are as many as `--images` says.
+    They are drawn from the data set, whose ground truth is opened for it, and from the masks in the store.
     """
     from wsss_lightning.tables.collect import output_root
     from wsss_lightning.tables.report import collected, write_report
 
     root = folder or output_root([], [])
+    tables = collected(root)
     with tempfile.TemporaryDirectory(prefix="wsss-report-") as temporary:
-        further = {path: Path(temporary) / path.stem for path in collected(root)} if images else {}
-        for (path, place), table in zip(further.items(), collected(root).values(), strict=False):
+        further = {path: Path(temporary) / path.stem for path in tables}
+        for path, table in tables.items():
             try:
-                _draw_worst(table, store=root / (table.store or ""), place=place, count=images)
-            except InputError as error:
+                _draw_worst(table, store=root / (table.store or ""), place=further[path], count=images)
+            except InputError as error:  # the data set has gone since, or its code is not trusted
                 typer.echo(f"{path.stem}: no further images: {error}", err=True)
         written = write_report(root, further)
     typer.echo(f"written to {written}")

@@ -39,14 +39,15 @@ def recorded_inputs(folder: Path, *, target: str, names: tuple[str, ...]) -> dic
 
     Args:
         folder: of the stage.
-        target: dotted name of the function that computed it; None is returned where another one did.
+        target: dotted name of the function that computed it; None is returned where another one did, or where the
+            record does not say what the stage read.
         names: of its parameters; one that the record does not name is left out.
 
     Raises:
         InputError: what was read is not there any more, or the record would call code that is not trusted.
     """
     record = read_record(folder)
-    if record is None or current_target(str(record["node"]["_target_"])) != target:
+    if record is None or "bindings" not in record or current_target(str(record["node"]["_target_"])) != target:
         return None
     check_record(record, folder / RECORD)
     places = {token: folder.parent / place for token, place in record["bindings"].items() if token[:10] == "<artifact:"}

@@ -158,11 +158,16 @@ def curve_charts(table: Table, store: Path) -> list[CurveChart]:
             for (name, axis), points in _measured(store / f"{stage.name}-{stage.key[:16]}").items():
                 runs = found.setdefault((stage.name, name, axis), {})
                 runs.setdefault(stage.key, _Run([], points)).rows.append(row.name)
-    names = [row.name for row in table.rows]
+    names = colours(table)
     return [
         _curve_chart(f"{stage}: {name}", axis, list(runs.values()), names, chosen={})
         for (stage, name, axis), runs in found.items()
     ]
+
+
+def colours(table: Table) -> list[str]:
+    """The rows that have a number, each at the number of its colour."""
+    return [row.name for row in table.rows if row.measured]
 
 
 def _measured(folder: Path) -> dict[tuple[str, str], Curve]:
@@ -185,7 +190,7 @@ def profile_chart(table: Table) -> CurveChart | None:
     if heading.profile is None or not rows:
         return None
     runs = [_Run([row.name], _profile(row)) for row in rows]
-    names, choice = [row.name for row in table.rows], f"{heading.metric.partition('/')[0]}/{heading.profile}"
+    names, choice = colours(table), f"{heading.metric.partition('/')[0]}/{heading.profile}"
     chosen = {row.name: row.paper[choice] / 100 for row in rows if choice in row.paper}
     return _curve_chart(heading.metric, heading.profile, runs, names, chosen)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from wsss_lightning.pipeline.store import read_record
@@ -137,7 +138,7 @@ def _steps(before: str, name: str, known: Mapping[str, object]) -> list[tuple[st
     """The edge from `before` to `name` in steps of one layer."""
     levels = sorted(int(point.rpartition(">")[2]) for point in known if point.startswith(f"{before}>{name}>"))
     points = [before, *(_waypoint(before, name, level) for level in levels), name]
-    return list(zip(points, points[1:], strict=False))
+    return list(pairwise(points))
 
 
 def _mean_place(joined: set[str], layer: list[str]) -> float:

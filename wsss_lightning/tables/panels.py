@@ -27,6 +27,10 @@ class Panel:
         """The `data:` address of the image itself."""
         return next((picture.uri for picture in self.shared if picture.kind == "photo"), None)
 
+    def by_row(self, names: Sequence[str]) -> list[tuple[str, list[Picture]]]:
+        """The rows that have pictures of this image, and these."""
+        return [(name, pictures) for name, pictures in zip(names, self.rows, strict=True) if pictures]
+
 
 @dataclass(frozen=True)
 class Panels:

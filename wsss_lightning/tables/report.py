@@ -82,9 +82,7 @@ def write_report(root: Path, further: Mapping[Path, Path] | None = None) -> Path
     return target
 
 
-def page(
-    tables: list[Table], root: Path, *, linked: bool = False, further: list[Path | None] | None = None
-) -> str:
+def page(tables: list[Table], root: Path, *, linked: bool = False, further: list[Path | None] | None = None) -> str:
     """The page of some tables; `root` is the folder that their `store` is seen from.
 
     `linked`: the page will lie in `root`, so that it can link to records. `further`: as of `table_panels`, of each.
@@ -163,9 +161,8 @@ def _section(table: Table, root: Path, number: int, *, linked: bool, further: Pa
 
 def _class_heads(table: Table) -> list[tuple[str, str]]:
     """Heads of the columns per class and their colours: that of the row's curves, the paper's own for its numbers."""
-    numbers = {row.name: number for number, row in enumerate(table.rows)}
-    titles = [title for title, _ in wording.class_columns(table)]
-    return [(title, f"c{numbers[title] % 8}" if title in numbers else "paper") for title in titles]
+    ours, titles = figures.colours(table), [title for title, _ in wording.class_columns(table)]
+    return [(title, f"c{ours.index(title) % 8}" if title in ours else "paper") for title in titles]
 
 
 def _classes(table: Table) -> list[tuple[str, list[float | None]]]:

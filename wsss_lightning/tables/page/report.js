@@ -90,7 +90,7 @@
         const value = values(span.closest(".panel"))[span.dataset.row];
         span.textContent = `IoU ${name ? `of ${name.replaceAll("_", " ")} ` : ""}${value?.toFixed(1) ?? "-"}`;
       }
-      section.querySelector("output").textContent = `${count} of ${panels.length} images`;
+      section.querySelector("output").textContent = `${count} of ${inOrder.length} images${name ? ` with ${name.replaceAll("_", " ")}` : ""}`;
       use("more").textContent = `show all ${inOrder.length}`;
       use("more").hidden = count === inOrder.length;
     }
@@ -102,24 +102,25 @@
       const next = panels.filter((panel) => !panel.hidden).length;
       everything = true;
       show();
-      all(".panel:not([hidden]) .tile button", list)[0] && all(".panel:not([hidden])", list)[next]?.querySelector("button").focus();
+      all(".panel:not([hidden])", list)[next].querySelector("button").focus();
     });
     show();
   }
 
   // A picture, enlarged; arrow keys go on to its neighbours and to the same one of other images.
   const viewer = document.getElementById("viewer"), stage = viewer.querySelector(".stage");
-  const over = viewer.querySelector("input");
+  const over = viewer.querySelector("input"), colours = viewer.querySelector(".legend");
   let current = null;
   function enlarge(tile) {
     current = tile;
     const panel = tile.closest(".panel"), image = tile.querySelector("img"), group = tile.closest(".group");
-    const copy = (tile.querySelector(".stack") ?? image).cloneNode(true);
-    stage.replaceChildren(copy);
+    stage.replaceChildren((tile.querySelector(".stack") ?? image).cloneNode(true));
+    colours.replaceChildren(...tile.closest("section").querySelector(".legend").cloneNode(true).childNodes);
+    colours.hidden = !tile.classList.contains("labels");
     stage.className = `stage ${tile.classList.contains("labels") ? "labels" : tile.classList.contains("wide") ? "wide" : ""}`;
     stage.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight || 1);
     over.parentElement.style.visibility = tile.querySelector(".stack") ? "" : "hidden";
-    const of = group.querySelector(".of")?.textContent.trim().replace(/\s+/g, " ");
+    const of = group?.querySelector(".of").textContent.trim().replace(/\s+/g, " ");
     viewer.querySelector(".said").textContent =
       [panel.dataset.image, of, tile.querySelector("figcaption").textContent].filter(Boolean).join(" \u00b7 ");
     if (!viewer.open) viewer.showModal();
