@@ -47,7 +47,7 @@ def recorded_inputs(folder: Path, *, target: str, names: tuple[str, ...]) -> dic
         InputError: what was read is not there any more, or the record would call code that is not trusted.
     """
     record = read_record(folder)
-    if record is None or "bindings" not in record or current_target(str(record["node"]["_target_"])) != target:
+    if record is None or not record["bindings"] or current_target(str(record["node"]["_target_"])) != target:
         return None
     check_record(record, folder / RECORD)
     places = {token: folder.parent / place for token, place in record["bindings"].items() if token[:10] == "<artifact:"}

@@ -60,17 +60,19 @@ class Panels:
 def table_panels(table: Table, store: Path, further: Path | None = None) -> Panels:
     """Panels of the rows whose final stage keeps any, each by its first seed that does; the final stages' own first.
 
-    `further`: a folder with more of them, `<folder of the final stage>/panels/<image_id>/<name>.png`.
+    `further`: a folder with more of them, `<folder of the final stage>/panels/<image_id>/<name>.png`, of images that
+    were scored; they follow from the worst on.
     """
     found = {row.name: places for row in table.rows if (places := _places(row, store, further))}
     own = {image_id for places in found.values() for image_id, place in places.items() if store in place.parents}
     ids = {image_id for places in found.values() for image_id in places}
     scores = image_scores(table, store)
+    ranked = scores.worst(len(scores.images))
     return Panels(
         row_names=list(found),
         panels=[
             _panel(image_id, [places.get(image_id) for places in found.values()], scores.of(image_id))
-            for image_id in [*sorted(own), *sorted(ids - own)]
+            for image_id in [*sorted(own), *sorted(ids - own, key=ranked.index)]
         ],
         legend=_legend(table, found, store),
         scores=scores,
