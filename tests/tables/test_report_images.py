@@ -69,7 +69,7 @@ def test_the_worst_are_drawn_beside_what_the_stages_keep(worst: list[str], root:
     assert _shown(_report(root, "--images", "0")[1]) == [VAL[2]]
     page = _report(root, "--images", "3")[1]
     assert _shown(page) == [VAL[2], *worst[:2]]
-    assert "the 2 after them are the worst" in page
+    assert "after them the 2 of the others with the lowest IoU" in page
     for image_id in worst[:2]:
         assert f'alt="ground truth of {image_id}"' in page and f'alt="prediction of {image_id}, Diverse"' in page
     assert _shown(_report(root)[1]) == [VAL[2], *worst]

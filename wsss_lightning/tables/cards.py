@@ -39,7 +39,7 @@ def _entry(name: str, cards: list[tuple[str, dict[str, Any]]]) -> Entry:
 
 def _is_alert(name: str, value: Any) -> bool:
     if name == "supervision":
-        return "mask" in str(value)
+        return "ground-truth" in str(value)
     return (name == "tags_at_inference" and value is True) or (name in _ALERTS and bool(value))
 
 
