@@ -20,6 +20,7 @@ from wsss_lightning.commands.catalogue import catalogue
 from wsss_lightning.commands.evaluate import evaluate
 from wsss_lightning.commands.export import export
 from wsss_lightning.commands.predict import predict
+from wsss_lightning.commands.report import report
 from wsss_lightning.commands.submit import submit
 from wsss_lightning.commands.summary import summary
 from wsss_lightning.errors import InputError
@@ -51,6 +52,7 @@ app.command("export")(export)
 app.command("evaluate")(evaluate)
 app.command("submit")(submit)
 app.command("summary")(summary)
+app.command("report")(report)
 
 
 def _show_version(asked: bool) -> None:
@@ -352,17 +354,6 @@ def _print_table(found: "Table", style: Format, root: Path) -> None:
         typer.echo(markdown(found), nl=False)
     else:
         typer.echo(as_json(found) if style is Format.JSON else page([found], root))
-
-
-@app.command()
-def report(
-    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="Where runs are; default: paths.root.")] = None,
-) -> None:
-    """Write one HTML page of all collected tables: numbers, charts, supervision, image panels."""
-    from wsss_lightning.tables.collect import output_root
-    from wsss_lightning.tables.report import write_report
-
-    typer.echo(f"written to {write_report(folder or output_root([], []))}")
 
 
 if __name__ == "__main__":

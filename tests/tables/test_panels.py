@@ -54,8 +54,8 @@ def test_columns_are_in_the_order_of_figure_4_and_unknown_ones_follow(
         "prediction",
         "another mask",
     ]
-    assert [picture.kind for picture in panel.rows[1]] == ["", "labels", "labels", "labels", "labels"]
-    assert [picture.kind for picture in panel.shared] == ["", "labels", ""]
+    assert [picture.kind for picture in panel.rows[1]] == ["drawn", "labels", "labels", "labels", "labels"]
+    assert [picture.kind for picture in panel.shared] == ["photo", "labels", "drawn"]
     assert panel.rows[1][2].uri.startswith("data:image/png")
 
 
@@ -94,5 +94,5 @@ def test_steps_keep_twice_the_size_of_other_pictures(
     _add(folders[0], "thresholded", 10, size=(1600, 800))
     (panel,) = table_panels(collected(), root / "store").panels
     sizes = {picture.what: _size(picture) for picture in [*panel.shared, *panel.rows[0]]}
-    assert sizes["thresholded score maps"] == (320, 160)
-    assert next(size for what, size in sizes.items() if "steps" in what) == (640, 320)
+    assert sizes["thresholded score maps"] == (480, 240)
+    assert next(size for what, size in sizes.items() if "steps" in what) == (960, 480)

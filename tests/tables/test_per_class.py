@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,9 @@ import pytest
 from PIL import Image
 
 from wsss_lightning.errors import InputError
-from wsss_lightning.tables import wording
+from wsss_lightning.tables import confusion, wording
 from wsss_lightning.tables.cells import Cell
-from wsss_lightning.tables.confusion import confusion_chart
+from wsss_lightning.tables.confusion import confusion_charts
 from wsss_lightning.tables.figures import profile_chart
 from wsss_lightning.tables.render import markdown
 from wsss_lightning.tables.report import page
@@ -118,25 +119,37 @@ def test_the_papers_choice_is_marked_in_a_profile(finished: Table, root: Path) -
     assert other is not None and not other.marks
 
 
-def test_the_confusion_matrix_is_drawn_by_share_of_a_true_label(finished: Table, cells: list[Cell], root: Path) -> None:
-    assert confusion_chart(finished, root / "store") is None
+def test_confusion_matrices_are_shares_of_a_true_label(
+    finished: Table, cells: list[Cell], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     matrices = np.zeros((2, 3, 3), np.int64)
     matrices[0], matrices[1, 0] = [[75, 0, 25], [0, 9, 0], [0, 0, 0]], [0, 0, 0]
     matrices[1, 1] = [16, 0, 0]
-    np.save(cells[0].plan.final.folder / "confusion.npy", matrices)
-    table = replace(finished, heading=replace(finished.heading, confusion="Top"))
-    chart = confusion_chart(table, root / "store")
-    assert chart is not None and chart.names == ["background", "cat", "dog"]
+    np.save(cells[2].plan.final.folder / "confusion.npy", matrices)
+    assert [chart.row for chart in confusion_charts(finished, root / "store")] == ["Top", "Diverse"]
+    table = replace(finished, heading=replace(finished.heading, confusion="Diverse"))
+    chart, other = confusion_charts(table, root / "store")
+    assert (chart.row, other.row) == ("Diverse", "Top") and chart.names == ["background", "cat", "dog"]
     assert chart.largest[:2] == ["cat as background 64 %", "background as dog 25 %"]
+    assert chart.cells == [[0.75, 0, 0.25], [0.64, 0.36, 0], [0, 0, 0]] and chart.uri is None
+    cells_shown = re.findall(r"<td[^>]*>(\d*)</td>", page([table], root).partition("Confusion matrices")[2])
+    assert cells_shown[:9] == ["75", "", "25", "64", "36", "", "", "", ""]
+    monkeypatch.setattr(confusion, "NUMBERED", 2)
+    chart, _ = confusion_charts(table, root / "store")
+    assert chart.cells is None and chart.uri is not None
     with Image.open(io.BytesIO(base64.b64decode(chart.uri.partition(",")[2]))) as picture:
         pixels = np.array(picture)
     assert pixels.shape == (3, 3, 3)
     assert (pixels[2] == 255).all()  # no pixel of that label
     order = np.argsort(pixels[..., 0], axis=None)[:4]  # the darker, the more
     assert order.tolist() == [0, 3, 4, 2]
-    assert chart.uri in page([table], root) and "Confusion matrix" in page([table], root)
+    assert chart.uri in page([table], root)
 
 
-def test_a_confusion_matrix_that_is_not_there_is_not_drawn(finished: Table, root: Path) -> None:
-    table = replace(finished, heading=replace(finished.heading, confusion="Printed only"))
-    assert confusion_chart(table, root / "store") is None
+def test_confusion_matrices_of_one_class_or_that_are_not_there_are_not_drawn(
+    finished: Table, cells: list[Cell], root: Path
+) -> None:
+    np.save(cells[0].plan.final.folder / "confusion.npy", np.ones((2, 2, 2), np.int64))
+    for cell in cells[2:]:
+        (cell.plan.final.folder / "confusion.npy").unlink()
+    assert confusion_charts(finished, root / "store") == []

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from wsss_lightning.metrics.segmentation import iou
 from wsss_lightning.pipeline.store import RECORD
-from wsss_lightning.tables import wording
+from wsss_lightning.tables import cards, wording
 from wsss_lightning.tables.cells import Cell, needed
 from wsss_lightning.tables.collect import collect
 from wsss_lightning.tables.render import markdown, show, show_stages
@@ -183,7 +183,7 @@ def test_columns_may_be_compared_on_the_papers_data_and_backbone(complete: Table
 def test_cards_that_differ_name_their_rows(complete: Table) -> None:
     top = complete.rows[0]
     results = [replace(result, card=result.card | {"crf": {"_target_": "a.b.crf", "k": 3}}) for result in top.results]
-    card = dict(wording.card(replace(complete, rows=[replace(top, results=results), *complete.rows[1:]])))
+    card = dict(cards.card(replace(complete, rows=[replace(top, results=results), *complete.rows[1:]])))
     assert card["crf"] == "crf: k 3 (Top); not stated (Diverse)"
     assert card["supervision"] == "image tags"
 

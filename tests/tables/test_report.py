@@ -17,7 +17,9 @@ from wsss_lightning.pipeline.store import RECORD
 from wsss_lightning.tables.cells import Cell
 from wsss_lightning.tables.collect import write_snapshot
 from wsss_lightning.tables.figures import bar_chart, curve_charts, ticks
-from wsss_lightning.tables.panels import inline, legend, table_panels
+from wsss_lightning.tables.panels import table_panels
+from wsss_lightning.tables.pictures import inline, legend
+from wsss_lightning.tables.report import page as write_page
 from wsss_lightning.tables.report import write_report
 from wsss_lightning.tables.results import Table
 
@@ -36,6 +38,7 @@ class _Page(HTMLParser):
         self.open: list[str] = []
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.rows: list[list[str]] = []
+        self.text = ""
         self.feed(text)
         self.close()
         assert self.open == []
@@ -56,6 +59,7 @@ class _Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
+        self.text += data
         if {"td", "th"} & set(self.open):
             self.rows[-1][-1] += data
 
@@ -90,15 +94,29 @@ def page(reported: Path) -> _Page:
 def test_the_page_needs_nothing_else(reported: Path, page: _Page) -> None:
     text = reported.read_text(encoding="utf-8")
     assert not re.search(r"(src|href|url\(|@import)[^>]{0,4}(https?:|//)", text)
-    assert not page.all("script") and not page.all("link") and not page.all("iframe")
+    assert not page.all("iframe") and all("src" not in script for script in page.all("script"))
+    assert [link["href"] for link in page.all("link")] == ["data:,"]
+    assert page.all("meta")[3]["content"].startswith("default-src 'none'; img-src data:;")
     assert all((image["src"] or "").startswith("data:image/") for image in page.all("img"))
-    assert all((link["href"] or "").startswith("#") for link in page.all("a"))
+
+
+def test_a_row_links_to_what_stands_behind_it(page: _Page, cells: list[Cell], collected: Collect, root: Path) -> None:
+    links = [link["href"] or "" for link in page.all("a")]
+    ids = {attributes.get("id") for _, attributes in page.elements}
+    assert {"#table-1-row-1", "#table-1-row-2"} <= set(links) and {link[1:] for link in links if link[0] == "#"} <= ids
+    records = [link for link in links if not link.startswith("#")]
+    assert f"store/{cells[0].plan.final.folder.name}/{RECORD}" in records
+    assert all((root / link).is_file() for link in records)
+    assert "wsss run experiment=points/top backbone.weights=null" in page.text
+    assert f"wsss rerun {cells[0].plan.final.folder / RECORD}" in page.text
+    assert not re.search(r'href="[^#d]', write_page([collected()], root))  # a page that may lie anywhere
 
 
 def test_the_page_is_accessible(page: _Page) -> None:
     assert page.all("html")[0]["lang"] == "en"
     assert page.all("meta")[1]["name"] == "viewport"
     assert all(image["alt"] for image in page.all("img"))
+    assert all(button.get("type") == "button" for button in page.all("button"))
     assert len(page.all("caption")) == len(page.all("table"))
     assert all(chart["role"] == "img" and chart["aria-labelledby"] for chart in page.all("svg"))
     assert all(head.get("scope") for head in page.all("th"))
@@ -149,17 +167,19 @@ def test_score_maps_that_differ_stand_with_their_rows(
 
 
 def test_big_pictures_are_shrunk_and_label_maps_keep_their_colours(tmp_path: Path) -> None:
-    mask = np.zeros((300, 500, 3), np.uint8)
-    mask[:, 250:] = (128, 0, 0)
+    mask = np.zeros((600, 1000, 3), np.uint8)
+    mask[:, 500:] = (128, 0, 0)
     for name in ("prediction", "image"):
         Image.fromarray(mask).save(tmp_path / f"{name}.png")
     kinds = {}
     for name in ("prediction", "image"):
         head, _, code = (inline(tmp_path / f"{name}.png") or "").partition(",")
         with Image.open(io.BytesIO(base64.b64decode(code))) as picture:
-            assert picture.size == (320, 192)
-            kinds[name] = (head, sorted(picture.convert("RGB").getcolors(maxcolors=320 * 192) or []))
-    assert kinds["prediction"] == ("data:image/png;base64", [(30720, (0, 0, 0)), (30720, (128, 0, 0))])
+            assert picture.size == (480, 288)
+            kinds[name] = (head, sorted(picture.getcolors(maxcolors=480 * 288) or []))
+    # Background is transparent: a label map lies over the image.
+    colours = [(69120, (0, 0, 0, 0)), (69120, (128, 0, 0, 255))]
+    assert kinds["prediction"] == ("data:image/png;base64", colours)
     assert kinds["image"][0] == "data:image/jpeg;base64"
     assert inline(tmp_path / "none.png") is None
 
@@ -194,7 +214,7 @@ def test_a_table_with_an_axis_is_drawn_as_a_curve(swept: Table, root: Path) -> N
     head = next(row for row in page.rows if row and row[0] == "row")
     assert head[1:4] == ["k, points per class and image", "paper", "paper test/miou"]
     assert [row[1:4] for row in page.rows if row and row[0] == "Diverse¹"] == [["5", "40.6", "41.2"]]
-    assert [chart["aria-labelledby"] for chart in page.all("svg")] == ["table-1-sweep"]
+    assert [chart["aria-labelledby"] for chart in page.all("svg")] == ["table-1-sweep", "table-1-graph"]
     assert "Line chart of val mIoU, per cent, over k, points per class and image:\nTop: paper 30.7, ours " in text
     assert len(page.all("circle")) == 4  # two rows, the paper's number and ours of each
     assert [line["class"] for line in page.all("line") if "level" in (line["class"] or "")] == ["level paper"]
@@ -223,8 +243,8 @@ def test_differences_to_a_row_that_has_gone_go_too(reported: Path, cells: list[C
 def test_names_are_escaped(collected: Collect, root: Path) -> None:
     write_snapshot(collected(notes=["<script>alert(1)</script>"]), root)
     text = write_report(root).read_text()
-    assert "<script>" not in text
-    assert "&lt;script&gt;" in text
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert" in text
 
 
 def test_without_a_table_there_is_no_report(root: Path) -> None:
@@ -238,7 +258,7 @@ def test_several_tables_are_listed_first(collected: Collect, root: Path) -> None
         path = write_snapshot(table, root)
         path.rename(path.with_name(f"{number}.json"))
     page = _Page(write_report(root).read_text())
-    assert [link["href"] for link in page.all("a")] == ["#table-1", "#table-2"]
+    assert [link["href"] for link in page.all("a")] == ["#tables", "#table-1", "#table-2"]
     assert [section["id"] for section in page.all("section")] == ["table-1", "table-2"]
 
 

@@ -7,7 +7,10 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from wsss_lightning.pipeline.configuration import compose, one_sentence, plain
+from wsss_lightning.pipeline.configuration import bind, compose, one_sentence, plain
+from wsss_lightning.pipeline.foreign import check_record
+from wsss_lightning.pipeline.identity import current_target, with_current_targets
+from wsss_lightning.pipeline.store import RECORD, read_record
 
 
 def open_data(name: str, *, root: Path | None, overrides: list[str]) -> Any:
@@ -27,5 +30,31 @@ def open_data(name: str, *, root: Path | None, overrides: list[str]) -> Any:
     try:
         with one_sentence():
             return instantiate(plain(config.data, resolve=True), _convert_="all")
+    except InstantiationException as error:
+        raise error.__cause__ or error from None
+
+
+def recorded_inputs(folder: Path, *, target: str, names: tuple[str, ...]) -> dict[str, Any] | None:
+    """Those inputs of a finished stage as it was called with them, folders of other stages as paths beside its own.
+
+    Args:
+        folder: of the stage.
+        target: dotted name of the function that computed it; None is returned where another one did, or where the
+            record does not say what the stage read.
+        names: of its parameters; one that the record does not name is left out.
+
+    Raises:
+        InputError: what was read is not there any more, or the record would call code that is not trusted.
+    """
+    record = read_record(folder)
+    if record is None or not record["bindings"] or current_target(str(record["node"]["_target_"])) != target:
+        return None
+    check_record(record, folder / RECORD)
+    places = {token: folder.parent / place for token, place in record["bindings"].items() if token[:10] == "<artifact:"}
+    bindings = record["bindings"] | {token: str(place) for token, place in places.items()}
+    node = with_current_targets({name: value for name, value in record["node"].items() if name in names})
+    try:
+        with one_sentence():
+            return dict(instantiate(bind(node, bindings), _convert_="all"))
     except InstantiationException as error:
         raise error.__cause__ or error from None

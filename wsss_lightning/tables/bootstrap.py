@@ -16,26 +16,26 @@ Score = Callable[[Floats], Floats]
 
 def mean_iou(confusion: NDArray[np.float64] | Matrices) -> Floats:
     """Mean IoU over the labels that occur, (..., L, L) -> (...); rows are true labels, fractions."""
-    ious = _ious(confusion)
-    occurs = ~np.isnan(ious)
+    each = ious(confusion)
+    occurs = ~np.isnan(each)
     count = occurs.sum(axis=-1)
-    total = np.where(occurs, ious, 0.0).sum(axis=-1)
+    total = np.where(occurs, each, 0.0).sum(axis=-1)
     mean: Floats = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
     return mean
 
 
 def foreground_iou(confusion: NDArray[np.float64] | Matrices) -> Floats:
     """IoU of the class in matrices of one class against all others, (..., 2, 2) -> (...): patches' AP."""
-    iou: Floats = _ious(confusion)[..., 1]
+    iou: Floats = ious(confusion)[..., 1]
     return iou
 
 
-def _ious(confusion: NDArray[np.float64] | Matrices) -> Floats:
+def ious(confusion: NDArray[np.float64] | Matrices) -> Floats:
     """IoU of each label, (..., L, L) -> (..., L); nan where it does not occur."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)
     union = confusion.sum(axis=-1) + confusion.sum(axis=-2) - hits
-    ious: Floats = np.divide(hits, union, out=np.full_like(hits, np.nan), where=union > 0)
-    return ious
+    each: Floats = np.divide(hits, union, out=np.full_like(hits, np.nan), where=union > 0)
+    return each
 
 
 def draws(images: int, *, resamples: int = RESAMPLES) -> NDArray[np.int64]:

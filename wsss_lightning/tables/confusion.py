@@ -1,4 +1,4 @@
-"""The confusion matrix of a row as a heat map of the report, from what its evaluation stage keeps."""
+"""The confusion matrices of a table's rows for the report, from what their evaluation stages keep."""
 
 import base64
 import io
@@ -10,32 +10,51 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsss_lightning.tables.results import Table
+from wsss_lightning.tables.results import Row, Table
 
-CELL = 11  # user units: a line of small print
+CELL = 11  # user units of a cell without a number: a line of small print
+NUMBERED = 24  # labels of a matrix whose cells bear numbers; with more they would not be legible
 _DARK = np.array([8, 48, 107])  # the colour of 100 %; 0 % is white
 _LISTED = 5  # of the largest confusions, in words
 
 
 @dataclass(frozen=True)
 class ConfusionChart:
-    """A heat map with one pixel a cell (`uri`); `largest` names the confusions of the largest share, in words."""
+    """Shares of each true label's pixels (rows) by predicted label: numbers, or a heat map with one pixel a cell.
+
+    `cells` are fractions, None where there are more than `NUMBERED` labels; then `uri` is the heat map. `largest` names
+    the confusions of the largest share, in words.
+    """
 
     row: str
     names: list[str]
-    uri: str
+    cells: list[list[float]] | None
+    uri: str | None
     largest: list[str]
 
 
-def confusion_chart(table: Table, store: Path) -> ConfusionChart | None:
-    """The matrix of the row that the heading names, by its first seed; None where no row or no matrix is there."""
-    measured = [result for row in table.rows if row.name == table.heading.confusion for result in row.measured]
-    folders = [store / result.folder for result in measured if (store / result.folder / "confusion.npy").is_file()]
-    if not folders:
+def confusion_charts(table: Table, store: Path) -> list[ConfusionChart]:
+    """The matrix of each row, by its first seed that keeps one; that of the row that the heading names comes first."""
+    rows = sorted(table.rows, key=lambda row: row.name != table.heading.confusion)
+    found = [(row, _folder(row, store)) for row in rows]
+    charts = [_chart(row.name, folder) for row, folder in found if folder is not None]
+    return [chart for chart in charts if chart is not None]
+
+
+def _folder(row: Row, store: Path) -> Path | None:
+    folders = [store / result.folder for result in row.measured]
+    return next((folder for folder in folders if (folder / "confusion.npy").is_file()), None)
+
+
+def _chart(row: str, folder: Path) -> ConfusionChart | None:
+    """None where the matrices are not of all labels but of one class against the others."""
+    names = json.loads((folder / "classes.json").read_text())["names"]
+    shares = _shares(np.load(folder / "confusion.npy", allow_pickle=False).sum(axis=0))
+    if len(shares) != len(names):
         return None
-    names = json.loads((folders[0] / "classes.json").read_text())["names"]
-    shares = _shares(np.load(folders[0] / "confusion.npy", allow_pickle=False).sum(axis=0))
-    return ConfusionChart(str(table.heading.confusion), names, _picture(shares), _largest(shares, names))
+    if len(names) > NUMBERED:
+        return ConfusionChart(row, names, None, _picture(shares), _largest(shares, names))
+    return ConfusionChart(row, names, shares.tolist(), None, _largest(shares, names))
 
 
 def _shares(confusion: NDArray[np.int64]) -> NDArray[np.float64]:

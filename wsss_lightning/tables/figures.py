@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsss_lightning.pipeline.curves import read_curves
+from wsss_lightning.pipeline.curves import Curve, read_curves, read_trials
 from wsss_lightning.tables import wording
 from wsss_lightning.tables.results import Row, Table
 
 WIDTH, PLOT = 440, 380  # of a bar chart in user units; what lies beyond PLOT is room for numbers
 CURVE = (360, 190)  # of a curve chart
+_STEPS = "optimiser steps"
 _LABEL, _BAR, _GAP = 22, 14, 14
 _LEFT, _TOP, _RIGHT, _BOTTOM = 42, 10, 10, 26  # margins of a curve chart
 
@@ -79,11 +80,12 @@ class BarChart:
 
 @dataclass(frozen=True)
 class Line:
-    """One curve: its rows, the number of its colour, and its points as SVG writes them."""
+    """One curve: its rows, the number of its colour, its points as SVG writes them, and their (x, place, value)."""
 
     name: str
     colour: int
     points: str
+    values: list[tuple[float, float, float]]
 
 
 @dataclass(frozen=True)
@@ -148,18 +150,33 @@ def ticks(low: float, high: float, *, count: int = 5) -> list[float]:
 
 
 def curve_charts(table: Table, store: Path) -> list[CurveChart]:
-    """What the training stages of each row's first seed logged more than once (`logs/**/metrics.csv`)."""
-    found: dict[tuple[str, str], dict[str, _Run]] = {}
+    """What the stages of each row's first seed measured more than once: what training logged (`logs/**/metrics.csv`),
+    val mIoU of its snapshots, mIoU by threshold."""
+    found: dict[tuple[str, str, str], dict[str, _Run]] = {}
     for row in table.rows:
         for stage in row.measured[0].stages if row.measured else []:
-            for name, points in read_curves(store / f"{stage.name}-{stage.key[:16]}").items():
-                runs = found.setdefault((stage.name, name), {})
+            for (name, axis), points in _measured(store / f"{stage.name}-{stage.key[:16]}").items():
+                runs = found.setdefault((stage.name, name, axis), {})
                 runs.setdefault(stage.key, _Run([], points)).rows.append(row.name)
-    names = [row.name for row in table.rows]
+    names = colours(table)
     return [
-        _curve_chart(f"{stage}: {name}", "optimiser steps", list(runs.values()), names, chosen={})
-        for (stage, name), runs in found.items()
+        _curve_chart(f"{stage}: {name}", axis, list(runs.values()), names, chosen={})
+        for (stage, name, axis), runs in found.items()
     ]
+
+
+def colours(table: Table) -> list[str]:
+    """The rows that have a number, each at the number of its colour."""
+    return [row.name for row in table.rows if row.measured]
+
+
+def _measured(folder: Path) -> dict[tuple[str, str], Curve]:
+    """Curves of a stage by the names of what was measured and over what."""
+    curves = {(name, _STEPS): points for name, points in read_curves(folder).items()}
+    for (name, axis), points in read_trials(folder, {}).items():
+        if len(points) > 1:
+            curves[name.replace("_by_threshold", ""), _STEPS if axis == "step" else axis] = points
+    return curves
 
 
 def profile_chart(table: Table) -> CurveChart | None:
@@ -173,7 +190,7 @@ def profile_chart(table: Table) -> CurveChart | None:
     if heading.profile is None or not rows:
         return None
     runs = [_Run([row.name], _profile(row)) for row in rows]
-    names, choice = [row.name for row in table.rows], f"{heading.metric.partition('/')[0]}/{heading.profile}"
+    names, choice = colours(table), f"{heading.metric.partition('/')[0]}/{heading.profile}"
     chosen = {row.name: row.paper[choice] / 100 for row in rows if choice in row.paper}
     return _curve_chart(heading.metric, heading.profile, runs, names, chosen)
 
@@ -189,8 +206,9 @@ def _curve_chart(title: str, axis: str, runs: list[_Run], names: list[str], chos
     upward = Scale(ticks(min(logged), max(logged)), CURVE[1] - _BOTTOM, _TOP)
     lines = []
     for run in runs:
-        placed = [f"{across.place(step):.1f},{upward.place(value):.1f}" for step, value in run.points]
-        shared = len(runs) == 1 and len(run.rows) > 1
-        lines.append(Line("all rows" if shared else ", ".join(run.rows), names.index(run.rows[0]), " ".join(placed)))
+        placed = " ".join(f"{across.place(step):.1f},{upward.place(value):.1f}" for step, value in run.points)
+        told = [(step, round(across.place(step), 1), float(f"{value:.4g}")) for step, value in run.points]
+        name = "all rows" if len(runs) == 1 and len(run.rows) > 1 else ", ".join(run.rows)
+        lines.append(Line(name, names.index(run.rows[0]), placed, told))
     marks = [(across.place(value), names.index(name)) for name, value in chosen.items()]
     return CurveChart(title, axis, lines, across=across.labels(), upward=upward.labels(), marks=marks)

@@ -8,7 +8,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from wsss_lightning.pipeline import PlannedStage
-from wsss_lightning.tables import wording
+from wsss_lightning.tables import cards, wording
 from wsss_lightning.tables.results import CHANGED, COMMITTED, FAILED, MISSING, Row, Table, short_commit
 
 _UNBROKEN = {"paper", "ours"}
@@ -48,7 +48,7 @@ def _style(row: Row) -> str:
 
 
 def _show_card(table: Table, console: Console) -> None:
-    entries = wording.card(table)
+    entries = cards.card(table)
     if entries:
         grid = Grid(title="Supervision card", title_justify="left", show_header=False)
         for name, value in entries:
@@ -75,7 +75,7 @@ def markdown(table: Table) -> str:
         f"{wording.caption(table)}. Paper: {heading.source}. {wording.setting(table)}",
         markdown_grid(wording.columns(table), lines),
         "\n".join(f"- {note}" for note in wording.footnotes(table)),
-        *_section("Supervision card", markdown_grid(["", ""], [list(entry) for entry in wording.card(table)])),
+        *_section("Supervision card", markdown_grid(["", ""], [list(entry) for entry in cards.card(table)])),
         *_section(table.heading.per_class_title, _classes(table)),
         *_section("Runs", _runs(table)),
         f"Collected on {table.collected[:10]} by `{table.command}`; written by the collector, never by hand.",

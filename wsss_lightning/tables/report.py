@@ -1,5 +1,7 @@
 """One self-contained HTML page of all tables that were collected below a folder."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,18 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.contents import read_whole
-from wsss_lightning.tables import wording
-from wsss_lightning.tables.confusion import CELL, ConfusionChart, confusion_chart
-from wsss_lightning.tables.figures import (
-    CURVE,
-    PLOT,
-    WIDTH,
-    BarChart,
-    CurveChart,
-    bar_chart,
-    curve_charts,
-    profile_chart,
-)
+from wsss_lightning.tables import cards, figures, graph, sweep, wording
+from wsss_lightning.tables.confusion import CELL, ConfusionChart, confusion_charts
 from wsss_lightning.tables.panels import Panels, table_panels
 from wsss_lightning.tables.results import (
     CHANGED,
@@ -33,56 +25,90 @@ from wsss_lightning.tables.results import (
     summarised,
     write_text,
 )
-from wsss_lightning.tables.sweep import SIZE, SweepChart, sweep_chart
+from wsss_lightning.tables.runs import Run, runs
 
-_TEMPLATE = "report.html.j2"
+_PAGE = Path(__file__).parent / "page"
 
 
 @dataclass(frozen=True)
 class Section:
-    """One table as the template shows it; `sweep` stands in the place of `bars` where the table is a curve."""
+    """One table as the template shows it; `sweep` stands in the place of `bars` where the table is a curve.
+
+    `class_heads`: names and colours; `runs`: those of each row that has any, by its name.
+    """
 
     anchor: str
     table: Table
     lines: list[wording.Line]
-    class_heads: list[str]
+    class_heads: list[tuple[str, str]]
     classes: list[tuple[str, list[float | None]]]
-    bars: BarChart
-    sweep: SweepChart | None
-    profile: CurveChart | None
-    confusion: ConfusionChart | None
-    curves: list[CurveChart]
+    card: list[cards.Entry]
+    bars: figures.BarChart
+    sweep: sweep.SweepChart | None
+    profile: figures.CurveChart | None
+    confusions: list[ConfusionChart]
+    curves: list[figures.CurveChart]
     panels: Panels
+    graph: graph.StageGraph | None
+    runs: dict[str, list[Run]]
+
+    @property
+    def class_top(self) -> float:
+        """Where the bars per class end: the next tenth above all values."""
+        highest = max((value for _, values in self.classes for value in values if value is not None), default=0.0)
+        return max(math.ceil(10 * highest) / 10, 0.1)
 
 
-def write_report(root: Path) -> Path:
-    """Write `root/report.html` from all `root/tables/*.json`; an `InputError` where there are none."""
+def collected(root: Path) -> dict[Path, Table]:
+    """The tables collected below `root`, by their files, with what has gone from the store since as missing.
+
+    Raises:
+        InputError: there are none.
+    """
     paths = sorted((root / "tables").glob("[!.]*.json"))
     if not paths:
         raise InputError(f"There is no table in {root / 'tables'}: run `wsss table points/table2` first.")
-    tables = [present(read_table(path), root) for path in paths]
-    target = root / "report.html"
-    write_text(target, page(tables, root))
+    return {path: present(read_table(path), root) for path in paths}
+
+
+def write_report(root: Path, further: Mapping[Path, Path] | None = None) -> Path:
+    """Write `root/report.html` from all `root/tables/*.json`; an `InputError` where there are none.
+
+    `further`: folders with more panels by the file of their table, see `table_panels`.
+    """
+    tables, target = collected(root), root / "report.html"
+    folders = [(further or {}).get(path) for path in tables]
+    write_text(target, page(list(tables.values()), root, linked=True, further=folders))
     return target
 
 
-def page(tables: list[Table], root: Path) -> str:
-    """The page of some tables; `root` is the folder that their `store` is seen from."""
+def page(tables: list[Table], root: Path, *, linked: bool = False, further: list[Path | None] | None = None) -> str:
+    """The page of some tables; `root` is the folder that their `store` is seen from.
+
+    `linked`: the page will lie in `root`, so that it can link to records. `further`: as of `table_panels`, of each.
+    """
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(_PAGE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": wording.percent, "duration": wording.duration, "commit": short_commit}
-    return environment.get_template(_TEMPLATE).render(
-        sections=[_section(table, root, number) for number, table in enumerate(tables, start=1)],
+    folders = further or [None] * len(tables)
+    return environment.get_template("report.html.j2").render(
+        sections=[
+            _section(table, root, number, linked=linked, further=folder)
+            for number, (table, folder) in enumerate(zip(tables, folders, strict=True), start=1)
+        ],
         wording=wording,
-        bar=(WIDTH, PLOT),
-        curve=CURVE,
-        plane=SIZE,
+        bar=(figures.WIDTH, figures.PLOT),
+        curve=figures.CURVE,
+        plane=sweep.SIZE,
+        box=graph.BOX,
         cell=CELL,
+        style=(_PAGE / "report.css").read_text(encoding="utf-8"),
+        script=(_PAGE / "report.js").read_text(encoding="utf-8"),
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
 
@@ -113,21 +139,30 @@ def _blank(result: Result) -> Result:
     return Result(result.seed, result.overrides, result.key, result.folder, MISSING, "gone since it was collected")
 
 
-def _section(table: Table, root: Path, number: int) -> Section:
+def _section(table: Table, root: Path, number: int, *, linked: bool, further: Path | None) -> Section:
     store = root / (table.store or "")
     return Section(
         anchor=f"table-{number}",
         table=table,
         lines=wording.lines(table),
-        class_heads=[title for title, _ in wording.class_columns(table)],
+        class_heads=_class_heads(table),
         classes=_classes(table),
-        bars=bar_chart(table),
-        sweep=sweep_chart(table),
-        profile=profile_chart(table),
-        confusion=confusion_chart(table, store),
-        curves=curve_charts(table, store),
-        panels=table_panels(table, store),
+        card=cards.entries(table),
+        bars=figures.bar_chart(table),
+        sweep=sweep.sweep_chart(table),
+        profile=figures.profile_chart(table),
+        confusions=confusion_charts(table, store),
+        curves=figures.curve_charts(table, store),
+        panels=table_panels(table, store, further),
+        graph=graph.stage_graph(table, store),
+        runs={row.name: runs(row, store, root, linked=linked) for row in table.rows if row.measured},
     )
+
+
+def _class_heads(table: Table) -> list[tuple[str, str]]:
+    """Heads of the columns per class and their colours: that of the row's curves, the paper's own for its numbers."""
+    ours, titles = figures.colours(table), [title for title, _ in wording.class_columns(table)]
+    return [(title, f"c{ours.index(title) % 8}" if title in ours else "paper") for title in titles]
 
 
 def _classes(table: Table) -> list[tuple[str, list[float | None]]]:

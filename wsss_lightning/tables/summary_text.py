@@ -11,6 +11,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from wsss_lightning.tables import wording
+from wsss_lightning.tables.cards import plain
 from wsss_lightning.tables.render import markdown_grid
 from wsss_lightning.tables.results import Difference
 from wsss_lightning.tables.summary import Group, Summary, SummaryRow
@@ -194,6 +195,6 @@ def _cards(summary: Summary) -> Iterator[str]:
     """What the supervision cards of the results say of splits that were looked at."""
     cards = [job.records[-1]["card"] for _, job in summary.jobs() if job.records]
     for entry in ("supervision", "masks_opened_by", "chosen_on", "searched_on"):
-        values = dict.fromkeys(wording.plain(card[entry]) for card in cards if card.get(entry))
+        values = dict.fromkeys(plain(card[entry]) for card in cards if card.get(entry))
         if values:
             yield f"{entry.replace('_', ' ').capitalize()}: {'; '.join(values)}."

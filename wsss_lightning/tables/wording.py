@@ -3,8 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import Any
 
+from wsss_lightning.tables import cards
 from wsss_lightning.tables.bootstrap import LEVEL, RESAMPLES
 from wsss_lightning.tables.results import CHANGED, COMMITTED, COMPUTED, FAILED, MISSING, Row, Table
 from wsss_lightning.tables.spec import COSTS
@@ -169,7 +169,7 @@ def footnotes(table: Table) -> list[str]:
     """Notes on our numbers, on rows and on the table, and what the interval covers."""
     notes = [f"† {note}" for note in table.notes]
     rows = [f"{mark} {row.footnote}" for row, mark in _row_marks(table)]
-    chosen = [f"Chosen on: {value}." for name, value in card(table) if name == "chosen on"]
+    chosen = [f"Chosen on: {value}." for name, value in cards.card(table) if name == "chosen on"]
     found = [*_intervals(table), *_changes(table), *_failures(table)]
     return [*notes, *rows, *table.heading.footnotes, table.heading.scale, *chosen, *found]
 
@@ -213,35 +213,6 @@ def _failures(table: Table) -> list[str]:
 def _row_marks(table: Table) -> list[tuple[Row, str]]:
     marked = [row for row in table.rows if row.footnote]
     return [(row, str(number).translate(_SUPERSCRIPT)) for number, row in enumerate(marked, start=1)]
-
-
-def card(table: Table) -> list[tuple[str, str]]:
-    """The supervision card: what all rows share once, and what differs with the rows that it holds for."""
-    cards = [(row.name, result.card) for row in table.rows for result in row.measured]
-    names = list(dict.fromkeys(name for _, content in cards for name in content))
-    return [(name.replace("_", " "), _entry(name, cards)) for name in names]
-
-
-def _entry(name: str, cards: list[tuple[str, dict[str, Any]]]) -> str:
-    values: dict[str, dict[str, None]] = {}
-    for row, content in cards:
-        values.setdefault(plain(content[name]) if name in content else "not stated", {})[row] = None
-    if len(values) == 1 or name == "seed":
-        return ", ".join(values)
-    return "; ".join(f"{value} ({', '.join(rows)})" for value, rows in values.items())
-
-
-def plain(value: Any) -> str:
-    """A card's value in words; of a nested call its name and arguments."""
-    if isinstance(value, dict):
-        call = str(value.get("_target_", "")).rpartition(".")[2]
-        arguments = ", ".join(f"{name} {plain(item)}" for name, item in value.items() if not str(name).startswith("_"))
-        return f"{call}: {arguments}" if call else arguments
-    if isinstance(value, list):
-        return ", ".join(plain(item) for item in value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "none" if value is None else str(value)
 
 
 def duration(seconds: float | None) -> str:
