@@ -39,3 +39,8 @@ def test_each_class_is_divided_by_its_own_maximum_and_what_is_negative_is_zero()
     total = torch.tensor([[[-1.0, 2.0, 4.0]], [[0.5, 0.0, 0.25]], [[-3.0, -2.0, -1.0]]])
     expected = torch.tensor([[[0.0, 0.5, 1.0]], [[1.0, 0.0, 0.5]], [[0.0, 0.0, 0.0]]])
     assert torch.equal(scaled_activation(total), expected)
+
+
+def test_an_image_without_tags_has_no_map() -> None:
+    total = activation_sum({Variant(): _maps(0)}, torch.zeros(0, 5), SIZE, corners=True)
+    assert total.shape == scaled_activation(total).shape == (0, *SIZE)
