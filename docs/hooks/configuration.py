@@ -136,6 +136,8 @@ def _below(name: str, key: yaml.Node, value: yaml.MappingNode, lines: list[str])
 
 def _written(value: yaml.Node) -> str:
     text = value.start_mark.buffer[value.start_mark.pointer : value.end_mark.pointer].rstrip("\0")
+    if isinstance(value, yaml.ScalarNode):
+        return text
     bare = [re.sub(r"\s+#\s.*", "", line).strip() for line in text.splitlines()]
     return " ".join(line for line in bare if line and not line.startswith("#"))
 
