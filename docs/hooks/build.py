@@ -14,7 +14,7 @@ from repository import linked, referred, repository_pages
 
 _MADE = [*repository_pages(), *configuration_pages(), *interface_pages(), message_page()]
 _WRITTEN = {f"docs/{path.name}": path.name for path in sorted((ROOT / "docs").glob("*")) if path.is_file()}
-PLACES = _WRITTEN | {page.source: page.path for page in _MADE if page.source}
+PLACES = _WRITTEN | {page.source or f"docs/{page.path}": page.path for page in _MADE}
 SOURCES = {place: source for source, place in PLACES.items()}
 
 
