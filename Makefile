@@ -3,12 +3,14 @@ PYTHON ?= $(firstword $(foreach python,python3.12 python3.11 python3.13 python3,
 BIN := .venv/bin
 SAMPLINGS := points/dense,points/spatial,points/top,points/diverse
 
-.PHONY: demo install test test-long test-floors lock lint format clean
+.PHONY: demo install test test-long test-floors lock lint docs format clean
 
 demo: install ## the points paper's sampling ablation on the embedded data: table and report
 	$(BIN)/wsss run -m experiment=$(SAMPLINGS)
 	$(BIN)/wsss table points/table2
 	$(BIN)/wsss report
+	@printf '\n%s\n%s\n' "Open runs/report.html: table, curves, pictures. Then: $(BIN)/wsss list; $(BIN)/wsss summary; $(BIN)/wsss store ls" \
+	  "Your own photographs: docs/photographs.md. Labels for any picture: $(BIN)/wsss predict classifier PICTURE... --out labelled"
 
 install: .venv/installed
 
@@ -52,6 +54,9 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: install ## the site in site/: open site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -314,7 +314,7 @@ def table(
     """Show a paper's table beside ours; overrides go to every row, seed=0,1,2 to several runs of each."""
     from wsss_lightning.tables.cells import plan_cells, run_missing
     from wsss_lightning.tables.collect import collect, output_root, write_snapshot
-    from wsss_lightning.tables.saving import save
+    from wsss_lightning.tables.saving import results_folder, save
     from wsss_lightning.tables.spec import find_spec, read_spec
 
     spec, given = read_spec(find_spec(file)), overrides or []
@@ -327,7 +327,7 @@ def table(
     write_snapshot(found, root)
     _print_table(found, style, root)
     if keep:
-        typer.echo(f"written to {save(found, spec.path.parent / 'results', suffix=suffix)}", err=True)
+        typer.echo(f"written to {save(found, results_folder(spec.path), suffix=suffix)}", err=True)
     if failures:
         raise typer.Exit(1)
 

@@ -50,3 +50,8 @@ def test_grad_cam_is_the_same_map_so_that_it_needs_no_package_of_its_own() -> No
         weighted = torch.einsum("d,dhw->hw", gradient.mean(dim=(1, 2)), maps)[None]
         cam = activation_sum({Variant(): maps}, linear.weight[label : label + 1], (3, 4), corners=True)
         torch.testing.assert_close(scaled_activation(weighted), scaled_activation(cam))
+
+
+def test_an_image_without_tags_has_no_map() -> None:
+    total = activation_sum({Variant(): _maps(0)}, torch.zeros(0, 5), SIZE, corners=True)
+    assert total.shape == scaled_activation(total).shape == (0, *SIZE)

@@ -28,6 +28,8 @@ def activation_sum(maps: Mapping[Variant, Tensor], rows: Tensor, size: tuple[int
         (K, H, W), of any sign.
     """
     total = rows.new_zeros(len(rows), *size)
+    if not len(rows):  # of an image without tags, and interpolation wants a map
+        return total
     for variant, each in maps.items():
         scores = torch.einsum("kd,dhw->khw", rows, each.to(rows.dtype))
         total += enlarge((scores.flip(-1) if variant.mirrored else scores)[None], size, corners=corners)[0]

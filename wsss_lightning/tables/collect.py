@@ -28,7 +28,7 @@ from wsss_lightning.tables.results import (
     summarised,
     write_table,
 )
-from wsss_lightning.tables.saving import without_folders
+from wsss_lightning.tables.saving import results_folder, without_folders
 from wsss_lightning.tables.spec import Heading, Spec, SpecRow
 
 
@@ -62,7 +62,7 @@ def collect(
 
 
 def _rows(spec: Spec, cells: list[Cell], failures: Mapping[str, str]) -> list[Row]:
-    committed = read_committed(spec.path.parent / "results")
+    committed = read_committed(spec.path.parent / "results", results_folder(spec.path))
     rows = []
     for row in spec.rows:
         results = [_result(cell, row, spec.heading, committed, failures) for cell in cells if cell.row == row.name]

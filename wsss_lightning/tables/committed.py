@@ -36,10 +36,11 @@ def pair_keys(row: Row, reference: Row) -> Keys:
     return tuple(result.key for result in row.measured), tuple(result.key for result in reference.measured)
 
 
-def read_committed(folder: Path) -> Committed:
-    """All committed results of a method; where a key stands in two files, the newer file counts."""
+def read_committed(*folders: Path) -> Committed:
+    """All results that are kept in `folders`; where a key stands in two files, the newer file counts."""
     committed = Committed()
-    for table in sorted((read_table(path) for path in folder.glob("[!.]*.json")), key=lambda table: table.collected):
+    paths = {path.resolve() for folder in folders for path in folder.glob("[!.]*.json")}
+    for table in sorted((read_table(path) for path in sorted(paths)), key=lambda table: table.collected):
         rows = {row.name: row for row in table.rows}
         for row in table.rows:
             committed.results.update({result.key: result for result in row.measured})

@@ -5,10 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from wsss_lightning.pipeline.configuration import project_folder
 from wsss_lightning.tables.render import markdown
 from wsss_lightning.tables.results import FAILED, Result, Table, write_table, write_text
 
 _LOCAL = {"paths", "runtime", "logger"}
+
+
+def results_folder(spec: Path) -> Path:
+    """Where the results of a table's file are kept: beside it; of a file that was installed, in the working folder."""
+    shipped = project_folder("experiments")
+    installed = (shipped.parent / "__init__.py").is_file() and spec.is_relative_to(shipped)
+    return Path("experiments", spec.parent.name, "results") if installed else spec.parent / "results"
 
 
 def save(table: Table, folder: Path, *, suffix: str | None) -> Path:
