@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wsss_lightning import backends
 from wsss_lightning.atomic import replace_file
 from wsss_lightning.errors import InputError
 from wsss_lightning.lifetime import end_with_parent
@@ -89,6 +90,21 @@ def work_until_killed(*, out_dir: str, processes: int) -> dict[str, float]:
 def _killed(item: int) -> None:
     if multiprocessing.parent_process():
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def backend(*, out_dir: str) -> None:
+    """Tell where per-image work would run."""
+    (Path(out_dir) / "backend").write_text(backends._current.get())
+
+
+def square_into(number: int, *, folder: Path) -> tuple[int, int]:
+    """The square, and who computed it; a file has a dot for every call."""
+    note_masks([folder / str(number)])
+    with (folder / str(number)).open("a") as file:
+        file.write(".")
+    if number < 0:
+        raise InputError(f"{number} is negative.")
+    return number * number, os.getpid()
 
 
 def nan(*, out_dir: str) -> dict[str, float]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss_lightning.atomic import sweep
+from wsss_lightning.backends import working_on
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.calls import Outcome, arguments, call, call_group, processes, threads
 from wsss_lightning.pipeline.cards import SEARCHED, derived
@@ -56,7 +57,7 @@ def run(plan: Plan, *, fresh: Collection[str] = (), since: float | None = None) 
     again, start = _with_downstream(plan, fresh), time.time() if since is None else since
     record: dict[str, Any] = {"metrics": {}}
     _announce(plan, again)
-    with telling(plan) as tell:
+    with working_on(plan.backend), telling(plan) as tell:
         for number, stage in enumerate(plan.stages.values(), start=1):
             head = f"[{number}/{len(plan.stages)}] {stage.name} {stage.key[:8]}"
             after = start if stage.name in again else None

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig
 
+from wsss_lightning.backends import check_backend
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.calls import arguments, check_trainer
 from wsss_lightning.pipeline.configuration import (
@@ -74,7 +75,7 @@ def cached(record: dict[str, Any]) -> str:
 class Plan:
     """The stages that `result` needs, upstream first, and the supervision card of what they compute.
 
-    `loggers`: of stages and of the job; `choices`: the file of each config group.
+    `loggers`: of stages and of the job; `choices`: the file of each config group; `backend`: of per-image work.
     """
 
     stages: dict[str, PlannedStage]
@@ -83,6 +84,7 @@ class Plan:
     config: dict[str, Any]
     loggers: dict[str, Any] = field(default_factory=dict)
     choices: dict[str, Any] = field(default_factory=dict)
+    backend: str = "loky"
 
     @property
     def run(self) -> dict[str, Any]:
@@ -127,6 +129,8 @@ def plan_config(config: DictConfig, origin: Origin | None = None) -> Plan:
         planner.key(result)
         card = plain(config.get("card"), resolve=True)
         loggers = planner.tokens.loggers()
+        backend = str(plain(config.get("runtime"), resolve=True).get("backend", Plan.backend))
+        check_backend(backend)
     return Plan(
         stages=planner.stages,
         result=result,
@@ -134,6 +138,7 @@ def plan_config(config: DictConfig, origin: Origin | None = None) -> Plan:
         config=plain(config, resolve=False),
         loggers=loggers,
         choices={} if origin is None else origin.described(),
+        backend=backend,
     )
 
 
