@@ -35,6 +35,7 @@ from wsss_lightning.pipeline.store import (
     source_hashes,
     write_json,
 )
+from wsss_lightning.pipeline.teams import of
 from wsss_lightning.pipeline.telling import telling
 from wsss_lightning.trust import trusting
 
@@ -57,7 +58,7 @@ def run(plan: Plan, *, fresh: Collection[str] = (), since: float | None = None) 
     again, start = _with_downstream(plan, fresh), time.time() if since is None else since
     record: dict[str, Any] = {"metrics": {}}
     _announce(plan, again)
-    with working_on(plan.backend), telling(plan) as tell:
+    with working_on(plan.backend), of(plan.team), telling(plan) as tell:
         for number, stage in enumerate(plan.stages.values(), start=1):
             head = f"[{number}/{len(plan.stages)}] {stage.name} {stage.key[:8]}"
             after = start if stage.name in again else None
@@ -161,8 +162,7 @@ def _hand_on(card: dict[str, Any], model: Path) -> None:
 
 def _execute(node: dict[str, Any], bindings: dict[str, Any], *, folder: Path, lock: int | None) -> Outcome:
     bound = bind(arguments(node), bindings)
-    count = processes(bound)
-    return call(bound) if count == 1 else call_group(bound, count=count, folder=folder, lock=lock)
+    return call(bound) if processes(bound) == 1 else call_group(bound, folder=folder, lock=lock)
 
 
 def _portable(bindings: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 EVERY = 10.0  # seconds between two signs of life
 LOST_AFTER = 60.0  # seconds without one, after which a holder counts as dead
@@ -30,7 +30,8 @@ def leased(path: Path, *, alone: bool) -> Iterator[None]:
     `alone`: no other process of this machine can hold it, as the caller has the operating system's lock: what such a
     process left behind is taken over at once.
     """
-    own = {"machine": _machine(), "host": socket.gethostname(), "process": os.getpid(), "id": uuid.uuid4().hex}
+    own = {"machine": _machine(), "processes": _processes(), "process": os.getpid()}
+    own |= {"host": socket.gethostname(), "id": uuid.uuid4().hex}
     _acquire(path, own, alone=alone)
     ended = threading.Event()
     beating = threading.Thread(target=_beat, args=(path, own, ended), daemon=True)
@@ -54,17 +55,34 @@ def elsewhere(path: Path) -> bool:
     return False
 
 
+class Signs:
+    """Signs of life of whoever holds a claim, by the clock of this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.seen, self.since, self.heard = path, "", 0.0, False
+
+    def state(self) -> Literal["gone", "alive", "silent"]:
+        """`gone`: nobody holds it; `silent`: somebody did who is dead; `heard`: it changed since the first look."""
+        text = _text(self.path)
+        if text is None:
+            self.seen = ""
+            return "gone"
+        if text != self.seen:
+            self.heard, self.seen, self.since = bool(self.seen) or self.heard, text, time.monotonic()
+        silent = time.monotonic() - self.since > LOST_AFTER or _is_dead(_parsed(text))
+        return "silent" if silent else "alive"
+
+
 def _acquire(path: Path, own: dict[str, Any], *, alone: bool) -> None:
-    seen, since, told = "", time.monotonic(), False
+    signs, told = Signs(path), False
     while not _made(path, own):
-        text = _text(path)
-        if text is None:  # given back just now
+        state = signs.state()
+        if state == "gone":  # given back just now
             continue
-        if text != seen:
-            seen, since = text, time.monotonic()
-        other, silent = _parsed(text), time.monotonic() - since
-        if (alone and other.get("machine") == _machine()) or silent > LOST_AFTER:
-            if _taken_over(path, own, seen, guarded_long=silent > 2 * LOST_AFTER):
+        other = _parsed(signs.seen)
+        if state == "silent" or (alone and other.get("machine") == _machine()):
+            long = time.monotonic() - signs.since > 2 * LOST_AFTER
+            if _taken_over(path, own, signs.seen, guarded_long=long):
                 return
         elif not told:
             told = True
@@ -148,6 +166,27 @@ def _parsed(text: str) -> dict[str, Any]:
         found = json.loads(text)
         return found if isinstance(found, dict) else {}
     return {}  # just being written
+
+
+def _is_dead(other: dict[str, Any]) -> bool:
+    """Whether it was a process that this one would see, and does not."""
+    if (other.get("machine"), other.get("processes")) != (_machine(), _processes()):
+        return False
+    try:
+        os.kill(int(other["process"]), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _processes() -> str:
+    """Which processes this one sees: those of its container."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return socket.gethostname()
 
 
 def _machine() -> str:

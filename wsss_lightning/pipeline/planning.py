@@ -32,6 +32,7 @@ from wsss_lightning.pipeline.inputs import check_inputs
 from wsss_lightning.pipeline.readings import Reading, readers, reading_of, words
 from wsss_lightning.pipeline.signatures import check_node
 from wsss_lightning.pipeline.store import changed_sources, in_progress, read_record
+from wsss_lightning.pipeline.teams import Team
 from wsss_lightning.pipeline.unread import Origin, check_read
 
 _SHOWN = 3  # files of changed code that a status names
@@ -75,7 +76,8 @@ def cached(record: dict[str, Any]) -> str:
 class Plan:
     """The stages that `result` needs, upstream first, and the supervision card of what they compute.
 
-    `loggers`: of stages and of the job; `choices`: the file of each config group; `backend`: of per-image work.
+    `loggers`: of stages and of the job; `choices`: the file of each config group; `backend`: of per-image work;
+    `team`: the machines that stages on several machines are computed on.
     """
 
     stages: dict[str, PlannedStage]
@@ -85,11 +87,19 @@ class Plan:
     loggers: dict[str, Any] = field(default_factory=dict)
     choices: dict[str, Any] = field(default_factory=dict)
     backend: str = "loky"
+    team: Team | None = None
 
     @property
     def run(self) -> dict[str, Any]:
         """How dashboards call this job: `name`, `group`, `tags`, and what a sweep `varied`."""
         return dict(self.config.get("run") or {})
+
+    @property
+    def devices(self) -> int:
+        """How many devices of a machine its stages take; 0 where they compute on CPUs or name which they take."""
+        trainers = [trainer for stage in self.stages.values() if (trainer := stage.node.get("trainer"))]
+        asked = [trainer.get("devices", 1) for trainer in trainers if trainer.get("accelerator") != "cpu"]
+        return max([count for count in asked if isinstance(count, int)], default=0)
 
     @property
     def dashboards(self) -> dict[str, Any]:
@@ -129,8 +139,8 @@ def plan_config(config: DictConfig, origin: Origin | None = None) -> Plan:
         planner.key(result)
         card = plain(config.get("card"), resolve=True)
         loggers = planner.tokens.loggers()
-        backend = str(plain(config.get("runtime"), resolve=True).get("backend", Plan.backend))
-        check_backend(backend)
+        runtime = plain(config.get("runtime"), resolve=True)
+        check_backend(backend := str(runtime.get("backend", Plan.backend)))
     return Plan(
         stages=planner.stages,
         result=result,
@@ -139,6 +149,7 @@ def plan_config(config: DictConfig, origin: Origin | None = None) -> Plan:
         loggers=loggers,
         choices={} if origin is None else origin.described(),
         backend=backend,
+        team=Team(planner.store, str(runtime.get("team", "default")), runtime.get("address")),
     )
 
 
