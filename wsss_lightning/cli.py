@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +19,7 @@ from wsss_lightning.commands import data, store
 from wsss_lightning.commands.catalogue import catalogue
 from wsss_lightning.commands.evaluate import evaluate
 from wsss_lightning.commands.export import export
+from wsss_lightning.commands.join import join
 from wsss_lightning.commands.predict import predict
 from wsss_lightning.commands.submit import submit
 from wsss_lightning.commands.summary import summary
@@ -46,6 +47,7 @@ Overrides = Annotated[list[str] | None, typer.Argument(help="Hydra overrides, fo
 app.add_typer(data.app, name="data")
 app.add_typer(store.app, name="store")
 app.command("list")(catalogue)
+app.command("join")(join)
 app.command("predict")(predict)
 app.command("export")(export)
 app.command("evaluate")(evaluate)
@@ -96,6 +98,7 @@ def run(
     import hydra
     from omegaconf import DictConfig
 
+    from wsss_lightning.pipeline.accelerators import remember
     from wsss_lightning.pipeline.configuration import (
         check_ablations,
         may_add,
@@ -103,8 +106,12 @@ def run(
         project_folder,
         show_references,
     )
+    from wsss_lightning.pipeline.submission import go_on_from_copy, prepare
 
     check_ablations(context.args)
+    go_on_from_copy(context.args)
+    prepare(context.args)
+    remember()
     if "--resolve" in context.args:  # of `--cfg job`, which shows what no stage has asked for
         show_references()
     # Hydra prints a cut traceback of its own unless told to hand exceptions on.
@@ -166,6 +173,7 @@ def run_job(
     from wsss_lightning.pipeline.cards import SEARCHED
     from wsss_lightning.pipeline.configuration import plain
     from wsss_lightning.pipeline.objective import TAGS_ALONE, searched_on, searches
+    from wsss_lightning.pipeline.teams import lends
 
     settings = cast("DictConfig", HydraConfig.get())
     sweep = settings.mode == RunMode.MULTIRUN
@@ -176,6 +184,8 @@ def run_job(
         if sweep and searches(plain(settings.sweeper, resolve=False)):
             config.objective = config.objective or TAGS_ALONE
             config.card[SEARCHED] = searched_on(config.objective)
+    if lends(config):
+        return _lend(config, Path(settings.runtime.output_dir), keep=sweep)
     typer.echo(f"{head}{overrides or 'defaults'}", err=True)
     folder, typed = Path(settings.runtime.output_dir), given if sweep else None
     try:
@@ -186,6 +196,19 @@ def run_job(
         elif isinstance(error, InputError):  # raised, it would be announced by Hydra in its own words
             sys.exit(f"wsss: {error}")
         raise
+
+
+def _lend(config: "DictConfig", folder: Path, *, keep: bool) -> float:
+    """What another machine of a SLURM job than its first does in the place of the job."""
+    import shutil
+
+    from wsss_lightning.pipeline.teams import Team, join
+
+    if not keep:
+        shutil.rmtree(folder, ignore_errors=True)  # Hydra has made it before it called us
+    store = Path(str(config.paths.store)).resolve()
+    join(Team(store, str(config.runtime.team)), number=int(os.environ["SLURM_NODEID"]))
+    return float("nan")
 
 
 def _note_failure(folder: Path, number: int, error: Exception) -> None:
@@ -210,17 +233,20 @@ def _run_into(
     given: "Collection[str] | None",
 ) -> float:
     from wsss_lightning import pipeline
+    from wsss_lightning.pipeline.accelerators import own
     from wsss_lightning.pipeline.configuration import origin_of
     from wsss_lightning.pipeline.naming import named
     from wsss_lightning.pipeline.objective import objective
     from wsss_lightning.pipeline.planning import plan_config
     from wsss_lightning.pipeline.store import write_json
+    from wsss_lightning.pipeline.submission import shares_devices
 
     plan = plan_config(config, origin := origin_of(settings))
     group = None if given is None else Path(settings.sweep.dir).name
     plan = named(plan, origin.overrides, group=group, given=given or ())
     write_json(folder / "stages.json", {stage.name: str(stage.folder) for stage in plan.stages.values()})
-    metrics = pipeline.run(plan, fresh=fresh, since=since)
+    with own(plan.devices) if shares_devices(settings.launcher) else nullcontext():
+        metrics = pipeline.run(plan, fresh=fresh, since=since)
     told = objective(plan, metrics, config.objective)
     if head:
         shown = [f"{name} {value:.4f}" for name, value in [*metrics.items()][:_SHOWN_METRICS]]

@@ -27,6 +27,7 @@ from wsss_lightning.pipeline.modules import module_path, sources, targets
 RECORD = "stage.json"
 NODE = "node.json"  # written when a stage starts
 MODEL = "model.json"  # of a stage that leaves a trained model
+COMMIT = ".commit"  # of a copy of the code, which is no checkout
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib")
 _PACKAGES = (
     *("wsss-lightning", "torch", "torchvision", "pytorch-lightning", "numpy"),
@@ -236,7 +237,7 @@ def provenance() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
-        "commit": _commit(Path(__file__).resolve().parents[2]),
+        "commit": commit(),
         "cores": os.cpu_count(),
         "processor": _processor(),
     }
@@ -258,12 +259,18 @@ def _version(package: str) -> str | None:
         return None
 
 
-@cache
-def _commit(folder: Path) -> str | None:
+def commit() -> str | None:
     """The checkout's commit, with a `+` where code or configuration were changed since; None outside a checkout.
 
     A table that was just saved is no such change.
     """
+    return _commit(Path(__file__).resolve().parents[2])
+
+
+@cache
+def _commit(folder: Path) -> str | None:
+    if (folder / COMMIT).is_file():
+        return (folder / COMMIT).read_text() or None
     if not (folder / ".git").exists():
         return None
     try:
