@@ -237,11 +237,12 @@ def _run_into(
     from wsss_lightning.pipeline.configuration import origin_of
     from wsss_lightning.pipeline.naming import named
     from wsss_lightning.pipeline.objective import objective
-    from wsss_lightning.pipeline.planning import plan_config
+    from wsss_lightning.pipeline.planning import looking_once, plan_config
     from wsss_lightning.pipeline.store import write_json
     from wsss_lightning.pipeline.submission import shares_devices
 
-    plan = plan_config(config, origin := origin_of(settings))
+    with looking_once(since if given is not None else None):
+        plan = plan_config(config, origin := origin_of(settings))
     group = None if given is None else Path(settings.sweep.dir).name
     plan = named(plan, origin.overrides, group=group, given=given or ())
     write_json(folder / "stages.json", {stage.name: str(stage.folder) for stage in plan.stages.values()})

@@ -57,7 +57,7 @@ class Sweep:
 
     def run(self, *overrides: str, **environment: str) -> str:
         job = self.start(*overrides, **environment)
-        out, err = job.communicate(timeout=300)
+        out, err = job.communicate(timeout=600)
         assert job.returncode == 0, err
         return out + err
 
@@ -153,33 +153,33 @@ def test_an_edit_after_submission_changes_no_job(sweep: Sweep) -> None:
     for number in range(2):
         (sweep.root / "store" / f"extra{number}").mkdir()
         (sweep.root / "store" / f"extra{number}" / "devices").touch()  # lets the first job go on
-    _, err = job.communicate(timeout=300)
+    _, err = job.communicate(timeout=600)
     assert job.returncode == 0, err
     assert sweep.devices() == ["wsss-e", "wsss-e"]
     records = [json.loads(path.read_text()) for path in (sweep.root / "store").glob("only-*/stage.json")]
     assert len({record["commit"] for record in records}) == 1
 
 
-TRAINING = ["result=classifier", "stages.shapes.train=8", "stages.shapes.val=4", "stages.shapes.size=64"]
+TRAINING = ["result=localizers", "stages.shapes.train=30", "stages.shapes.val=4", "data.classes=[stripe_egg,ray_tent]"]
 
 
 @pytest.mark.long
 def test_a_preempted_job_is_queued_again_and_ends_with_the_same_weights(sweep: Sweep) -> None:
     """SIGUSR2 is what SLURM sends before it takes a machine away; submitit's own way of queueing again answers it."""
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
-    steps = ["stages.classifier.steps=3000", "runtime.checkpoint_every=50"]
+    steps = ["tuning.localizer.epochs=30", "runtime.checkpoint_every=10"]
     whole, parts = Sweep(sweep.folder / "whole"), Sweep(sweep.folder / "parts")
     whole.run(*TRAINING, *steps)
     job = parts.start(*TRAINING, *steps, "hydra/launcher=submitit_local")
     deadline = time.monotonic() + 240
-    while not (found := list(parts.root.glob("store/classifier-*/last.ckpt"))) and time.monotonic() < deadline:
+    while not (found := list(parts.root.glob("store/localizers-*/last.ckpt"))) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert found, "it was preempted while it trained"
     (process,) = _processes(parts.root)
     os.kill(process, signal.SIGUSR2)
-    _, err = job.communicate(timeout=300)
+    _, err = job.communicate(timeout=600)
     assert job.returncode == 0, err
-    ends = [next(each.root.glob("store/classifier-*/model.safetensors")).read_bytes() for each in (whole, parts)]
+    ends = [next(each.root.glob("store/localizers-*/model.safetensors")).read_bytes() for each in (whole, parts)]
     assert ends[0] == ends[1]
     logs = "".join(path.read_text() for path in parts.root.glob("sweeps/*/.submitit/**/*.err"))
     assert "preempted" in logs and "Requeued job" in logs

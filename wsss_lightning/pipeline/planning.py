@@ -1,6 +1,7 @@
 """Which stages a result needs, in which order, and the key of each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -123,6 +124,21 @@ class Plan:
         return yaml.safe_dump(self.stages[name].node, sort_keys=False, allow_unicode=True)
 
 
+_Fingerprints = tuple[dict[Path, str], dict[Reading, str]]
+_seen: list[_Fingerprints] = []  # of blocks in one another
+_commands: dict[object, _Fingerprints] = {}
+
+
+@contextmanager
+def looking_once(command: object = None) -> Iterator[None]:
+    """Inside, plans look at a data set or a file of weights once; so do all blocks of the same `command`."""
+    _seen.append(_commands.setdefault(command, ({}, {})) if command is not None else ({}, {}))
+    try:
+        yield
+    finally:
+        _seen.pop()
+
+
 def plan(overrides: list[str]) -> Plan:
     """Plan what `overrides` select; raises `InputError` for everything that can be known before running."""
     return plan_config(*compose_with_origin(overrides))
@@ -170,8 +186,7 @@ class Planner:
         self.tokens = Tokens(config)
         self.stages: dict[str, PlannedStage] = {}
         self.open: list[str] = []
-        self.fingerprints: dict[Path, str] = {}
-        self.readings: dict[Reading, str] = {}
+        self.fingerprints, self.readings = _seen[-1] if _seen else ({}, {})
 
     def key(self, name: str) -> str:
         if name in self.open:

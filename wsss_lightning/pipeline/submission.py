@@ -77,7 +77,8 @@ def go_on_from_copy(arguments: Sequence[str]) -> None:
 
 def copied(folder: Path) -> Path:
     """A copy of the package and its configuration, in a folder named by what it holds."""
-    sources = [Path(__file__).resolve().parents[1], project_folder("conf"), project_folder("experiments")]
+    wanted = [Path(__file__).resolve().parents[1], project_folder("conf"), project_folder("experiments")]
+    sources = [source for source in wanted if source.is_dir()]
     copy = folder.resolve() / _digest(sources)
     if not copy.exists():
         folder.mkdir(parents=True, exist_ok=True)
