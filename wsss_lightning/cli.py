@@ -42,6 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _SHOWN_METRICS = 3  # of a job of a sweep; a class has one of its own, and metrics.json has them all
+_WIDTH = 110  # of a plan where no terminal says one
 _HYDRA = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 Overrides = Annotated[list[str] | None, typer.Argument(help="Hydra overrides, for example experiment=points/top.")]
 app.add_typer(data.app, name="data")
@@ -288,14 +289,26 @@ def _print_plan(plan: "Plan") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from wsss_lightning.pipeline.estimates import estimated
+    from wsss_lightning.pipeline.estimates import Cost, check_room, cost, estimated, items, room, rounded
 
-    table = Table("stage", "key", "status", "folder")
+    table, missing = Table("stage", "key", "status", "items", "time", "disk", "folder"), []
     for stage in plan.stages.values():
-        table.add_row(stage.name, stage.key[:8], stage.status(), stage.folder.name)
-    Console().print(table)
-    if missing := [stage for stage in plan.stages.values() if not stage.status().startswith("cached")]:
+        status = stage.status()
+        if not status.startswith("cached"):
+            missing.append(stage)
+        each = cost(stage) if missing[-1:] == [stage] else Cost(items(stage), None, None)
+        costs = (each.items, each.seconds, each.bytes)
+        shown = [
+            "" if value is None else form(value)
+            for value, form in zip(costs, ("{:,}".format, rounded, room), strict=True)
+        ]
+        table.add_row(stage.name, stage.key[:8], status, *shown, stage.folder.name)
+    console = Console()
+    console.width = max(console.width, _WIDTH)
+    console.print(table)
+    if missing:
         typer.echo(estimated(missing), nl=bool(estimated(missing)))
+        check_room(missing)
 
 
 @app.command()

@@ -167,7 +167,7 @@ TRAINING = ["result=localizers", "stages.shapes.train=30", "stages.shapes.val=4"
 def test_a_preempted_job_is_queued_again_and_ends_with_the_same_weights(sweep: Sweep) -> None:
     """SIGUSR2 is what SLURM sends before it takes a machine away; submitit's own way of queueing again answers it."""
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
-    steps = ["tuning.localizer.epochs=30", "runtime.checkpoint_every=10"]
+    steps = ["tuning.localizer.epochs=[15,15]", "runtime.checkpoint_every=10"]
     whole, parts = Sweep(sweep.folder / "whole"), Sweep(sweep.folder / "parts")
     whole.run(*TRAINING, *steps)
     job = parts.start(*TRAINING, *steps, "hydra/launcher=submitit_local")

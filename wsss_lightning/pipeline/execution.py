@@ -15,7 +15,7 @@ from wsss_lightning.pipeline.calls import Outcome, arguments, call, call_group, 
 from wsss_lightning.pipeline.cards import SEARCHED, derived
 from wsss_lightning.pipeline.configuration import OUT_DIR, bind
 from wsss_lightning.pipeline.contents import listed, read_whole
-from wsss_lightning.pipeline.estimates import estimated
+from wsss_lightning.pipeline.estimates import check_room, estimated, items
 from wsss_lightning.pipeline.faults import explained
 from wsss_lightning.pipeline.fingerprints import FINGERPRINTS, reading_fingerprint
 from wsss_lightning.pipeline.foreign import check_calls, check_record
@@ -76,6 +76,10 @@ def _announce(plan: Plan, again: Collection[str]) -> None:
     if waiting:
         count = f"{len(waiting)} of {len(plan.stages)} stages to do"
         log.info("%s", ", ".join(filter(None, [count, estimated(waiting)])))
+        try:
+            check_room(waiting)
+        except InputError as error:  # an estimate, which keeps nobody from trying
+            log.warning("%s", error)
 
 
 def _with_downstream(plan: Plan, names: Collection[str]) -> set[str]:
@@ -124,6 +128,7 @@ def _compute(stage: PlannedStage, *, card: dict[str, Any], lock: int | None) -> 
         **known,
         "card": derived(card, known, store=stage.folder.parent),
         "wall_seconds": round(time.perf_counter() - start, 3),
+        "items": items(stage),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         **software,
     }
