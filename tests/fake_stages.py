@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wsss_lightning import backends
 from wsss_lightning.atomic import replace_file
 from wsss_lightning.errors import InputError
 from wsss_lightning.lifetime import end_with_parent
@@ -91,9 +92,41 @@ def _killed(item: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def write_images(
+    *, out_dir: str, data: Any, split: str | None = None, splits: Sequence[str] | None = None
+) -> dict[str, float]:
+    """Write a file for every image."""
+    for record in data.records(split):
+        (Path(out_dir) / record.image_id).write_text("x" * 100)
+    return {}
+
+
+def backend(*, out_dir: str) -> None:
+    """Tell where per-image work would run."""
+    (Path(out_dir) / "backend").write_text(backends._current.get())
+
+
+def square_into(number: int, *, folder: Path) -> tuple[int, int]:
+    """The square, and who computed it; a file has a dot for every call."""
+    note_masks([folder / str(number)])
+    with (folder / str(number)).open("a") as file:
+        file.write(".")
+    if number < 0:
+        raise InputError(f"{number} is negative.")
+    return number * number, os.getpid()
+
+
 def nan(*, out_dir: str) -> dict[str, float]:
     """A class that is in no image."""
     return {"value": float("nan")}
+
+
+def show_devices(*, out_dir: str, row: int, trainer: Any, at_once: int = 1) -> None:
+    """Leave what device this is, once so many jobs of the sweep have come so far."""
+    (Path(out_dir) / "devices").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+    deadline = time.monotonic() + 60
+    while len([*Path(out_dir).parent.glob("*/devices")]) < at_once and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def slow(*, out_dir: str, seconds: float) -> dict[str, float]:
@@ -147,13 +180,36 @@ def open_truth(
         note_masks(paths[:count])
 
 
-def ranks(*, out_dir: str, trainer: Mapping[str, Any], refused_by: int | None = None) -> dict[str, float]:
+def ranks(
+    *, out_dir: str, trainer: Mapping[str, Any], refused_by: int | None = None, previous: str | None = None
+) -> dict[str, float]:
     """Leave a file with the process id per process of the group."""
     rank, world = os.environ["RANK"], os.environ["WORLD_SIZE"]
     if refused_by == int(rank):
         raise InputError(f"Process {rank} refuses: ask another.")
     (Path(out_dir) / f"rank{rank}").write_text(str(os.getpid()))
     return {"world": float(world), "rank": float(rank)}
+
+
+def descend(*, out_dir: str, trainer: Mapping[str, Any]) -> dict[str, float]:
+    """Fit a line by the mean gradient of all processes, each with points of its own."""
+    from datetime import timedelta
+
+    import torch
+    from torch import distributed
+
+    distributed.init_process_group("gloo", timeout=timedelta(seconds=60))
+    rank, world = distributed.get_rank(), distributed.get_world_size()
+    x = torch.linspace(0, 1, 10)[rank::world].double()
+    weights = torch.zeros(2, dtype=torch.float64)
+    for _ in range(50):
+        residual = weights[0] * x + weights[1] - (3 * x + 1)
+        gradient = torch.stack([(residual * x).mean(), residual.mean()])
+        distributed.all_reduce(gradient)
+        weights -= 0.5 * gradient / world
+    distributed.barrier()
+    distributed.destroy_process_group()
+    return {"slope": float(weights[0]), "offset": float(weights[1]), "world": float(world)}
 
 
 def ranks_forever(*, out_dir: str, trainer: Mapping[str, Any]) -> None:

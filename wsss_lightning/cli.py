@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +19,7 @@ from wsss_lightning.commands import data, store
 from wsss_lightning.commands.catalogue import catalogue
 from wsss_lightning.commands.evaluate import evaluate
 from wsss_lightning.commands.export import export
+from wsss_lightning.commands.join import join
 from wsss_lightning.commands.predict import predict
 from wsss_lightning.commands.report import report
 from wsss_lightning.commands.submit import submit
@@ -42,11 +43,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _SHOWN_METRICS = 3  # of a job of a sweep; a class has one of its own, and metrics.json has them all
+_WIDTH = 110  # of a plan where no terminal says one
 _HYDRA = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 Overrides = Annotated[list[str] | None, typer.Argument(help="Hydra overrides, for example experiment=points/top.")]
 app.add_typer(data.app, name="data")
 app.add_typer(store.app, name="store")
 app.command("list")(catalogue)
+app.command("join")(join)
 app.command("predict")(predict)
 app.command("export")(export)
 app.command("evaluate")(evaluate)
@@ -98,6 +101,7 @@ def run(
     import hydra
     from omegaconf import DictConfig
 
+    from wsss_lightning.pipeline.accelerators import remember
     from wsss_lightning.pipeline.configuration import (
         check_ablations,
         may_add,
@@ -105,8 +109,12 @@ def run(
         project_folder,
         show_references,
     )
+    from wsss_lightning.pipeline.submission import go_on_from_copy, prepare
 
     check_ablations(context.args)
+    go_on_from_copy(context.args)
+    prepare(context.args)
+    remember()
     if "--resolve" in context.args:  # of `--cfg job`, which shows what no stage has asked for
         show_references()
     # Hydra prints a cut traceback of its own unless told to hand exceptions on.
@@ -168,6 +176,7 @@ def run_job(
     from wsss_lightning.pipeline.cards import SEARCHED
     from wsss_lightning.pipeline.configuration import plain
     from wsss_lightning.pipeline.objective import TAGS_ALONE, searched_on, searches
+    from wsss_lightning.pipeline.teams import lends
 
     settings = cast("DictConfig", HydraConfig.get())
     sweep = settings.mode == RunMode.MULTIRUN
@@ -178,6 +187,8 @@ def run_job(
         if sweep and searches(plain(settings.sweeper, resolve=False)):
             config.objective = config.objective or TAGS_ALONE
             config.card[SEARCHED] = searched_on(config.objective)
+    if lends(config):
+        return _lend(config, Path(settings.runtime.output_dir), keep=sweep)
     typer.echo(f"{head}{overrides or 'defaults'}", err=True)
     folder, typed = Path(settings.runtime.output_dir), given if sweep else None
     try:
@@ -188,6 +199,19 @@ def run_job(
         elif isinstance(error, InputError):  # raised, it would be announced by Hydra in its own words
             sys.exit(f"wsss: {error}")
         raise
+
+
+def _lend(config: "DictConfig", folder: Path, *, keep: bool) -> float:
+    """What another machine of a SLURM job than its first does in the place of the job."""
+    import shutil
+
+    from wsss_lightning.pipeline.teams import Team, join
+
+    if not keep:
+        shutil.rmtree(folder, ignore_errors=True)  # Hydra has made it before it called us
+    store = Path(str(config.paths.store)).resolve()
+    join(Team(store, str(config.runtime.team)), number=int(os.environ["SLURM_NODEID"]))
+    return float("nan")
 
 
 def _note_failure(folder: Path, number: int, error: Exception) -> None:
@@ -212,17 +236,21 @@ def _run_into(
     given: "Collection[str] | None",
 ) -> float:
     from wsss_lightning import pipeline
+    from wsss_lightning.pipeline.accelerators import own
     from wsss_lightning.pipeline.configuration import origin_of
     from wsss_lightning.pipeline.naming import named
     from wsss_lightning.pipeline.objective import objective
-    from wsss_lightning.pipeline.planning import plan_config
+    from wsss_lightning.pipeline.planning import looking_once, plan_config
     from wsss_lightning.pipeline.store import write_json
+    from wsss_lightning.pipeline.submission import shares_devices
 
-    plan = plan_config(config, origin := origin_of(settings))
+    with looking_once(since if given is not None else None):
+        plan = plan_config(config, origin := origin_of(settings))
     group = None if given is None else Path(settings.sweep.dir).name
     plan = named(plan, origin.overrides, group=group, given=given or ())
     write_json(folder / "stages.json", {stage.name: str(stage.folder) for stage in plan.stages.values()})
-    metrics = pipeline.run(plan, fresh=fresh, since=since)
+    with own(plan.devices) if shares_devices(settings.launcher) else nullcontext():
+        metrics = pipeline.run(plan, fresh=fresh, since=since)
     told = objective(plan, metrics, config.objective)
     if head:
         shown = [f"{name} {value:.4f}" for name, value in [*metrics.items()][:_SHOWN_METRICS]]
@@ -263,14 +291,26 @@ def _print_plan(plan: "Plan") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from wsss_lightning.pipeline.estimates import estimated
+    from wsss_lightning.pipeline.estimates import Cost, check_room, cost, estimated, items, room, rounded
 
-    table = Table("stage", "key", "status", "folder")
+    table, missing = Table("stage", "key", "status", "items", "time", "disk", "folder"), []
     for stage in plan.stages.values():
-        table.add_row(stage.name, stage.key[:8], stage.status(), stage.folder.name)
-    Console().print(table)
-    if missing := [stage for stage in plan.stages.values() if not stage.status().startswith("cached")]:
+        status = stage.status()
+        if not status.startswith("cached"):
+            missing.append(stage)
+        each = cost(stage) if missing[-1:] == [stage] else Cost(items(stage), None, None)
+        costs = (each.items, each.seconds, each.bytes)
+        shown = [
+            "" if value is None else form(value)
+            for value, form in zip(costs, ("{:,}".format, rounded, room), strict=True)
+        ]
+        table.add_row(stage.name, stage.key[:8], status, *shown, stage.folder.name)
+    console = Console()
+    console.width = max(console.width, _WIDTH)
+    console.print(table)
+    if missing:
         typer.echo(estimated(missing), nl=bool(estimated(missing)))
+        check_room(missing)
 
 
 @app.command()

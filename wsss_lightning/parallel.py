@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
-from joblib import Parallel, cpu_count, delayed
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib import Parallel, cpu_count, delayed, effective_n_jobs
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from wsss_lightning.backends import connected, killed
 from wsss_lightning.errors import InputError
 from wsss_lightning.lifetime import end_with_parent
 from wsss_lightning.opened import Opened, note, recorded
@@ -19,6 +19,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 START_UP = 10.0  # seconds until processes work: they import torch and what else the function needs
+_AT_ONCE = 16  # items of each process
 
 
 def in_parallel(
@@ -31,28 +32,30 @@ def in_parallel(
 ) -> Iterator[Result]:
     """`function(item)` of every item, in their order; a progress bar shows how many are done.
 
-    `function` must be picklable: a module's function or a `functools.partial` of one. joblib's backend (`loky`, or
-    `ray` and `dask` where they are registered) is the caller's choice by `joblib.parallel_config`. `processes`: how
-    many work at once; 0 for as many as there are cores. Work is done in this process, to the same bits, as long as
-    starting others would take longer than they save, by the time that its first items take.
+    `function` must be picklable: a module's function or a `functools.partial` of one. Where it runs is the caller's
+    choice by `backends.working_on`. `processes`: how many work at once; 0 for as many as there are cores, here or in
+    a cluster. Work is done in this process, to the same bits, as long as starting others would take longer than they
+    save, by the time that its first items take.
 
     Raises:
         InputError: a process was killed.
     """
-    jobs = max(1, min(processes or cpu_count(), len(items)))  # type: ignore[no-untyped-call]
-    results = _run(function, items, jobs)
+    results = _run(function, items, processes)
     try:
         for result, opened in track(results, description=description, total=len(items), enabled=progress):
             note(opened)
             yield result
-    except TerminatedWorkerError as error:
+    except Exception as error:
+        if not killed(error):
+            raise
         raise InputError(
             f"{description}: a worker process was killed, most likely out of memory: run it again, it goes on where it "
             "stopped, with fewer processes (runtime.processes=1 or WSSS_PROCESSES=1)."
         ) from error
 
 
-def _run(function: Callable[[Item], Result], items: Sequence[Item], jobs: int) -> Iterator[tuple[Result, Opened]]:
+def _run(function: Callable[[Item], Result], items: Sequence[Item], processes: int) -> Iterator[tuple[Result, Opened]]:
+    jobs = max(1, min(processes or cpu_count(), len(items)))  # type: ignore[no-untyped-call]
     done, least = 0, float("inf")
     while done < len(items) and (jobs == 1 or not _worth_starting(len(items) - done, done, least, jobs)):
         start = time.perf_counter()
@@ -62,9 +65,20 @@ def _run(function: Callable[[Item], Result], items: Sequence[Item], jobs: int) -
         done += 1
         yield result
     if done < len(items):
-        job = delayed(_call)  # type: ignore[no-untyped-call]
-        parallel = Parallel(n_jobs=jobs, return_as="generator")  # type: ignore[no-untyped-call]
-        yield from parallel(job(function, item) for item in items[done:])
+        yield from _elsewhere(function, items[done:], processes)
+
+
+def _elsewhere(
+    function: Callable[[Item], Result], items: Sequence[Item], processes: int
+) -> Iterator[tuple[Result, Opened]]:
+    job = delayed(_call)  # type: ignore[no-untyped-call]
+    with connected() as streams:
+        jobs = min(processes or effective_n_jobs(-1), len(items))  # type: ignore[no-untyped-call]
+        # What cannot hand on results one by one gets some items at a time, so that a bar moves.
+        size = len(items) if streams else _AT_ONCE * jobs
+        with Parallel(n_jobs=jobs, return_as="generator" if streams else "list") as pool:  # type: ignore[no-untyped-call]
+            for start in range(0, len(items), size):
+                yield from pool(job(function, item) for item in items[start : start + size])
 
 
 def _worth_starting(left: int, done: int, least: float, jobs: int) -> bool:

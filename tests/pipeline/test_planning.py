@@ -163,8 +163,16 @@ def test_devices_must_be_counted(make_plan: MakePlan, devices: Any) -> None:
     assert f"trainer.devices={devices}" in _sentence(lambda: make_plan({"a": node}))
 
 
-def test_several_machines_are_refused(make_plan: MakePlan) -> None:
-    assert "one machine" in _sentence(lambda: make_plan({"a": stage("ranks", trainer={"devices": 2, "num_nodes": 2})}))
+def test_machines_must_be_counted_and_share_batches(make_plan: MakePlan) -> None:
+    for count in ("auto", 0):
+        node = stage("ranks", trainer={"num_nodes": count})
+        assert f"trainer.num_nodes={count}: give the number" in _sentence(lambda node=node: make_plan({"a": node}))
+    assert make_plan({"a": stage("ranks", trainer={"devices": 2, "num_nodes": 2})})
+    assert "shared by 4 devices" in _sentence(
+        lambda: pipeline.plan(
+            [*NO_WEIGHTS, "data.batch_size=3", "method=priors", "trainer.devices=2", "trainer.num_nodes=2"]
+        )
+    )
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_of_another_reader_everything_counts_and_masks_by_content(make_plan: Mak
 
 def test_a_plan_reads_no_file_twice(make_plan: MakePlan, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = _key(make_plan, root)
-    for name in ("_sha256", "_contents"):
+    for name in ("sha256", "_contents"):
         monkeypatch.delattr(f"wsss_lightning.pipeline.fingerprints.{name}")
     assert _key(make_plan, root) == before
 

@@ -63,6 +63,10 @@ class VOCFiles:
             if self.xml:
                 yield (f"Annotations/{image_id}.xml",), True
 
+    def count(self, name: str) -> int:
+        """How many images a list names."""
+        return len(read_list(find_list(self.root, name)))
+
 
 def voc(
     *, root: Path, train_list: str | None, val_list: str | None, test_list: str | None, tags: str, asked: frozenset[str]
@@ -101,6 +105,11 @@ class COCOFiles:
                 yield (f"{images}/{image['file_name']}",), False
                 yield (f"{masks}/{stem}.png", f"{masks}/{image['id']}.png"), True
 
+    def count(self, name: str) -> int:
+        """How many images an annotation file names."""
+        paths = [path for path, _, _ in self.lists if path.endswith(f"_{name}.json")]
+        return sum(len(read_image_info(self.root / path)["images"]) for path in paths)
+
 
 def coco(
     *, root: Path, train_list: str | None, val_list: str | None, test_list: str | None, asked: frozenset[str]
@@ -133,6 +142,11 @@ class ManifestFiles:
                 if not self.splits or row.get("split") in self.splits:
                     yield (row.get("image") or "",), False
                     yield (row.get("mask") or "",), True
+
+    def count(self, name: str) -> int:
+        """How many lines of CSV files are of a split, or stand in the file of that name."""
+        rows = [row for each in self.index if each == f"{name}.csv" or self.splits for row in _rows(self.root / each)]
+        return sum(not self.splits or row.get("split") == name for row in rows)
 
 
 def yto(
@@ -184,6 +198,14 @@ class FolderFiles:
             yield tuple(f"{self.images}/{name}" for name in names), False
             if self.masks is not None:
                 yield (f"{self.masks}/{row.image_id}.png",), True
+
+    def count(self, name: str) -> int:
+        """How many images are of a split."""
+        rows = self._rows()
+        listed = self.root / f"{name}.txt"
+        if any(row.split for row in rows):
+            return sum(row.split == name for row in rows)
+        return len(read_list(listed)) if listed.is_file() else len(rows)
 
     def _rows(self) -> list[TagRow]:
         table = read_tag_source(self.root, images=self.images, tags=self.tags, names=())

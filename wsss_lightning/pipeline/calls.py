@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from wsss_lightning.opened import recorded
 from wsss_lightning.pipeline.memory import peak_memory, reset_peak_memory
 from wsss_lightning.pipeline.signatures import constant_beside
 from wsss_lightning.pipeline.store import write_json
+from wsss_lightning.pipeline.teams import call_together, ended, start
 
 # What stages give Lightning's trainer; a value of the user's would have no effect.
 _OURS = {
@@ -35,12 +35,24 @@ def arguments(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def processes(node: dict[str, Any]) -> int:
-    """How many processes a stage runs in: one for every device that its trainer asks for."""
-    trainer = node.get("trainer") or {}
-    devices = trainer.get("devices", 1)
-    count = len(devices) if isinstance(devices, list) else devices
-    if trainer.get("num_nodes", 1) != 1 or not isinstance(count, int) or count < 1:
-        raise InputError(f"trainer.devices={devices}: give the number of devices of this one machine, 1 or more.")
+    """How many processes a stage runs in: one for every device that its trainer asks for, on all machines."""
+    return devices(node) * machines(node)
+
+
+def devices(node: dict[str, Any]) -> int:
+    """How many devices of each machine a stage's trainer asks for."""
+    asked = (node.get("trainer") or {}).get("devices", 1)
+    count = len(asked) if isinstance(asked, list) else asked
+    if not isinstance(count, int) or count < 1:
+        raise InputError(f"trainer.devices={asked}: give the number of devices of one machine, 1 or more.")
+    return count
+
+
+def machines(node: dict[str, Any]) -> int:
+    """How many machines a stage's trainer asks for."""
+    count = (node.get("trainer") or {}).get("num_nodes", 1)
+    if not isinstance(count, int) or count < 1:
+        raise InputError(f"trainer.num_nodes={count}: give the number of machines, 1 or more.")
     return count
 
 
@@ -80,23 +92,28 @@ def call(node: dict[str, Any]) -> Outcome:
     return {"metrics": numbers, "opened": masks, **used}
 
 
-def call_group(node: dict[str, Any], *, count: int, folder: Path, lock: int | None) -> Outcome:
-    """Call a stage in `count` processes, which end when this one does; the outcome is that of the first.
+def call_group(node: dict[str, Any], *, folder: Path, lock: int | None) -> Outcome:
+    """Call a stage in a process for every device, which end when this one does; the outcome is that of the first.
 
     Lightning's own relaunch repeats the command line, which under `-m` is the whole sweep, in every child. The
     launcher inherits the descriptor `lock`: as long as it lives, the key stays locked.
     """
-    request, answer = folder / "request.json", folder / "answer.json"
+    path, answer = folder / "request.json", folder / "answer.json"
     answer.unlink(missing_ok=True)
-    write_json(request, {"node": node, "answer": str(answer)})
-    command = [sys.executable, "-m", "wsss_lightning.pipeline.launcher", str(os.getpid()), str(count), str(request)]
-    code = subprocess.run(command, pass_fds=() if lock is None else (lock,), check=False).returncode
+    request = {"node": node, "answer": str(answer), "processes": devices(node)}
+    descriptors = () if lock is None else (lock,)
+    if machines(node) == 1:
+        write_json(path, request)
+        code = ended(start(path, number=0, pass_fds=descriptors))
+    else:
+        code = call_together(request, path=path, machines=machines(node), pass_fds=descriptors)
     outcome: Outcome = json.loads(answer.read_text()) if answer.is_file() else {}
     if "error" in outcome:
         raise InputError(outcome["error"])
     if code != 0 or not outcome:
+        count = processes(node)
         raise InputError(f"The {count} processes of {folder.name} ended with status {code}: see their output above.")
-    request.unlink()
+    path.unlink()
     answer.unlink()
     return {**outcome, "metrics": with_nan(outcome["metrics"])}
 

@@ -1,41 +1,126 @@
-"""How long stages will take, by what their like took before in the same store."""
+"""What stages will cost, by what their nearest like in the same store took: time, and room on the disk."""
 
-from collections.abc import Sequence
-from statistics import median
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.calls import TRAINS
+from wsss_lightning.pipeline.configuration import bind
 from wsss_lightning.pipeline.planning import PlannedStage
-from wsss_lightning.pipeline.store import RECORD, read_record
+from wsss_lightning.pipeline.readings import reading_of, words
+from wsss_lightning.pipeline.signatures import signature_of
+from wsss_lightning.pipeline.store import NODE, RECORD, read_record
 
-_LATEST = 3  # records of a stage that are read, since one of many files is large
+_LATEST = 20  # stages of a name that are compared
 
 
-def usual_seconds(stage: PlannedStage) -> float | None:
-    """Median wall time of the latest finished stages of the same name and function; None where there is none."""
+@dataclass(frozen=True)
+class Cost:
+    """Of one stage; None where nothing tells. `items`: images that it looks at."""
+
+    items: int | None
+    seconds: float | None
+    bytes: int | None
+
+
+def cost(stage: PlannedStage) -> Cost:
+    """By the finished stage of the same function that differs in the fewest settings, the latest of several.
+
+    Time and room grow with the number of images, those of a training with its settings alone.
+    """
+    own, like = items(stage), _nearest(stage)
+    if like is None:
+        return Cost(own, None, None)
+    before = None if TRAINS in stage.node else like.get("items")
+    factor = own / before if own and before else 1.0
+    size = sum(like.get("files", {}).values())
+    return Cost(own, factor * float(like["wall_seconds"]), round(factor * size))
+
+
+def items(stage: PlannedStage) -> int | None:
+    """How many images a stage looks at, by the lists of its data; None where they are not there yet."""
+    node = stage.node
+    named = node.get("splits") or [node.get("split") or ("train" if TRAINS in node else None)]
+    data = node.get("source") if TRAINS in node and isinstance(node.get("source"), dict) else node.get("data")
+    reader = next(_readers(data), None)
+    if reader is None or None in named:
+        return None
+    signature = signature_of(str(reader["_target_"]))
+    given = {**(signature.defaults if signature else {}), **reader}
+    try:
+        root = Path(str(bind(reader["root"], stage.bindings)))
+        reading = reading_of(given, root=root, asked=words(node) | {*named}) if root.is_dir() else None
+        count = getattr(reading, "count", None)
+        return None if count is None else sum(count(given.get(f"{split}_list") or split) for split in named)
+    except InputError:  # whoever reads the data is told
+        return None
+
+
+def _readers(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        if "_target_" in node and "root" in node:
+            yield node
+        for value in node.values():
+            yield from _readers(value)
+
+
+def _nearest(stage: PlannedStage) -> dict[str, Any] | None:
     paths = list(stage.folder.parent.glob(f"{stage.name}-*/{RECORD}"))
     latest = sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)[:_LATEST]
-    known = [seconds for path in latest if (seconds := _seconds(path.parent.name, stage)) is not None]
-    return median(known) if known else None
+    alike = [(far, path) for path in latest if (far := _distance(stage, path.with_name(NODE))) is not None]
+    for _, path in sorted(alike, key=lambda pair: pair[0]):  # stable: the latest of those that are as near
+        try:
+            return read_record(path.parent)
+        except InputError:  # whoever needs that stage is told
+            continue
+    return None
 
 
-def _seconds(folder: str, stage: PlannedStage) -> float | None:
+def _distance(stage: PlannedStage, path: Path) -> int | None:
+    """In how many settings a node differs; None for another function's, or one that cannot be read."""
     try:
-        record = read_record(stage.folder.with_name(folder))
-    except InputError:  # whoever needs that stage is told
+        node = json.loads(path.read_text())["node"]
+        same = node["_target_"] == stage.node["_target_"]
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    same = record is not None and record["node"]["_target_"] == stage.node["_target_"]
-    return float(record["wall_seconds"]) if record is not None and same else None
+    return len({*_leaves(node)} ^ {*_leaves(stage.node)}) if same else None
+
+
+def _leaves(node: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(node, dict | list):
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from _leaves(value, f"{name}.{key}")
+    else:
+        yield name, json.dumps(node)
 
 
 def estimated(stages: Sequence[PlannedStage]) -> str:
-    """`about 3.5 min by earlier runs`, with the names of stages that no run tells of; empty where none is known."""
-    times = {stage.name: usual_seconds(stage) for stage in stages}
-    known = [seconds for seconds in times.values() if seconds is not None]
-    unknown = [name for name, seconds in times.items() if seconds is None]
-    if not known:
+    """`about 3.5 min and 63 GB by earlier runs`, with the names of stages that no run tells of; empty if none does."""
+    costs = {stage.name: cost(stage) for stage in stages}
+    unknown = [name for name, each in costs.items() if each.seconds is None]
+    if len(unknown) == len(costs):
         return ""
+    times, sizes = ([getattr(each, name) or 0 for each in costs.values()] for name in ("seconds", "bytes"))
     without = f", without {', '.join(unknown)}" if unknown else ""
-    return f"about {rounded(sum(known))} by earlier runs{without}"
+    return f"about {rounded(sum(times))} and {room(sum(sizes))} by earlier runs{without}"
+
+
+def check_room(stages: Sequence[PlannedStage]) -> None:
+    """Raise `InputError` where the store's disk cannot hold what stages will write, as far as that is known."""
+    if not stages:
+        return
+    store, needed = stages[0].folder.parent, sum(cost(stage).bytes or 0 for stage in stages)
+    there = next(folder for folder in (store, *store.parents) if folder.is_dir())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise InputError(
+            f"{store} has room for {room(free)}, and these stages need about {room(needed)}: make room, set paths.root "
+            "to another disk, or see docs/scale.md for what can be computed in the place of being stored."
+        )
 
 
 def rounded(seconds: float) -> str:
@@ -43,3 +128,12 @@ def rounded(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def room(size: float) -> str:
+    """Bytes in the largest unit that leaves a number of 1 or more."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

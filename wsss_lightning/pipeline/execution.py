@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from wsss_lightning.atomic import sweep
+from wsss_lightning.backends import working_on
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.calls import Outcome, arguments, call, call_group, processes, threads
 from wsss_lightning.pipeline.cards import SEARCHED, derived
 from wsss_lightning.pipeline.configuration import OUT_DIR, bind
 from wsss_lightning.pipeline.contents import listed, read_whole
-from wsss_lightning.pipeline.estimates import estimated
+from wsss_lightning.pipeline.estimates import check_room, estimated, items
 from wsss_lightning.pipeline.faults import explained
 from wsss_lightning.pipeline.fingerprints import FINGERPRINTS, reading_fingerprint
 from wsss_lightning.pipeline.foreign import check_calls, check_record
@@ -34,6 +35,7 @@ from wsss_lightning.pipeline.store import (
     source_hashes,
     write_json,
 )
+from wsss_lightning.pipeline.teams import of
 from wsss_lightning.pipeline.telling import telling
 from wsss_lightning.trust import trusting
 
@@ -56,7 +58,7 @@ def run(plan: Plan, *, fresh: Collection[str] = (), since: float | None = None) 
     again, start = _with_downstream(plan, fresh), time.time() if since is None else since
     record: dict[str, Any] = {"metrics": {}}
     _announce(plan, again)
-    with telling(plan) as tell:
+    with working_on(plan.backend), of(plan.team), telling(plan) as tell:
         for number, stage in enumerate(plan.stages.values(), start=1):
             head = f"[{number}/{len(plan.stages)}] {stage.name} {stage.key[:8]}"
             after = start if stage.name in again else None
@@ -74,6 +76,10 @@ def _announce(plan: Plan, again: Collection[str]) -> None:
     if waiting:
         count = f"{len(waiting)} of {len(plan.stages)} stages to do"
         log.info("%s", ", ".join(filter(None, [count, estimated(waiting)])))
+        try:
+            check_room(waiting)
+        except InputError as error:  # an estimate, which keeps nobody from trying
+            log.warning("%s", error)
 
 
 def _with_downstream(plan: Plan, names: Collection[str]) -> set[str]:
@@ -122,6 +128,7 @@ def _compute(stage: PlannedStage, *, card: dict[str, Any], lock: int | None) -> 
         **known,
         "card": derived(card, known, store=stage.folder.parent),
         "wall_seconds": round(time.perf_counter() - start, 3),
+        "items": items(stage),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         **software,
     }
@@ -160,8 +167,7 @@ def _hand_on(card: dict[str, Any], model: Path) -> None:
 
 def _execute(node: dict[str, Any], bindings: dict[str, Any], *, folder: Path, lock: int | None) -> Outcome:
     bound = bind(arguments(node), bindings)
-    count = processes(bound)
-    return call(bound) if count == 1 else call_group(bound, count=count, folder=folder, lock=lock)
+    return call(bound) if processes(bound) == 1 else call_group(bound, folder=folder, lock=lock)
 
 
 def _portable(bindings: dict[str, Any]) -> dict[str, Any]:

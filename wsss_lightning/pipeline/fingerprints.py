@@ -3,21 +3,14 @@
 import contextlib
 import hashlib
 import json
-import os
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from wsss_lightning.atomic import replace_file
 from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.manifest import MANIFEST, Entry, entry, is_read_whole, read_manifest, sha256, walk
 from wsss_lightning.pipeline.readings import Reading
-
-# Lists, tags and masks decide what is learned from which image, so their content counts; photographs enter by name
-# and size, which keeps a data set of 100,000 images at about a second.
-_READ_WHOLE = {".txt", ".csv", ".json", ".xml", ".npy", ".npz", ".png", ".mat", ".safetensors"}
-
-_Entry = tuple[str, int, int]  # name, size, time of the last change in ns
 
 
 def file_fingerprint(path: Path, *, cache: Path) -> str:
@@ -35,57 +28,62 @@ def folder_fingerprint(root: Path, *, cache: Path) -> str:
     """
     if not root.is_dir():
         raise InputError(f"There is no folder {root}: give the root of the data set, for example data.root=/data/VOC.")
-    return _remembered(root, sorted(_walk(root, prefix="", above=frozenset())), cache=cache)
+    if (manifest := entry(root, [MANIFEST])) is not None:
+        return str(_kept(cache, ["manifest of all", manifest, str(root)], lambda: _digest(_listed_in(root))))
+    return _remembered(root, sorted(walk(root)), cache=cache)
 
 
 def reading_fingerprint(reading: Reading, *, cache: Path) -> str:
-    """SHA-256 over the names of the files of a reading and their contents or, of photographs, their sizes."""
-    index = [entry for name in sorted(set(reading.index)) if (entry := _entry(reading.root, [name]))]
+    """SHA-256 over the names of the files of a reading and their contents or, of photographs, their sizes.
+
+    Where the root holds a manifest, that is asked in the place of the files, but for those in `index`.
+
+    Raises:
+        InputError: a list has another size than the manifest says.
+    """
+    index = [found for name in sorted(set(reading.index)) if (found := entry(reading.root, [name]))]
+    if (manifest := entry(reading.root, [MANIFEST])) is not None:
+        state = ["manifest", repr(reading), manifest, *index]
+        return str(_kept(cache, state, lambda: _digest(_of_manifest(reading, index))))
     listed = _kept(
         cache, ["files", repr(reading), *index], lambda: [[names, whole] for names, whole in reading.files()]
     )
-    files = {entry: whole for names, whole in listed if (entry := _entry(reading.root, names))}
+    files = {found: whole for names, whole in listed if (found := entry(reading.root, names))}
     files |= dict.fromkeys(index, True)
     known = ["reading", str(reading.root), *sorted(files.items())]
     return str(_kept(cache, known, lambda: _digest(_of_reading(reading.root, files))))
 
 
-def _of_reading(root: Path, files: dict[_Entry, bool]) -> Iterator[tuple[str, int, str]]:
+def _of_reading(root: Path, files: dict[Entry, bool]) -> Iterator[tuple[str, int, str]]:
     for (name, size, _), whole in sorted(files.items()):
-        yield name, size, _sha256(root / name) if whole else ""
+        yield name, size, sha256(root / name) if whole else ""
 
 
-def _entry(root: Path, names: Sequence[str]) -> _Entry | None:
-    """The first of `names` that is a file."""
-    for name in names:
-        with contextlib.suppress(OSError):
-            found = os.stat(f"{root}/{name}")  # noqa: PTH116  # a third of the time of Path.stat
-            if stat.S_ISREG(found.st_mode):
-                return name, found.st_size, found.st_mtime_ns
-    return None
+def _of_manifest(reading: Reading, index: Sequence[Entry]) -> Iterator[tuple[str, int, str]]:
+    """What `_of_reading` gives, of the files that the manifest of the reading's root names."""
+    known = read_manifest(reading.root / MANIFEST)
+    for name, size, _ in index:
+        if known.get(name, (None, ""))[0] != size:
+            raise InputError(f"{reading.root / name} is not as {MANIFEST} says: wsss data manifest {reading.root}.")
+    there = ((next((name for name in names if name in known), None), whole) for names, whole in reading.files())
+    files = {name: whole for name, whole in there if name is not None} | {name: True for name, _, _ in index}
+    for name, whole in sorted(files.items()):
+        size, content = known[name]
+        yield name, size, (content or sha256(reading.root / name)) if whole else ""
+
+
+def _listed_in(root: Path) -> Iterator[tuple[str, int, str]]:
+    for name, (size, content) in read_manifest(root / MANIFEST).items():
+        yield name, size, content
 
 
 FINGERPRINTS = {"folder": folder_fingerprint, "weights": file_fingerprint}  # by the name of the resolver
 
 
-def _walk(folder: Path | str, *, prefix: str, above: frozenset[str]) -> Iterator[_Entry]:
-    place = os.path.realpath(folder)
-    if place in above:  # a link to a folder that holds it
-        return
-    for entry in os.scandir(folder):
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from _walk(entry.path, prefix=f"{prefix}{entry.name}/", above=above | {place})
-        elif entry.is_file():  # and no link whose file is gone
-            state = entry.stat()
-            yield f"{prefix}{entry.name}", state.st_size, state.st_mtime_ns
-
-
-def _remembered(path: Path, entries: list[_Entry], *, cache: Path) -> str:
+def _remembered(path: Path, entries: list[Entry], *, cache: Path) -> str:
     """The content is read again only when a name, size or time has changed since the value kept in `cache`."""
     known = [str(path.resolve()), *entries]
-    return str(_kept(cache, known, lambda: _sha256(path) if path.is_file() else _digest(_contents(path, entries))))
+    return str(_kept(cache, known, lambda: sha256(path) if path.is_file() else _digest(_contents(path, entries))))
 
 
 def _kept(cache: Path, known: list[Any], compute: Callable[[], Any]) -> Any:
@@ -99,15 +97,9 @@ def _kept(cache: Path, known: list[Any], compute: Callable[[], Any]) -> Any:
     return value
 
 
-def _contents(root: Path, entries: list[_Entry]) -> Iterator[tuple[str, int, str]]:
+def _contents(root: Path, entries: list[Entry]) -> Iterator[tuple[str, int, str]]:
     for name, size, _ in entries:
-        whole = Path(name).suffix.lower() in _READ_WHOLE
-        yield name, size, _sha256(root / name) if whole else ""
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        yield name, size, sha256(root / name) if is_read_whole(name) else ""
 
 
 def _digest(items: Any) -> str:

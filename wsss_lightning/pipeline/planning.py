@@ -1,6 +1,7 @@
 """Which stages a result needs, in which order, and the key of each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig
 
+from wsss_lightning.backends import check_backend
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.calls import arguments, check_trainer
 from wsss_lightning.pipeline.configuration import (
@@ -31,6 +33,7 @@ from wsss_lightning.pipeline.inputs import check_inputs
 from wsss_lightning.pipeline.readings import Reading, readers, reading_of, words
 from wsss_lightning.pipeline.signatures import check_node
 from wsss_lightning.pipeline.store import changed_sources, in_progress, read_record
+from wsss_lightning.pipeline.teams import Team
 from wsss_lightning.pipeline.unread import Origin, check_read
 
 _SHOWN = 3  # files of changed code that a status names
@@ -74,7 +77,8 @@ def cached(record: dict[str, Any]) -> str:
 class Plan:
     """The stages that `result` needs, upstream first, and the supervision card of what they compute.
 
-    `loggers`: of stages and of the job; `choices`: the file of each config group.
+    `loggers`: of stages and of the job; `choices`: the file of each config group; `backend`: of per-image work;
+    `team`: the machines that stages on several machines are computed on.
     """
 
     stages: dict[str, PlannedStage]
@@ -83,11 +87,20 @@ class Plan:
     config: dict[str, Any]
     loggers: dict[str, Any] = field(default_factory=dict)
     choices: dict[str, Any] = field(default_factory=dict)
+    backend: str = "loky"
+    team: Team | None = None
 
     @property
     def run(self) -> dict[str, Any]:
         """How dashboards call this job: `name`, `group`, `tags`, and what a sweep `varied`."""
         return dict(self.config.get("run") or {})
+
+    @property
+    def devices(self) -> int:
+        """How many devices of a machine its stages take; 0 where they compute on CPUs or name which they take."""
+        trainers = [trainer for stage in self.stages.values() if (trainer := stage.node.get("trainer"))]
+        asked = [trainer.get("devices", 1) for trainer in trainers if trainer.get("accelerator") != "cpu"]
+        return max([count for count in asked if isinstance(count, int)], default=0)
 
     @property
     def dashboards(self) -> dict[str, Any]:
@@ -111,6 +124,21 @@ class Plan:
         return yaml.safe_dump(self.stages[name].node, sort_keys=False, allow_unicode=True)
 
 
+_Fingerprints = tuple[dict[Path, str], dict[Reading, str]]
+_seen: list[_Fingerprints] = []  # of blocks in one another
+_commands: dict[object, _Fingerprints] = {}
+
+
+@contextmanager
+def looking_once(command: object = None) -> Iterator[None]:
+    """Inside, plans look at a data set or a file of weights once; so do all blocks of the same `command`."""
+    _seen.append(_commands.setdefault(command, ({}, {})) if command is not None else ({}, {}))
+    try:
+        yield
+    finally:
+        _seen.pop()
+
+
 def plan(overrides: list[str]) -> Plan:
     """Plan what `overrides` select; raises `InputError` for everything that can be known before running."""
     return plan_config(*compose_with_origin(overrides))
@@ -127,6 +155,8 @@ def plan_config(config: DictConfig, origin: Origin | None = None) -> Plan:
         planner.key(result)
         card = plain(config.get("card"), resolve=True)
         loggers = planner.tokens.loggers()
+        runtime = plain(config.get("runtime"), resolve=True)
+        check_backend(backend := str(runtime.get("backend", Plan.backend)))
     return Plan(
         stages=planner.stages,
         result=result,
@@ -134,6 +164,8 @@ def plan_config(config: DictConfig, origin: Origin | None = None) -> Plan:
         config=plain(config, resolve=False),
         loggers=loggers,
         choices={} if origin is None else origin.described(),
+        backend=backend,
+        team=Team(planner.store, str(runtime.get("team", "default")), runtime.get("address")),
     )
 
 
@@ -154,8 +186,7 @@ class Planner:
         self.tokens = Tokens(config)
         self.stages: dict[str, PlannedStage] = {}
         self.open: list[str] = []
-        self.fingerprints: dict[Path, str] = {}
-        self.readings: dict[Reading, str] = {}
+        self.fingerprints, self.readings = _seen[-1] if _seen else ({}, {})
 
     def key(self, name: str) -> str:
         if name in self.open:

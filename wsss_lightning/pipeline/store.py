@@ -1,5 +1,6 @@
 """The stage store on disk: records, locks and what a record says about the code that wrote it."""
 
+import errno
 import hashlib
 import importlib.metadata
 import json
@@ -10,7 +11,7 @@ import shutil
 import subprocess
 import sysconfig
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from filelock import FileLock, Timeout
 from wsss_lightning.atomic import with_nan, write_json
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.identity import with_current_targets
+from wsss_lightning.pipeline.leases import elsewhere, leased
 from wsss_lightning.pipeline.modules import module_path, sources, targets
 
 RECORD = "stage.json"
 NODE = "node.json"  # written when a stage starts
 MODEL = "model.json"  # of a stage that leaves a trained model
+COMMIT = ".commit"  # of a copy of the code, which is no checkout
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib")
 _PACKAGES = (
     *("wsss-lightning", "torch", "torchvision", "pytorch-lightning", "numpy"),
@@ -56,6 +59,7 @@ _VALUES: dict[str, Any] = {
     "opened": dict,
 }
 _KINDS: dict[Any, str] = {str: "text", dict: "a mapping", int: "a whole number", (int, float, type(None)): "a number"}
+_WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 _CODE = ("wsss_lightning", "conf")
 
 log = logging.getLogger(__name__)
@@ -113,19 +117,35 @@ def _fault(record: Any) -> str | None:
 def locked(folder: Path) -> Iterator[int | None]:
     """Hold the lock of one key, and so do all forked children; whoever comes second waits here.
 
-    Yields the descriptor that other children must inherit to hold it too.
+    On one machine that is the operating system's lock, among machines a claim (`leases`), which needs none. Yields
+    the descriptor that other children must inherit to hold the lock, too.
     """
     path = _lock_path(folder)
+    with ExitStack() as held:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = held.enter_context(_system_lock(path))
+            held.enter_context(leased(_lease_path(folder), alone=descriptor is not None))
+        except OSError as error:
+            raise InputError(f"The store {folder.parent} cannot be written ({error}): set paths.root.") from error
+        yield descriptor
+
+
+@contextmanager
+def _system_lock(path: Path) -> Iterator[int | None]:
+    """Hold the operating system's lock; yields its descriptor, None where the file system knows no locks."""
+    lock = FileLock(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
         with suppress(Timeout):
             lock.acquire(timeout=0)
         if not lock.is_locked:
-            log.info("waiting for the job that computes %s", folder.name)
+            log.info("waiting for the job that computes %s", path.stem)
             lock.acquire()
     except OSError as error:
-        raise InputError(f"The store {folder.parent} cannot be written ({error}): set paths.root.") from error
+        if error.errno not in _WITHOUT_LOCKS:
+            raise
+    except NotImplementedError:  # what filelock makes of one of these
+        pass
     held = lock._context.lock_file_fd
     # A copy, since filelock closes its own descriptor in forked children.
     copy = None if held is None else os.dup(held)
@@ -138,8 +158,10 @@ def locked(folder: Path) -> Iterator[int | None]:
 
 
 def in_progress(folder: Path) -> bool:
-    """Whether a job holds the lock of this key."""
+    """Whether a job holds the lock of this key, on this machine or on another."""
     path = _lock_path(folder)
+    if elsewhere(_lease_path(folder)):
+        return True
     if not path.is_file():
         return False
     try:
@@ -153,6 +175,10 @@ def in_progress(folder: Path) -> bool:
 
 def _lock_path(folder: Path) -> Path:
     return folder.parent / ".locks" / f"{folder.name}.lock"
+
+
+def _lease_path(folder: Path) -> Path:
+    return folder.parent / ".locks" / f"{folder.name}.lease"
 
 
 @contextmanager
@@ -211,7 +237,7 @@ def provenance() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
-        "commit": _commit(Path(__file__).resolve().parents[2]),
+        "commit": commit(),
         "cores": os.cpu_count(),
         "processor": _processor(),
     }
@@ -233,12 +259,18 @@ def _version(package: str) -> str | None:
         return None
 
 
-@cache
-def _commit(folder: Path) -> str | None:
+def commit() -> str | None:
     """The checkout's commit, with a `+` where code or configuration were changed since; None outside a checkout.
 
     A table that was just saved is no such change.
     """
+    return _commit(Path(__file__).resolve().parents[2])
+
+
+@cache
+def _commit(folder: Path) -> str | None:
+    if (folder / COMMIT).is_file():
+        return (folder / COMMIT).read_text() or None
     if not (folder / ".git").exists():
         return None
     try:

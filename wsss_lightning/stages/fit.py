@@ -108,7 +108,7 @@ def make_trainer(
     length = {} if given.keys() & {"max_steps", "max_epochs", "fast_dev_run"} else {"max_epochs": 1}
     return trainer(
         callbacks=[*callbacks, *given.get("callbacks", [])],
-        plugins=[_environment(given.get("devices")), _Checkpoints(), *given.get("plugins", [])],
+        plugins=[_environment(given), _Checkpoints(), *given.get("plugins", [])],
         logger=logger,
         enable_progress_bar=False,
         log_every_n_steps=given.get("log_every_n_steps", _LOG_EVERY),
@@ -127,12 +127,12 @@ class _Checkpoints(TorchCheckpointIO):
         replace_file(Path(path), partial(torch.save, checkpoint))
 
 
-def _environment(devices: Any) -> ClusterEnvironment:
+def _environment(given: Mapping[str, Any]) -> ClusterEnvironment:
     # Under SLURM Lightning would requeue by itself and go on from a checkpoint of its own, of which no loader knows.
     # In a group of processes, a trainer of a single device is one that its process does not share.
-    grouped = (
-        TorchElasticEnvironment.detect() and devices != 1 and not (isinstance(devices, list) and len(devices) == 1)
-    )
+    devices = given.get("devices")
+    alone = devices == 1 or (isinstance(devices, list) and len(devices) == 1)
+    grouped = TorchElasticEnvironment.detect() and not (alone and given.get("num_nodes", 1) == 1)
     return TorchElasticEnvironment() if grouped else LightningEnvironment()
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from wsss_lightning import pipeline
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.naming import settings
+from wsss_lightning.pipeline.planning import looking_once
 from wsss_lightning.tables.spec import Heading, Spec, SpecRow
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,8 @@ def plan_cells(spec: Spec, overrides: list[str]) -> list[Cell]:
     others, seeds = split_seeds(overrides)
     named = [[f"seed={seed}"] for seed in seeds] if seeds else [[]]
     rows = [row for row in spec.rows if row.experiment is not None]
-    cells = [_plan_cell(row, [*others, *seed], spec.heading) for row in rows for seed in named]
+    with looking_once():
+        cells = [_plan_cell(row, [*others, *seed], spec.heading) for row in rows for seed in named]
     _check_rows_differ(cells, spec)
     return cells
 

@@ -125,6 +125,7 @@ def _process_group() -> Iterator[tuple[int, int]]:
 
 def _of_one_device(trainer: MakeTrainer) -> MakeTrainer:
     """`trainer` on the device of this process alone."""
+    trainer = partial(trainer, num_nodes=1)
     given: Mapping[str, Any] = getattr(trainer, "keywords", {})
     accelerator, devices = given.get("accelerator", "auto"), given.get("devices", 1)
     if not (accelerator in {"gpu", "cuda"} or (accelerator == "auto" and torch.cuda.is_available())):

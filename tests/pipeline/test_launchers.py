@@ -1,0 +1,198 @@
+"""Sweeps through launchers: a device for each job, code as it was at submission, going on after preemption."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fake_stages
+import pytest
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from wsss_lightning import cli
+from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline import accelerators, submission
+from wsss_lightning.pipeline.accelerators import ALL, jobs_at_once, own, shared
+from wsss_lightning.pipeline.submission import copied, launcher
+
+FAKE = """
+# @package _global_
+row: 0
+at_once: 1
+stages:
+  only: {_target_: fake_stages.show_devices, row: "${row}", at_once: "${at_once}", trainer: {devices: 1}}
+given: {trainer: null}
+result: only
+"""
+CODE = Path(cli.__file__).parents[1]
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Sweep:
+    return Sweep(tmp_path)
+
+
+class Sweep:
+    """`wsss run -m` of a method of one stage, in a process of its own."""
+
+    def __init__(self, folder: Path, text: str = FAKE, name: str = "fake") -> None:
+        self.folder, self.root = folder, folder / "runs"
+        (folder / "conf" / "method").mkdir(parents=True, exist_ok=True)
+        (folder / "conf" / "method" / f"{name}.yaml").write_text(text)
+
+    def start(self, *overrides: str, code: Path = CODE, **environment: str) -> subprocess.Popen[str]:
+        where = [f"hydra.searchpath=[{self.folder / 'conf'}]", f"paths.root={self.root}"]
+        command = [sys.executable, "-m", "wsss_lightning.cli", "run", "-m", *where, *overrides]
+        paths = os.pathsep.join([str(code), str(Path(fake_stages.__file__).parent)])
+        variables = {**os.environ, "PYTHONPATH": paths, "PYTHONSAFEPATH": "1", **environment}
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, env=variables, stdout=pipe, stderr=pipe, text=True, cwd=self.folder)
+
+    def run(self, *overrides: str, **environment: str) -> str:
+        job = self.start(*overrides, **environment)
+        out, err = job.communicate(timeout=600)
+        assert job.returncode == 0, err
+        return out + err
+
+    def devices(self) -> list[str]:
+        return sorted(path.read_text() for path in (self.root / "store").glob("only-*/devices"))
+
+
+def test_jobs_side_by_side_have_a_device_each(sweep: Sweep) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    log = sweep.run(
+        "method=fake", "row=0,1", "at_once=2", "hydra/launcher=joblib", CUDA_VISIBLE_DEVICES="wsss-a,wsss-b"
+    )
+    assert sweep.devices() == ["wsss-a", "wsss-b"]
+    assert "on device wsss-a" in log and "Warning" not in log
+
+
+@pytest.mark.long
+def test_jobs_as_processes_wait_for_a_free_device(sweep: Sweep) -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    sweep.run("method=fake", "row=0,1,2", "hydra/launcher=submitit_local", CUDA_VISIBLE_DEVICES="wsss-c,wsss-d")
+    assert len(sweep.devices()) == 3 and {*sweep.devices()} <= {"wsss-c", "wsss-d"}
+    assert len(list((sweep.root / "sweeps").glob("*/*/metrics.json"))) == 3
+
+
+def test_devices_are_held_by_one_process_and_kept_for_its_next_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ALL, raising=False)
+    monkeypatch.setattr(accelerators, "_taken", [])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "wsss-0,wsss-1,wsss-2")
+    assert jobs_at_once(1) == 3 and jobs_at_once(2) == 1 and jobs_at_once([0, 1, 2]) == 1 and jobs_at_once(9) == 1
+    with own(2) as first:
+        assert first == ["wsss-0", "wsss-1"] and os.environ["CUDA_VISIBLE_DEVICES"] == "wsss-0,wsss-1"
+        assert shared() == ["wsss-0", "wsss-1", "wsss-2"]
+        monkeypatch.setattr(accelerators, "_taken", [])  # as in another process
+        with own(1) as other:
+            assert other == ["wsss-2"]
+    with own(1) as again:
+        assert again == ["wsss-2"], "CUDA of this process knows no other"
+    with own(9) as none:
+        assert none == ["wsss-0", "wsss-1", "wsss-2"], "fewer than asked for: Lightning says so"
+    monkeypatch.setenv(ALL, "")
+    assert jobs_at_once(1) == -1
+
+
+def test_a_job_of_slurm_gets_as_many_devices_and_machines_as_its_trainer_asks_for() -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    config = _launcher_of("trainer.devices=4", "trainer.num_nodes=2", "hydra/launcher=submitit_slurm")
+    assert (config.gpus_per_node, config.nodes, config.tasks_per_node) == (4, 2, 1)
+    assert _launcher_of("hydra/launcher=submitit_slurm").gpus_per_node == 1
+
+
+def _launcher_of(*overrides: str) -> DictConfig:
+    command = [sys.executable, "-m", "wsss_lightning.cli", "run", "--cfg", "hydra", *overrides]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    OmegaConf.register_new_resolver("jobs_at_once", jobs_at_once, replace=True)
+    written = OmegaConf.create(yaml.safe_load(done.stdout))
+    devices = dict(override.removeprefix("trainer.").split("=") for override in overrides if "trainer." in override)
+    written.trainer = {"devices": 1, "num_nodes": 1, **{name: int(value) for name, value in devices.items()}}
+    return written.hydra.launcher
+
+
+def test_a_launcher_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert launcher(["-m", "seed=1,2"]) is None
+    monkeypatch.setattr(submission.importlib.util, "find_spec", lambda _: None)
+    assert launcher(["-m", "hydra/launcher=basic"]) == "basic"
+    with pytest.raises(InputError, match=r"submitit_slurm is not installed: pip install 'wsss-lightning\[launchers\]'"):
+        launcher(["-m", "hydra/launcher=submitit_slurm"])
+
+
+def test_code_is_copied_once_for_each_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = copied(tmp_path)
+    assert copied(tmp_path) == copy and [path.name for path in tmp_path.iterdir()] == [copy.name]
+    assert (copy / "conf" / "config.yaml").read_bytes() == (CODE / "conf" / "config.yaml").read_bytes()
+    assert (copy / "wsss_lightning" / "cli.py").is_file() and not list(copy.rglob("__pycache__"))
+    monkeypatch.setattr(submission, "commit", lambda: "another")
+    assert copied(tmp_path) != copy
+
+
+@pytest.mark.long
+def test_an_edit_after_submission_changes_no_job(sweep: Sweep) -> None:
+    """The checkout's code and configuration are broken while the first of two jobs runs, which the second waits for."""
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    code = sweep.folder / "checkout"
+    for name in ("wsss_lightning", "conf"):
+        shutil.copytree(CODE / name, code / name, ignore=shutil.ignore_patterns("__pycache__"))
+    overrides = ["method=fake", "row=0,1", "at_once=3", "hydra/launcher=submitit_local"]
+    job = sweep.start(*overrides, code=code, CUDA_VISIBLE_DEVICES="wsss-e")
+    deadline = time.monotonic() + 120
+    while not sweep.devices() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for path in (code / "wsss_lightning" / "pipeline" / "execution.py", code / "conf" / "config.yaml"):
+        path.write_text("broken")
+    for number in range(2):
+        (sweep.root / "store" / f"extra{number}").mkdir()
+        (sweep.root / "store" / f"extra{number}" / "devices").touch()  # lets the first job go on
+    _, err = job.communicate(timeout=600)
+    assert job.returncode == 0, err
+    assert sweep.devices() == ["wsss-e", "wsss-e"]
+    records = [json.loads(path.read_text()) for path in (sweep.root / "store").glob("only-*/stage.json")]
+    assert len({record["commit"] for record in records}) == 1
+
+
+TRAINING = ["result=localizers", "stages.shapes.train=30", "stages.shapes.val=4", "data.classes=[stripe_egg,ray_tent]"]
+
+
+@pytest.mark.long
+def test_a_preempted_job_is_queued_again_and_ends_with_the_same_weights(sweep: Sweep) -> None:
+    """SIGUSR2 is what SLURM sends before it takes a machine away; submitit's own way of queueing again answers it."""
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    steps = ["tuning.localizer.epochs=[15,15]", "runtime.checkpoint_every=10"]
+    whole, parts = Sweep(sweep.folder / "whole"), Sweep(sweep.folder / "parts")
+    whole.run(*TRAINING, *steps)
+    job = parts.start(*TRAINING, *steps, "hydra/launcher=submitit_local")
+    deadline = time.monotonic() + 240
+    while not (found := list(parts.root.glob("store/localizers-*/last.ckpt"))) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert found, "it was preempted while it trained"
+    (process,) = _processes(parts.root)
+    os.kill(process, signal.SIGUSR2)
+    _, err = job.communicate(timeout=600)
+    assert job.returncode == 0, err
+    ends = [next(each.root.glob("store/localizers-*/model.safetensors")).read_bytes() for each in (whole, parts)]
+    assert ends[0] == ends[1]
+    logs = "".join(path.read_text() for path in parts.root.glob("sweeps/*/.submitit/**/*.err"))
+    assert "preempted" in logs and "Requeued job" in logs
+
+
+def _processes(root: Path) -> list[int]:
+    """Those that compute a job of submitit's in `root`."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes()
+        except OSError:
+            continue
+        if b"submitit.core._submit" in command and str(root).encode() in command:
+            found.append(int(path.parent.name))
+    return found

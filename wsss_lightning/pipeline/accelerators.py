@@ -1,0 +1,81 @@
+"""Devices of this machine that jobs share, one job on each at a time; asked without torch."""
+
+import getpass
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+ALL = "WSSS_DEVICES"  # environment variable: those that jobs share, as CUDA_VISIBLE_DEVICES names them
+_SHOWN = "CUDA_VISIBLE_DEVICES"
+_LOOK = 0.5  # seconds between two looks for a free one
+
+log = logging.getLogger(__name__)
+_taken: list[str] = []  # by this process, which cannot change them once CUDA has started
+
+
+def shared() -> list[str]:
+    """Names of the devices that jobs on this machine share; none on a machine without GPUs."""
+    named = os.environ.get(ALL, os.environ.get(_SHOWN))
+    if named is not None:
+        return [name.strip() for name in named.split(",") if name.strip()]
+    return [str(number) for number, _ in enumerate(sorted(Path("/proc/driver/nvidia/gpus").glob("*")))]
+
+
+def remember() -> None:
+    """Let child processes know them, whatever a launcher makes of `CUDA_VISIBLE_DEVICES`."""
+    os.environ[ALL] = ",".join(shared())
+
+
+def jobs_at_once(devices: int | Sequence[int]) -> int:
+    """How many jobs of so many devices fit on this machine; -1, one a core, without GPUs."""
+    each = devices if isinstance(devices, int) else len(devices)
+    return max(1, len(shared()) // max(each, 1)) if shared() else -1
+
+
+@contextmanager
+def own(count: int) -> Iterator[list[str]]:
+    """Have `count` of the machine's devices alone, and show no others to torch; waits until so many are free.
+
+    Nothing is done where there are fewer. A process that has had some waits for the same ones.
+    """
+    remember()
+    known = shared()
+    if len(known) < count:
+        yield known
+        return
+    with ExitStack() as held:
+        chosen = _free(held, _taken or known, count)
+        _taken[:] = chosen
+        os.environ[_SHOWN] = ",".join(chosen)
+        log.info("on device %s", os.environ[_SHOWN])
+        yield chosen
+
+
+def _free(held: ExitStack, names: Sequence[str], count: int) -> list[str]:
+    folder = Path(tempfile.gettempdir()) / f"wsss-devices-{getpass.getuser()}"
+    folder.mkdir(exist_ok=True)
+    told = False
+    while True:
+        with ExitStack() as own:
+            chosen: list[str] = []
+            for name in names:
+                lock = FileLock(folder / f"{name.replace('/', '-')}.lock")
+                try:
+                    lock.acquire(timeout=0)
+                except Timeout:
+                    continue
+                own.callback(lock.release)
+                chosen.append(name)
+                if len(chosen) == count:
+                    held.push(own.pop_all())
+                    return chosen
+        if not told:
+            told = True
+            log.info("waiting for %d free of the devices %s", count, ",".join(names))
+        time.sleep(_LOOK)

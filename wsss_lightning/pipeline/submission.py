@@ -1,0 +1,113 @@
+"""Jobs that start later run the code of today: a copy of it, which the command that submits them runs itself."""
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.singleton import Singleton
+from omegaconf import OmegaConf
+
+from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.accelerators import jobs_at_once
+from wsss_lightning.pipeline.configuration import project_folder
+from wsss_lightning.pipeline.store import COMMIT, commit
+
+_COPIED = "WSSS_CODE"  # environment variable: the copy that runs
+_LAUNCHERS = {"joblib": "hydra_joblib_launcher"}  # a launcher and the package of its plugin
+_LAUNCHERS |= dict.fromkeys(("submitit_local", "submitit_slurm"), "hydra_submitit_launcher")
+_QUEUED = ("submitit_local", "submitit_slurm")
+
+
+def launcher(arguments: Sequence[str]) -> str | None:
+    """The launcher that a command line names, if any.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    named = [argument.partition("=")[2] for argument in arguments if argument.startswith("hydra/launcher=")]
+    plugin = _LAUNCHERS.get(named[-1]) if named else None
+    if plugin is not None and importlib.util.find_spec(f"hydra_plugins.{plugin}") is None:
+        raise InputError(f"hydra/launcher={named[-1]} is not installed: pip install 'wsss-lightning[launchers]'.")
+    return named[-1] if named else None
+
+
+def prepare(arguments: Sequence[str]) -> None:
+    """Let our configuration of a launcher stand for its plugin's, and know what it asks for, in Hydra's workers, too.
+
+    Hydra would else compare one with the other, by a rule that it calls deprecated, in three lines a process.
+    """
+    OmegaConf.register_new_resolver("jobs_at_once", jobs_at_once, replace=True)
+    if launcher(arguments) in _LAUNCHERS:
+        ours = _Configs()
+        ours.repo = ConfigStore.instance().repo
+        Singleton._instances[ConfigStore] = ours  # type: ignore[assignment]  # what Hydra hands on to its workers, which look for plugins again
+
+
+class _Configs(ConfigStore):
+    """Configurations that plugins register, without those of launchers that we have files of."""
+
+    def store(
+        self, name: str, node: Any, group: str | None = None, package: str | None = None, provider: str | None = None
+    ) -> None:
+        if group != "hydra/launcher" or name not in _LAUNCHERS:
+            super().store(name, node, group=group, package=package, provider=provider)
+
+
+def shares_devices(launcher: Mapping[str, Any]) -> bool:
+    """Whether a launcher's jobs run side by side on one machine and nobody gives each devices of its own."""
+    return str(launcher["_target_"]).endswith((".JoblibLauncher", ".LocalLauncher"))
+
+
+def go_on_from_copy(arguments: Sequence[str]) -> None:
+    """Become the same command on a copy of our code and configuration, if it queues jobs and is not that already."""
+    if launcher(arguments) not in _QUEUED or _COPIED in os.environ or not {"-m", "--multirun"} & {*arguments}:
+        return
+    copy = copied(_root(arguments) / "code")
+    paths = [str(copy), os.environ.get("PYTHONPATH", "")]
+    os.environ |= {_COPIED: str(copy), "PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONSAFEPATH": "1"}
+    os.execv(sys.executable, [sys.executable, "-m", "wsss_lightning.cli", "run", *arguments])
+
+
+def copied(folder: Path) -> Path:
+    """A copy of the package and its configuration, in a folder named by what it holds."""
+    wanted = [Path(__file__).resolve().parents[1], project_folder("conf"), project_folder("experiments")]
+    sources = [source for source in wanted if source.is_dir()]
+    copy = folder.resolve() / _digest(sources)
+    if not copy.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        hidden = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+        for source in sources:
+            shutil.copytree(source, hidden / source.name, ignore=shutil.ignore_patterns("__pycache__", "results"))
+        (hidden / COMMIT).write_text(commit() or "")
+        try:
+            hidden.rename(copy)
+        except OSError:  # another command has made the same one
+            shutil.rmtree(hidden)
+    return copy
+
+
+def _root(arguments: Sequence[str]) -> Path:
+    named = [argument.partition("=")[2] for argument in arguments if argument.startswith("paths.root=")]
+    return Path(named[-1] if named else os.environ.get("WSSS_ROOT", "runs"))
+
+
+def _digest(folders: Sequence[Path]) -> str:
+    content = hashlib.sha256((commit() or "").encode())
+    for folder in folders:
+        for path in _files(folder):
+            content.update(f"{folder.name}/{path.relative_to(folder)}".encode())
+            content.update(hashlib.sha256(path.read_bytes()).digest())
+    return content.hexdigest()[:16]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not {"__pycache__", "results"} & {*path.relative_to(folder).parts}:
+            yield path
