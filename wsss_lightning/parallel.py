@@ -7,7 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 from joblib import Parallel, cpu_count, delayed
+from joblib._parallel_backends import LokyBackend
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib.parallel import get_active_backend
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from wsss_lightning.errors import InputError
@@ -63,8 +65,14 @@ def _run(function: Callable[[Item], Result], items: Sequence[Item], jobs: int) -
         yield result
     if done < len(items):
         job = delayed(_call)  # type: ignore[no-untyped-call]
-        parallel = Parallel(n_jobs=jobs, return_as="generator")  # type: ignore[no-untyped-call]
-        yield from parallel(job(function, item) for item in items[done:])
+        yield from _pool(jobs)(job(function, item) for item in items[done:])
+
+
+def _pool(jobs: int) -> Parallel:
+    """What works in so many processes; joblib's own ones end with this one even while they still import."""
+    if isinstance(get_active_backend()[0], LokyBackend):
+        return Parallel(n_jobs=jobs, return_as="generator", initializer=end_with_parent)  # type: ignore[no-untyped-call]
+    return Parallel(n_jobs=jobs, return_as="generator")  # type: ignore[no-untyped-call]
 
 
 def _worth_starting(left: int, done: int, least: float, jobs: int) -> bool:

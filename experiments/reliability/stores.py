@@ -18,7 +18,7 @@ _ALL = ["trainer.accelerator=cpu", "runtime.progress=false", "runtime.processes=
 SMALL: dict[str, list[str]] = {
     "points": [
         *("experiment=points/diverse_crf", "stages.shapes.train=24", "stages.shapes.val=4", "stages.shapes.size=64"),
-        *("tuning.localizer.hidden=16", "tuning.classifier.steps=30", "points.panels=2"),
+        *("tuning.localizer.hidden=16", "tuning.classifier.steps=20", "points.panels=2"),
     ],
     "priors": [
         *(
@@ -44,6 +44,10 @@ SMALL: dict[str, list[str]] = {
     "cam": [
         *("method=cam", "ablation=cam/threshold", "stages.shapes.train=24", "stages.shapes.val=6"),
         "tuning.student.steps=20",
+    ],
+    "two-processes": [  # one training in two, and nothing after it
+        *("experiment=points/diverse", "stages.shapes.train=12", "stages.shapes.val=3", "stages.shapes.size=64"),
+        *("tuning.localizer.hidden=16", "stages.localizers.trainer.devices=2", "result=localizers"),
     ],
 }
 

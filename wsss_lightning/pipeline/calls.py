@@ -63,6 +63,22 @@ def check_trainer(node: dict[str, Any], *, where: str) -> None:
         )
 
 
+def check_size(node: dict[str, Any], *, where: str) -> None:
+    """Raise `InputError` for images that are smaller than what the backbone's global vector is made of.
+
+    The module of a backbone says so, `SMALLEST = {"name": px a side}`.
+    """
+    size, backbone = (node.get("data") or {}).get("size"), node.get("backbone") or {}
+    sides = [side for side in (size if isinstance(size, list) else [size]) if isinstance(side, int)]
+    module, _, name = str(backbone.get("_target_", "")).rpartition(".")
+    least = (constant_beside(f"{module}.{name}", "SMALLEST") or {}).get(name) if module else None
+    if node.get("global_features") and least and sides and min(sides) < least:
+        raise InputError(
+            f"{where}: data.size={size} is too small for {name}, whose fully connected layers see {least} x {least} "
+            f"px: set 'data.size=[{least},{least}]' or more."
+        )
+
+
 def call(node: dict[str, Any]) -> Outcome:
     """Call a stage in this process."""
     reset_peak_memory()

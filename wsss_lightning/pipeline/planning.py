@@ -10,7 +10,7 @@ import yaml
 from omegaconf import DictConfig
 
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.calls import arguments, check_trainer
+from wsss_lightning.pipeline.calls import arguments, check_size, check_trainer
 from wsss_lightning.pipeline.configuration import (
     LOGGER,
     OUT_DIR,
@@ -178,6 +178,7 @@ class Planner:
         check_node(arguments(node), where=f"stages.{name}")
         check_inputs(node, where=f"stages.{name}")
         check_trainer(node, where=f"stages.{name}")
+        check_size(node, where=f"stages.{name}")
         key = key_of(node)
         folder = self.store / f"{name}-{key[:16]}"
         bindings = self.tokens.bindings | roots | {keyed: str(path) for keyed, path in places.values()}

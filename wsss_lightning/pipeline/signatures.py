@@ -67,13 +67,13 @@ def signature_of(target: str) -> Signature | None:
 
 
 @cache
-def constant_beside(target: str, name: str) -> str | None:
-    """The string that the module which defines `target` assigns to `name`; None where there is none."""
+def constant_beside(target: str, name: str) -> Any:
+    """The literal that the module which defines `target` assigns to `name`; None where there is none."""
     module, _, own = target.rpartition(".")
     definition = _find(module, own) if module_path(module) else None
     for statement in tree(definition[0]).body if definition else ():
         if isinstance(statement, ast.Assign) and [ast.unparse(place) for place in statement.targets] == [name]:
-            return str(ast.literal_eval(statement.value))
+            return ast.literal_eval(statement.value)
     return None
 
 
