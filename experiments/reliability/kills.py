@@ -32,6 +32,7 @@ from wsss_lightning.stages.io import write_json
 SIGNALS = {"main": signal.SIGKILL, "worker": signal.SIGKILL, "group": signal.SIGKILL}
 SIGNALS |= {"term": signal.SIGTERM, "interrupt": signal.SIGINT}
 _PATIENCE = 1200.0  # seconds until a run that lost a worker must have ended; one that can do without it ends as planned
+_UNTIL_WORKER = 10.0  # seconds that a kill of a worker waits for one
 _GONE = 60.0  # seconds until processes are counted as left behind
 _WITH_PROCESSES = 0.3  # of all runs: those that start processes for images take several times as long
 
@@ -149,10 +150,9 @@ def _whole(given: Sequence[str], root: Path) -> float:
 
 
 def _kill(job: Job, kind: str, generator: random.Random) -> tuple[str, float]:
-    """What was killed, and how many seconds the main process took to end; a worker only where there is one."""
-    workers = [process for process in members(job.pid) if process != job.pid]
-    if kind == "worker" and not workers:
-        kind = "main"
+    """What was killed, and how many seconds the main process took to end; a worker only where one comes soon."""
+    workers = _workers(job) if kind == "worker" else []
+    kind = "main" if kind == "worker" and not workers else kind
     begun = time.monotonic()
     if kind == "group":
         os.killpg(job.pid, SIGNALS[kind])
@@ -160,6 +160,13 @@ def _kill(job: Job, kind: str, generator: random.Random) -> tuple[str, float]:
         os.kill(generator.choice(workers) if kind == "worker" else job.pid, SIGNALS[kind])
     job.wait(timeout=_PATIENCE)
     return kind, time.monotonic() - begun
+
+
+def _workers(job: Job) -> list[int]:
+    deadline = time.monotonic() + _UNTIL_WORKER
+    while not (found := [each for each in members(job.pid) if each != job.pid]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from wsss_lightning.pipeline.readings import Reading, readers, reading_of, words
 from wsss_lightning.pipeline.signatures import check_node
 from wsss_lightning.pipeline.store import changed_sources, in_progress, read_record
 from wsss_lightning.pipeline.unread import Origin, check_read
+from wsss_lightning.pipeline.values import check_values
 
 _SHOWN = 3  # files of changed code that a status names
 
@@ -119,6 +120,7 @@ def plan(overrides: list[str]) -> Plan:
 def plan_config(config: DictConfig, origin: Origin | None = None) -> Plan:
     """Plan a composed config; with `origin`, a setting that no stage reads is an `InputError`."""
     register_resolvers()
+    _require_mappings(config)
     with one_sentence():
         if origin is not None:
             _check(plain(config, resolve=False), origin)
@@ -135,6 +137,13 @@ def plan_config(config: DictConfig, origin: Origin | None = None) -> Plan:
         loggers=loggers,
         choices={} if origin is None else origin.described(),
     )
+
+
+def _require_mappings(config: DictConfig) -> None:
+    for name in ("stages", "given", "card", "runtime", "logger"):
+        value = config.get(name) if name == "stages" else config.get(name) or {}
+        if not isinstance(value, DictConfig | dict):
+            raise InputError(f"{name}={value}: a mapping is needed, so set what stands below it.")
 
 
 def _check(config: dict[str, Any], origin: Origin) -> None:
@@ -178,11 +187,12 @@ class Planner:
         check_node(arguments(node), where=f"stages.{name}")
         check_inputs(node, where=f"stages.{name}")
         check_trainer(node, where=f"stages.{name}")
-        check_size(node, where=f"stages.{name}")
         key = key_of(node)
         folder = self.store / f"{name}-{key[:16]}"
         bindings = self.tokens.bindings | roots | {keyed: str(path) for keyed, path in places.values()}
         bindings |= {OUT_DIR: str(folder), LOGGER: self.tokens.logger(name)}
+        check_values(bind(node, bindings), where=f"stages.{name}")
+        check_size(node, where=f"stages.{name}")
         upstream = {argument: self.key(argument) for kind, argument in references.values() if kind == "artifact"}
         return PlannedStage(name, key, folder, node, used(node, bindings), upstream)
 
