@@ -28,7 +28,7 @@ SMALL: dict[str, list[str]] = {
             "stages.shapes.size=64",
         ),
         *("tuning.localization.size=[64,64]", "tuning.localization.frame=[72,72]"),
-        *("tuning.localization.steps=[6,4]", "priors.panels=1"),
+        *("tuning.localization.steps=[6,4]", "tuning.segmenter.steps=[6,4]", "priors.panels=1"),
     ],
     "coseg": [
         *("experiment=coseg/full", "stages.shapes.train=8", "stages.shapes.val=3", "stages.shapes.size=64"),
