@@ -72,6 +72,8 @@ def _become(command: list[str], log: Path, *, processes: bool) -> None:
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
     except BaseException:  # is counted by the campaign
         traceback.print_exc()
     finally:

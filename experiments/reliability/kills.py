@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,8 @@ def _kill(job: Job, kind: str, generator: random.Random) -> tuple[str, float]:
     if kind == "group":
         os.killpg(job.pid, SIGNALS[kind])
     else:
-        os.kill(generator.choice(workers) if kind == "worker" else job.pid, SIGNALS[kind])
+        with suppress(ProcessLookupError):  # a worker that has just done its work
+            os.kill(generator.choice(workers) if kind == "worker" else job.pid, SIGNALS[kind])
     job.wait(timeout=_PATIENCE)
     return kind, time.monotonic() - begun
 

@@ -33,6 +33,7 @@ SMALL: dict[str, list[str]] = {
     "coseg": [
         *("experiment=coseg/full", "stages.shapes.train=8", "stages.shapes.val=3", "stages.shapes.size=64"),
         *("stages.shapes_web.per_class=2", "stages.shapes_web.size=64", "tuning.crop=[48,48]", "coseg.panels=2"),
+        "stages.generator.masks=${artifact:grabcut}/masks",  # so few pictures have no groups to co-segment
         *("tuning.generator.steps=[6,2]", "tuning.final.steps=[6,2]", "tuning.snapshot_every=2"),
     ],
     "patches": [
@@ -46,7 +47,7 @@ SMALL: dict[str, list[str]] = {
         "tuning.student.steps=20",
     ],
     "two-processes": [  # one training in two, and nothing after it
-        *("experiment=points/diverse", "stages.shapes.train=12", "stages.shapes.val=3", "stages.shapes.size=64"),
+        *("experiment=points/diverse", "stages.shapes.train=24", "stages.shapes.val=3", "stages.shapes.size=64"),
         *("tuning.localizer.hidden=16", "stages.localizers.trainer.devices=2", "result=localizers"),
     ],
 }

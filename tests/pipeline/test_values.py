@@ -68,7 +68,8 @@ from annotated_names import Far
 Own = Literal["a", 1] | None
 
 def f(own: Own, far: Far, quoted: "int | None", union: Union[int, str], optional: Optional[float],
-      many: tuple[int, ...], two: tuple[int, str], table: Mapping[str, Sequence[int]], unknown: SomeClass, nested: list[list[float]]): ...
+      many: tuple[int, ...], two: tuple[int, str], table: Mapping[str, Sequence[int]],
+      unknown: SomeClass, nested: list[list[float]]): ...
 """
 FITS: dict[str, tuple[list[Any], list[Any]]] = {
     "own": (["a", 1, None], ["b", 2, True, 1.0]),
