@@ -81,7 +81,7 @@ def _difference(better: Row, worse: Row) -> tuple[float, tuple[float, float] | N
 
 
 def report(found: list[Pair], missing: list[str], reasons: dict[str, str], *, whole: bool = False) -> str:
-    """The count, table by table and in all, and every pair that does not come out with its reason; `whole`: all pairs."""
+    """The count, table by table and in all, and pairs that do not come out with their reason; `whole`: all pairs."""
     right = sum(pair.comes_out for pair in found)
     share = f"{100 * right / len(found):.0f} %" if found else "none"
     lines = ["# Orderings of the papers' ablation tables", "", f"{right} of {len(found)} pairs come out: {share}.", ""]

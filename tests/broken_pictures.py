@@ -104,7 +104,7 @@ def _photographs() -> list[Broken]:
             refused="8 bits per channel",
         ),
         case("photograph is missing", content=nothing, refused="does not exist"),
-        case("photograph is a folder", content=Path.mkdir, refused="cannot be decoded"),
+        case("photograph is a folder", content=Path.mkdir, refused="is a folder: put a file"),
     ]
 
 

@@ -50,7 +50,7 @@ def _lists() -> list[Broken]:
     return [
         *(case(f"list {about}", content=content, refused=sentence) for about, (content, sentence) in refused.items()),
         *(case(f"list {about}", content=content, value=value) for about, (content, value) in read.items()),
-        Broken("list is a folder", "train.txt", Path.mkdir, read_list, "cannot be read as a list"),
+        Broken("list is a folder", "train.txt", Path.mkdir, read_list, "is a folder"),
         Broken("list is missing", "train.txt", nothing, read_list, "cannot be read as a list"),
     ]
 
@@ -120,7 +120,7 @@ def _tables() -> list[Broken]:
     return [
         *(case(f"CSV {about}", content=content, refused=sentence) for about, (content, sentence) in refused.items()),
         *(case(f"CSV {about}", content=content, value=value) for about, (content, value) in read.items()),
-        *(unknown, Broken("CSV is a folder", "tags.csv", Path.mkdir, rows, "CSV in UTF-8")),
+        *(unknown, Broken("CSV is a folder", "tags.csv", Path.mkdir, rows, "is a folder")),
     ]
 
 
@@ -179,7 +179,7 @@ def _xml() -> list[Broken]:
         case("XML without objects", content=none, value=[False, False]),
         case("XML in UTF-16", content=f"<annotation>{cat}</annotation>".encode("utf-16"), value=[True, False]),
         case("XML is missing", content=nothing, refused="does not exist"),
-        case("XML is a folder", content=Path.mkdir, refused="not readable XML"),
+        case("XML is a folder", content=Path.mkdir, refused="is a folder"),
     ]
 
 
@@ -356,7 +356,7 @@ def _others() -> list[Broken]:
             for about, text in trees.items()
         ),
         Broken("tree is missing", "wordnet.is_a.txt", nothing, read_tree, "does not exist"),
-        Broken("tree is a folder", "wordnet.is_a.txt", Path.mkdir, read_tree, "cannot be read"),
+        Broken("tree is a folder", "wordnet.is_a.txt", Path.mkdir, read_tree, "is a folder"),
         Broken("words", "words.txt", "cat\tcat\n", read_synsets, "in the place of a synset id"),
     ]
 

@@ -1,10 +1,16 @@
 import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np  # noqa: F401 - its library has threads
 import pytest
+from joblib import parallel_config
 from threadpoolctl import threadpool_info
 
 from wsss_lightning import parallel
+from wsss_lightning.lifetime import end_with_parent
 from wsss_lightning.parallel import in_parallel
 
 
@@ -67,3 +73,39 @@ def test_this_process_has_as_many_threads_as_another_would(monkeypatch: pytest.M
 
 def _threads(_: int) -> list[int]:
     return [info["num_threads"] for info in threadpool_info()]
+
+
+class _Slow:
+    """A function that takes long to unpickle, as one does that imports torch."""
+
+    def __call__(self, number: int) -> int:
+        return number
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return time.sleep, (600,)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
+def test_no_process_outlives_a_kill_while_it_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "experiments" / "reliability"))
+    from stores import members, outlived
+
+    program = (
+        "import test_parallel as t; t.parallel.START_UP = 0.0; "
+        "list(t.in_parallel(t._Slow(), range(9), processes=2, description='slow', progress=False))"
+    )
+    job = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parent, start_new_session=True)
+    while len(members(job.pid)) < 4:  # itself, two workers and what tracks their resources
+        time.sleep(0.1)
+    time.sleep(5.0)
+    job.kill()
+    job.wait()
+    assert outlived(job.pid) == 0
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_processes_of_joblib_s_own_ask_to_end_with_their_parent_first_of_all(backend: str) -> None:
+    with parallel_config(backend=backend):
+        pool = parallel._pool(2)
+    assert (pool._backend_kwargs.get("initializer") is end_with_parent) == (backend == "loky")

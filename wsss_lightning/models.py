@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 from safetensors.torch import save_file
 
 from wsss_lightning.atomic import replace_file
-from wsss_lightning.errors import InputError
+from wsss_lightning.errors import InputError, obstacle
 from wsss_lightning.nn.description import build
 from wsss_lightning.nn.states import UNTRAINED, load_weights
 from wsss_lightning.tensors import UnreadableError, load_tensors
@@ -107,7 +107,9 @@ def read_description(folder: Path | str) -> dict[str, Any]:
     path = _description_path(folder)
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
+    except OSError as error:
+        if blocked := obstacle(path, error):
+            raise blocked from None
         raise InputError(f"{folder} is no folder of a trained model: {DESCRIPTION} is not in it.") from None
     except (ValueError, RecursionError):
         raise InputError(f"{path} is no JSON: train the model again, or copy it again.") from None

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs
+from joblib._parallel_backends import LokyBackend
+from joblib.parallel import get_active_backend
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from wsss_lightning.backends import connected, killed
@@ -76,9 +78,16 @@ def _elsewhere(
         jobs = min(processes or effective_n_jobs(-1), len(items))  # type: ignore[no-untyped-call]
         # What cannot hand on results one by one gets some items at a time, so that a bar moves.
         size = len(items) if streams else _AT_ONCE * jobs
-        with Parallel(n_jobs=jobs, return_as="generator" if streams else "list") as pool:  # type: ignore[no-untyped-call]
+        with _pool(jobs, return_as="generator" if streams else "list") as pool:
             for start in range(0, len(items), size):
                 yield from pool(job(function, item) for item in items[start : start + size])
+
+
+def _pool(jobs: int, *, return_as: str) -> Parallel:
+    """What works in so many processes; joblib's own ones end with this one even while they still import."""
+    if isinstance(get_active_backend()[0], LokyBackend):  # type: ignore[no-untyped-call]
+        return Parallel(n_jobs=jobs, return_as=return_as, initializer=end_with_parent)  # type: ignore[no-untyped-call]
+    return Parallel(n_jobs=jobs, return_as=return_as)  # type: ignore[no-untyped-call]
 
 
 def _worth_starting(left: int, done: int, least: float, jobs: int) -> bool:

@@ -10,7 +10,13 @@ from pages import ROOT, Page
 
 _CONF = ROOT / "conf"
 _PACKAGE = re.compile(r"^# @package (\S+)\n", re.MULTILINE)
-_SPELLED_OUT = {"defaults", "stages", "given", "card", "hydra"}  # read better in the file itself, which stands below the table
+_SPELLED_OUT = {
+    "defaults",
+    "stages",
+    "given",
+    "card",
+    "hydra",
+}  # read better in the file itself, which stands below the table
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """A run killed again and again at random moments, against one that nobody disturbed: every file bit by bit.
 
-python experiments/reliability/kills.py METHOD [--kills N] [--how main,worker,group] [--seed S] [--out D] [--work D]
+python experiments/reliability/kills.py METHOD [--kills N] [--how main,worker,group] [--seed S] [--minutes M]
+                                      [--name N] [--out D] [--work D]
 
-A kill (SIGKILL; `term` and `interrupt` are SIGTERM and Ctrl-C) falls on the main process, one of its worker processes
-or all at once. What is left is run again until all kills are done, from an empty store whenever a run has ended by
-itself, and then to its end. Writes kills-METHOD.json.
+Every run is forked from this process, which has imported all, so that kills do not fall into imports. All have a
+loading process, a third of them processes for images. A kill (SIGKILL; `term`, `interrupt`: SIGTERM, Ctrl-C) falls
+on the main process, one of its worker processes or all at once. What is left is run again until all kills are done,
+from an empty store whenever a run has ended by itself, and then to its end. Writes N-METHOD.json, N being kills.
 """
 
 import argparse
@@ -18,27 +20,57 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stores import SMALL, Comparison, compare, machine, members, outlived, overrides, run, start
+from forked import Job, import_all
+from stores import SMALL, Comparison, compare, machine, members, outlived, overrides
 
 from wsss_lightning.stages.io import write_json
 
 SIGNALS = {"main": signal.SIGKILL, "worker": signal.SIGKILL, "group": signal.SIGKILL}
 SIGNALS |= {"term": signal.SIGTERM, "interrupt": signal.SIGINT}
-_PATIENCE = 120.0  # seconds until a run that lost a worker must have ended
+_PATIENCE = 1200.0  # seconds until a run that lost a worker must have ended; one that can do without it ends as planned
+_UNTIL_WORKER = 10.0  # seconds that a kill of a worker waits for one
+_GONE = 60.0  # seconds until processes are counted as left behind
+_WITH_PROCESSES = 0.3  # of all runs: those that start processes for images take several times as long
+
+
+@dataclass
+class Found:
+    """What a campaign finds; `tracebacks` of runs whose main process was not killed, which have to say a sentence."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    stages: Counter[str] = field(default_factory=Counter)  # half done when a kill fell
+    complete_runs_compared: int = 0
+    compared: Comparison = field(default_factory=Comparison)
+    tracebacks: int = 0
+    processes_left: int = 0  # after `_GONE`
+    slowest_end_s: float = 0.0  # of a main process
+    slowest_last_process_s: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        figures = {**vars(self), "kills": dict(self.kills), "stages": dict(self.stages), **self.compared.as_json()}
+        del figures["compared"]
+        return figures
 
 
 def main(arguments: list[str]) -> int:
     """Run a campaign; status 1 where a file differs, a process is left or a traceback is printed."""
     options = _options(arguments)
     work = Path(options.work or tempfile.mkdtemp(prefix="kills-"))
-    found = campaign(overrides(options.method), kills=options.kills, how=options.how, seed=options.seed, work=work)
+    given = [*overrides(options.method), "runtime.workers=1"]
+    os.environ |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}  # before what reads them is imported
+    import_all()
+    end = time.monotonic() + 60 * options.minutes
+    seconds, found = campaign(given, kills=options.kills, how=options.how, seed=options.seed, work=work, end=end)
     command = f"python experiments/reliability/kills.py {options.method} --kills {options.kills} --seed {options.seed}"
-    write_json(options.out / f"kills-{options.method}.json", {"command": command, **found, "machine": machine()})
-    print({name: value for name, value in found.items() if name not in {"differ", "surplus"}})
-    return int(bool(found["differ"] or found["surplus"] or found["processes_left"] or found["tracebacks"]))
+    figures = {**found.as_json(), "undisturbed_s": seconds, "machine": machine()}
+    write_json(options.out / f"{options.name or 'kills'}-{options.method}.json", {"command": command, **figures})
+    print({name: value for name, value in figures.items() if name not in {"differ", "surplus"}})
+    return int(bool(found.compared.differ or found.compared.surplus or found.processes_left or found.tracebacks))
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
@@ -46,48 +78,63 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("method", choices=sorted(SMALL))
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--how", type=lambda text: text.split(","), default=["main", "worker", "group"])
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="kill no more after so long")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--name", help="of the figures' file, before the method")
     parser.add_argument("--work", type=Path, help="where the stores are; default: a temporary folder")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     return parser.parse_args(arguments)
 
 
-def campaign(given: Sequence[str], *, kills: int, how: Sequence[str], seed: int, work: Path) -> dict[str, Any]:
-    """Kill `kills` times, with every way of `how` in turn, and compare all that was computed meanwhile."""
-    generator, whole, root = random.Random(seed), work / "whole", work / "killed"
-    seconds = run(given, whole)
-    counts: Counter[str] = Counter()
-    fell: Counter[str] = Counter()
-    compared, left, slowest, passes = Comparison(), 0, 0.0, 0
-    while sum(counts.values()) < kills:
+def campaign(
+    given: Sequence[str], *, kills: int, how: Sequence[str], seed: int, work: Path, end: float
+) -> tuple[float, Found]:
+    """Kill `kills` times, with every way of `how` in turn, and compare all that was computed meanwhile.
+
+    Returns:
+        Seconds of the run that nobody disturbed, and what was found.
+    """
+    generator, whole, root, found = random.Random(seed), work / "whole", work / "killed", Found()
+    seconds = _whole(given, whole)
+    while found.kills.total() < kills and time.monotonic() < end:
         # Short waits, too, since what starts and what is nearly done are other moments than the long middle.
-        job = start(given, root)
+        job = Job(given, root, processes=generator.random() < _WITH_PROCESSES)
         try:
             status = job.wait(timeout=generator.uniform(0.05, 0.6) * seconds)
         except subprocess.TimeoutExpired:
-            kind = how[sum(counts.values()) % len(how)]
-            fell.update(_unfinished(root / "store"))
-            kind, took = _kill(job, kind, generator)
-            counts[kind], slowest = counts[kind] + 1, max(slowest, took)
-            left += outlived(job.pid)
+            _disturb(job, how[found.kills.total() % len(how)], root, generator, found)
             continue
         if status != 0:
             raise RuntimeError(f"an undisturbed run failed: see {root / 'log.txt'}")
-        passes += 1
-        compared.add(compare(whole / "store", root / "store"))
+        _compare(whole, root, found)
         shutil.rmtree(root / "store")
-    run(given, root)
-    compared.add(compare(whole / "store", root / "store"))
-    return {
-        "kills": dict(counts),
-        "complete_runs_compared": passes + 1,
-        **compared.as_json(),
-        "processes_left": left,
-        "tracebacks": (root / "log.txt").read_text(errors="replace").count("Traceback"),
-        "slowest_end_s": round(slowest, 2),
-        "undisturbed_s": round(seconds, 1),
-        "stages": dict(fell),
-    }
+    _whole(given, root)
+    _compare(whole, root, found)
+    return round(seconds, 1), found
+
+
+def _compare(whole: Path, root: Path, found: Found) -> None:
+    found.complete_runs_compared += 1
+    found.compared.add(compare(whole / "store", root / "store"))
+
+
+def _disturb(job: Job, kind: str, root: Path, generator: random.Random, found: Found) -> None:
+    """Kill a run, and wait until nothing is left of it."""
+    found.stages.update(_unfinished(root / "store"))
+    before = _tracebacks(root)
+    kind, took = _kill(job, kind, generator)
+    begun = time.monotonic()
+    found.processes_left += outlived(job.pid, seconds=_GONE)
+    last = took + time.monotonic() - begun
+    found.kills[kind] += 1
+    found.tracebacks += _tracebacks(root) - before if kind not in ("main", "group") else 0
+    found.slowest_end_s = max(found.slowest_end_s, round(took, 2))
+    found.slowest_last_process_s = max(found.slowest_last_process_s, round(last, 2))
+    print(f"{found.kills.total()}: {kind}, ended after {took:.1f} s, its last process after {last:.1f} s", flush=True)
+
+
+def _tracebacks(root: Path) -> int:
+    return (root / "log.txt").read_text(errors="replace").count("Traceback")
 
 
 def _unfinished(store: Path) -> list[str]:
@@ -95,18 +142,33 @@ def _unfinished(store: Path) -> list[str]:
     return [folder.name.rpartition("-")[0] for folder in folders if not (folder / "stage.json").exists()] or ["-"]
 
 
-def _kill(job: subprocess.Popen[bytes], kind: str, generator: random.Random) -> tuple[str, float]:
-    """What was killed, and how many seconds the main process took to end; a worker only where there is one."""
-    workers = [process for process in members(job.pid) if process != job.pid]
-    if kind == "worker" and not workers:
-        kind = "main"
+def _whole(given: Sequence[str], root: Path) -> float:
+    """An undisturbed run, seconds."""
+    begun = time.monotonic()
+    if Job(given, root, processes=False).wait(timeout=float("inf")) != 0:
+        raise RuntimeError(f"an undisturbed run failed: see {root / 'log.txt'}")
+    return time.monotonic() - begun
+
+
+def _kill(job: Job, kind: str, generator: random.Random) -> tuple[str, float]:
+    """What was killed, and how many seconds the main process took to end; a worker only where one comes soon."""
+    workers = _workers(job) if kind == "worker" else []
+    kind = "main" if kind == "worker" and not workers else kind
     begun = time.monotonic()
     if kind == "group":
         os.killpg(job.pid, SIGNALS[kind])
     else:
-        os.kill(generator.choice(workers) if kind == "worker" else job.pid, SIGNALS[kind])
+        with suppress(ProcessLookupError):  # a worker that has just done its work
+            os.kill(generator.choice(workers) if kind == "worker" else job.pid, SIGNALS[kind])
     job.wait(timeout=_PATIENCE)
     return kind, time.monotonic() - begun
+
+
+def _workers(job: Job) -> list[int]:
+    deadline = time.monotonic() + _UNTIL_WORKER
+    while not (found := [each for each in members(job.pid) if each != job.pid]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
 
 
 if __name__ == "__main__":

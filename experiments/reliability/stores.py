@@ -18,7 +18,7 @@ _ALL = ["trainer.accelerator=cpu", "runtime.progress=false", "runtime.processes=
 SMALL: dict[str, list[str]] = {
     "points": [
         *("experiment=points/diverse_crf", "stages.shapes.train=24", "stages.shapes.val=4", "stages.shapes.size=64"),
-        *("tuning.localizer.hidden=16", "tuning.classifier.steps=30", "points.panels=2"),
+        *("tuning.localizer.hidden=16", "tuning.classifier.steps=20", "points.panels=2"),
     ],
     "priors": [
         *(
@@ -28,11 +28,12 @@ SMALL: dict[str, list[str]] = {
             "stages.shapes.size=64",
         ),
         *("tuning.localization.size=[64,64]", "tuning.localization.frame=[72,72]"),
-        *("tuning.localization.steps=[6,4]", "priors.panels=1"),
+        *("tuning.localization.steps=[6,4]", "tuning.segmenter.steps=[6,4]", "priors.panels=1"),
     ],
     "coseg": [
         *("experiment=coseg/full", "stages.shapes.train=8", "stages.shapes.val=3", "stages.shapes.size=64"),
         *("stages.shapes_web.per_class=2", "stages.shapes_web.size=64", "tuning.crop=[48,48]", "coseg.panels=2"),
+        "stages.generator.masks=${artifact:grabcut}/masks",  # so few pictures have no groups to co-segment
         *("tuning.generator.steps=[6,2]", "tuning.final.steps=[6,2]", "tuning.snapshot_every=2"),
     ],
     "patches": [
@@ -44,6 +45,10 @@ SMALL: dict[str, list[str]] = {
     "cam": [
         *("method=cam", "ablation=cam/threshold", "stages.shapes.train=24", "stages.shapes.val=6"),
         "tuning.student.steps=20",
+    ],
+    "two-processes": [  # one training in two, and nothing after it
+        *("experiment=points/diverse", "stages.shapes.train=24", "stages.shapes.val=3", "stages.shapes.size=64"),
+        *("tuning.localizer.hidden=16", "stages.localizers.trainer.devices=2", "result=localizers"),
     ],
 }
 

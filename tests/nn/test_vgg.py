@@ -28,6 +28,16 @@ def test_vgg16_gives_the_papers_4224_dimensions_and_4096_global_ones() -> None:
     assert 4224 + features.pooled.shape[1] == 8320  # points sec. 4.1: the classifier's input
 
 
+@pytest.mark.parametrize("name", vgg.SMALLEST)
+def test_images_have_a_least_size_for_fc6(name: str) -> None:
+    with torch.device("meta"):
+        taps = (vgg16(None) if name == "vgg16" else tiny(None, 20)).fc6.kernel_size[0]
+    least, thin = vgg.SMALLEST[name], VGG(widths=(1, 1, 1, 1, 1), fc6_kernel=taps, hidden=2, num_classes=1)
+    assert thin.features(torch.zeros(1, 3, least, least)).pooled.shape == (1, 2)
+    with pytest.raises(RuntimeError, match="Kernel size"):
+        thin.features(torch.zeros(1, 3, least, least - 1))
+
+
 def test_maps_are_pooled_where_a_pool_follows() -> None:
     heights = [m.shape[2] for m in small().features(torch.zeros(1, 3, 64, 64)).maps]
     assert heights == [64, 32, 32, 16, 16, 16, 8, 8, 8, 4, 4, 4, 2]

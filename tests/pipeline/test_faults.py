@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+from multiprocessing import Pipe
 from typing import Any
 
 import pytest
@@ -47,6 +48,16 @@ def test_a_killed_worker_is_one_sentence(make_plan: MakePlan, monkeypatch: pytes
     monkeypatch.setattr("wsss_lightning.parallel.START_UP", 0.0)
     with pytest.raises(InputError, match=r"^items: a worker process was killed, .*runtime\.processes=1"):
         pipeline.run(make_plan({"only": stage("work_until_killed", processes=2)}))
+
+
+def test_a_loader_that_is_killed_while_it_hands_a_batch_over_is_one_sentence(tmp_path: Any) -> None:
+    (tmp_path / NODE).touch()
+    ours, others = Pipe()
+    others.close()
+    with pytest.raises(InputError, match=r"a loading process was killed.*runtime\.workers=0"), explained("a", tmp_path):
+        ours.recv()
+    with pytest.raises(EOFError), explained("a", tmp_path):
+        raise EOFError
 
 
 def test_other_errors_stay_what_they_are_and_a_killed_loader_is_one_sentence(tmp_path: Any) -> None:

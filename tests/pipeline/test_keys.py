@@ -114,6 +114,17 @@ def test_the_fingerprint_is_remembered_in_the_store(make_plan: MakePlan, folder:
     assert _data_key(make_plan, folder) != before
 
 
+@pytest.mark.parametrize("left", ["", '"cut off', "\0\0\0"])
+def test_what_a_full_disk_left_of_a_fingerprint_is_computed_again(
+    make_plan: MakePlan, folder: Path, tmp_path: Path, left: str
+) -> None:
+    before = _data_key(make_plan, folder)
+    (kept,) = (tmp_path / "store" / ".fingerprints").iterdir()
+    kept.write_text(left)
+    assert _data_key(make_plan, folder) == before
+    assert json.loads(kept.read_text())
+
+
 def test_links_that_lead_back_or_nowhere_do_no_harm(make_plan: MakePlan, folder: Path) -> None:
     before = _data_key(make_plan, folder)
     (folder / "lists" / "up").symlink_to(folder, target_is_directory=True)

@@ -220,6 +220,8 @@ assert not {{"torch", "pytorch_lightning", "numpy"}} & set(sys.modules)
     [
         ("+trainer.logger=false", r"stages\.\w+\.trainer\.logger is decided by the stage: leave it out\."),
         ("+trainer.enable_progress_bar=true", "enable_progress_bar is decided by the stage"),
+        ("data.size=[64,96]", r"stages\.features: data\.size=\[64, 96\] is too small for tiny, .* see 96 x 96 px"),
+        ("data.size=95", r"data\.size=95 is too small for tiny, .*: set 'data\.size=\[96,96\]' or more"),
         (
             "stages.classifier.trainer.devices=101",
             r"stages\.classifier: a batch of 100 cannot be shared by 101",
@@ -230,9 +232,14 @@ assert not {{"torch", "pytorch_lightning", "numpy"}} & set(sys.modules)
         ),
     ],
 )
-def test_what_a_trainer_is_given_in_vain_or_cannot_do_is_refused_by_name(override: str, message: str) -> None:
+def test_what_a_stage_is_given_in_vain_or_cannot_do_is_refused_by_name(override: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         pipeline.plan([*NO_WEIGHTS, override])
+
+
+def test_only_what_sees_the_whole_image_needs_a_least_size() -> None:
+    for override in ("points.global_features=false", "method=cam", "backbone=resnet18"):
+        assert pipeline.plan([override, "backbone.weights=null", "data.size=[64,64]"])
 
 
 def test_images_of_several_sizes_one_at_a_time_cannot_be_shared() -> None:

@@ -217,6 +217,18 @@ def test_nothing_counted_is_said_and_not_a_crash(data: VOCDataModule, tmp_path: 
     assert [path.name for path in write_plots(found, tmp_path / "plots")] == ["iou.png", "confusion.png", "trimap.png"]
 
 
+@pytest.mark.parametrize("kind", ["masks", "CAMs"])
+def test_a_truth_of_0_and_255_alone_is_no_truth(data: VOCDataModule, tmp_path: Path, kind: str) -> None:
+    """Of two classes 0 and 255, the second as ignored: whatever is predicted there would score 100."""
+    _cams(data, tmp_path / "cams")
+    for record in data.records("val"):
+        assert record.mask is not None
+        write_mask(record.mask, np.where(read_mask(record.mask) > 0, 255, 0).astype(np.uint8))
+        write_mask(tmp_path / "masks" / f"{record.image_id}.png", np.zeros_like(read_mask(record.mask)))
+    with pytest.raises(InputError, match=r"the val split \(list val\) have no pixel of any class.*not 255"):
+        _evaluate(data, tmp_path / kind.lower())
+
+
 def test_plots_are_pictures_and_a_sweep_has_one_of_its_thresholds(data: VOCDataModule, tmp_path: Path) -> None:
     _cams(data, tmp_path / "cams")
     paths = write_plots(_evaluate(data, tmp_path / "cams"), tmp_path / "plots")

@@ -147,6 +147,15 @@ def test_a_missing_mask_is_named_with_what_to_do(plain: VOCDataModule, tmp_path:
         run(plain, tmp_path)
 
 
+def test_a_truth_without_a_pixel_of_a_class_is_refused(plain: VOCDataModule, tmp_path: Path) -> None:
+    for record in plain.records("val"):
+        assert record.mask is not None
+        write_mask(record.mask, np.where(read_mask(record.mask) > 0, 255, 0).astype(np.uint8))
+    with pytest.raises(InputError, match="have no pixel of any class"):
+        run(plain, tmp_path)
+    assert not list((tmp_path / "out").glob("*"))
+
+
 def test_mean_over_a_group_counts_background_and_leaves_absent_classes_out() -> None:
     metrics = {"iou/background": 0.9, "iou/cat": 0.3, "iou/dog": math.nan, "iou/cow": 0.6}
     assert mean_over(metrics, ["cat", "dog"]) == (0.9 + 0.3) / 2

@@ -14,7 +14,7 @@ from typing import Any
 
 from wsss_lightning.data.coco_annotations import Content, Id
 from wsss_lightning.data.names import require_class_names, require_distinct_ids, require_image_id, require_relative
-from wsss_lightning.errors import InputError
+from wsss_lightning.errors import InputError, obstacle
 
 _MAX_SIDE = 65_536  # px; `coco_masks` bounds the area
 _IS_CROWD = {0: 0, 1: 1, "0": 0, "1": 1}
@@ -57,7 +57,8 @@ def _parsed(path: Path, *, sections: tuple[str, ...], outlines: bool) -> Entry:
         with path.open(encoding="utf-8-sig") as file:
             content = json.load(file, object_hook=None if outlines else _without_outline)
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read ({error}): put COCO's annotation file there.") from None
+        other = InputError(f"{path} cannot be read ({error}): put COCO's annotation file there.")
+        raise obstacle(path, error) or other from None
     if missing := [section for section in sections if not _is_section(content, section)]:
         raise InputError(f"{path} has no list {', '.join(missing)}: put COCO's instances file there, not another one.")
     return content  # type: ignore[no-any-return]

@@ -18,7 +18,7 @@ from wsss_lightning.data.coco_json import read_image_info
 from wsss_lightning.data.folder_tags import FOLDERS, read_tag_source
 from wsss_lightning.data.lists import MissingListError, find_list, read_list
 from wsss_lightning.data.tag_table import IMAGE_SUFFIXES, TagRow
-from wsss_lightning.errors import InputError
+from wsss_lightning.errors import InputError, obstacle
 
 TAG_FILES = ("cls_labels.npy", "cls_labels_onehot.npy")  # of VOC's layout
 # Names below the root, of which the first that is there is read, and whether its content counts.
@@ -170,7 +170,8 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
     except FileNotFoundError:
         return
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read ({error}): prepare the data set again.") from error
+        again = f"{path} cannot be read ({error}): prepare the data set again."
+        raise obstacle(path, error) or InputError(again) from error
 
 
 @dataclass(frozen=True)

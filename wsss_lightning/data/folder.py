@@ -110,9 +110,10 @@ class FolderReader(Reader):
             return list(self.table.rows)
         if not self.table.divided and path.is_file():
             return [self.table.find(image_id, listed_in=path) for image_id in read_list(path)]
-        if self.held_out and list_name in ("train", "val"):
-            return [row for row in self.table.rows if (row.image_id in self.held_out) == (list_name == "val")]
-        rows = [row for row in self.table.rows if row.split == list_name]
+        if self.held_out is not None and list_name in ("train", "val"):
+            rows = [row for row in self.table.rows if (row.image_id in self.held_out) == (list_name == "val")]
+        else:
+            rows = [row for row in self.table.rows if row.split == list_name]
         if not rows:
             if self.held_out is not None:
                 raise MissingListError(

@@ -16,7 +16,7 @@ from wsss_lightning.data.lists import MissingListError
 from wsss_lightning.data.names import require_image_id, require_relative
 from wsss_lightning.data.reader import Reader
 from wsss_lightning.data.samples import Record
-from wsss_lightning.errors import InputError
+from wsss_lightning.errors import InputError, obstacle
 
 CAT_DOG_CLASSES = ("cat", "dog")
 FILES_READ = "wsss_lightning.data.fingerprint.imagenet"
@@ -87,7 +87,7 @@ def _read_rows(path: Path) -> Iterator[list[str]]:
                 require_relative(line[1], f"{path}, line {lines.line_num}")
                 yield line
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read ({error}): {remedy}.") from error
+        raise obstacle(path, error) or InputError(f"{path} cannot be read ({error}): {remedy}.") from error
 
 
 def _require_distinct(records: Sequence[Record], path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsss_lightning.errors import InputError
+from wsss_lightning.errors import InputError, obstacle
 
 MAX_PIXELS = 8192 * 8192  # of an image: decoded, it takes less than 1 GB
 # Pillow's modes with at most 8 bits per channel; it clips the others (16-bit greyscale, float) when it converts them.
@@ -128,5 +128,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 def _refusal(path: Path, error: BaseException) -> InputError:
     if isinstance(error, FileNotFoundError):
         return InputError(f"{path} does not exist: check the data root, or fetch the missing picture.")
+    if blocked := obstacle(path, error):
+        return blocked
     reason = str(error) or type(error).__name__
     return InputError(f"{path} cannot be decoded ({reason}): it is damaged or not a picture, fetch it again.")

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from wsss_lightning.data.names import require_image_id
-from wsss_lightning.errors import InputError
+from wsss_lightning.errors import InputError, obstacle
 
 FOLDERS = ("ImageSets/Segmentation", "ImageSets/SegmentationAug")
 AUGMENTED = ("train_aug", "trainaug", "aug")  # one list of 10,582 images, three names
@@ -47,7 +47,9 @@ def read_list(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as a list of image ids ({error}): write one id per line.") from error
+        raise obstacle(path, error) or InputError(
+            f"{path} cannot be read as a list of image ids ({error}): write one id per line."
+        ) from error
     ids = [_image_id(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
     if not ids:
         raise InputError(f"{path} names no image: write one id per line.")

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from wsss_lightning.data.opcodes import check_opcodes
-from wsss_lightning.errors import InputError
+from wsss_lightning.errors import InputError, obstacle
 from wsss_lightning.tensors import load_pickle
 
 _COPIES, _SMALL = 8, 1 << 20  # how many bytes values may take beside each one of the file, and any file
@@ -47,7 +47,7 @@ def read_pickled_arrays(path: Path) -> Any:
         raise InputError(f"{path} does not exist: check the data root, or fetch the file.") from error
     except Exception as error:  # a damaged pickle can raise anything
         reason = str(error) or type(error).__name__
-        raise InputError(
+        raise obstacle(path, error) or InputError(
             f"{path} cannot be read ({reason}): write it again with numpy.save, "
             "holding only numpy arrays, dict, list, str, int and float."
         ) from error

@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 
 from wsss_lightning.data.names import require_class_names, require_image_id, require_relative
-from wsss_lightning.errors import InputError
+from wsss_lightning.errors import InputError, obstacle
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 _REMEDY = "write `image,tags` above lines such as `a.jpg,cat;dog`"
@@ -110,7 +110,9 @@ def _read_lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: {_REMEDY} there.") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as CSV in UTF-8 ({error}): {_REMEDY}.") from error
+        raise obstacle(path, error) or InputError(
+            f"{path} cannot be read as CSV in UTF-8 ({error}): {_REMEDY}."
+        ) from error
 
 
 def _require_header(header: Sequence[str], path: Path) -> None:

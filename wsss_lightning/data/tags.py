@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from wsss_lightning.data.masks import read_mask
 from wsss_lightning.data.pickles import read_pickled_arrays
-from wsss_lightning.errors import InputError
+from wsss_lightning.errors import InputError, obstacle
 
 _NO_ELEMENT, _UNCLOSED = 3, 5  # expat's codes of a document that ends too soon
 TagSource = Callable[[str], NDArray[np.bool_]]
@@ -135,7 +135,7 @@ def _xml_root(path: Path) -> ElementTree.Element:
         remedy = "it is cut off, fetch it again" if cut else "correct it there, it is to be XML in UTF-8"
         raise InputError(f"{path} is not readable XML ({error}): {remedy}.") from error
     except (OSError, ValueError, LookupError, RecursionError) as error:
-        raise InputError(f"{path} is not readable XML ({error}): save it in UTF-8.") from error
+        raise obstacle(path, error) or InputError(f"{path} is not readable XML ({error}): save it in UTF-8.") from error
 
 
 def _local(item: ElementTree.Element) -> str:

@@ -15,7 +15,7 @@ from wsss_lightning.data.doubts import counted
 from wsss_lightning.data.names import require_distinct_ids, require_image_id, require_relative
 from wsss_lightning.data.reader import Reader
 from wsss_lightning.data.samples import Record
-from wsss_lightning.errors import InputError
+from wsss_lightning.errors import InputError, obstacle
 
 # Ten of VOC's classes in its order; mask index i + 1 is YTO_CLASSES[i].
 YTO_CLASSES = ("aeroplane", "bird", "boat", "car", "cat", "cow", "dog", "horse", "motorbike", "train")
@@ -95,7 +95,8 @@ def read_manifest(path: Path, *, names: Sequence[str]) -> list[Row]:
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: run `wsss data prepare yto --root {path.parent}`.") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read ({error}): run `wsss data prepare yto` again.") from error
+        again = f"{path} cannot be read ({error}): run `wsss data prepare yto` again."
+        raise obstacle(path, error) or InputError(again) from error
     _check(rows, names=names, path=path)
     return [{column: value.strip() if column == "split" else value for column, value in row.items()} for row in rows]
 

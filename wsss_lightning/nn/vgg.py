@@ -12,6 +12,7 @@ from wsss_lightning.nn.description import described
 from wsss_lightning.nn.shared_classes import PICTURES
 from wsss_lightning.nn.states import UNTRAINED, load_weights
 
+SMALLEST = {"vgg16": 224, "tiny": 96}  # px a side for fc6 to fit on the last map; a plan reads it (pipeline.calls)
 _CONVOLUTIONS = (2, 2, 3, 3, 3)  # per block, configuration D of Simonyan and Zisserman
 TINY_MEAN, TINY_STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)  # the generated pictures' colours are spread evenly
 # The position of each convolution and linear layer in torchvision's vgg16.

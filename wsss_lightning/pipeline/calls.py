@@ -24,6 +24,7 @@ _OURS = {
     *("logger", "default_root_dir", "use_distributed_sampler", "num_sanity_val_steps", "enable_progress_bar"),
     *("enable_model_summary", "enable_checkpointing"),
 }
+_ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")  # what Lightning itself has
 TRAINS = "checkpoint_every"  # a parameter of all stages that train, and of no other
 
 Outcome = dict[str, Any]  # metrics, opened, peak_memory_bytes, device, threads
@@ -57,13 +58,17 @@ def machines(node: dict[str, Any]) -> int:
 
 
 def check_trainer(node: dict[str, Any], *, where: str) -> None:
-    """Raise `InputError` for what a stage decides itself, and for fewer images in a batch than devices.
+    """Raise `InputError` for what a stage decides itself, an unknown accelerator, fewer images in a batch than devices.
 
     A stage whose module says `SHARES = "classes"` shares those among devices, and has one image a step.
     """
     trainer = node.get("trainer") or {}
     if ours := sorted(_OURS & trainer.keys()):
         raise InputError(f"{where}.trainer.{ours[0]} is decided by the stage: leave it out.")
+    if trainer and trainer.get("accelerator", "auto") not in _ACCELERATORS:
+        raise InputError(
+            f"{where}.trainer.accelerator={trainer['accelerator']}: choose one of {', '.join(_ACCELERATORS)}."
+        )
     by_class = constant_beside(node["_target_"], "SHARES") == "classes"
     if by_class and trainer.get("accumulate_grad_batches", 1) != 1:
         raise InputError(f"{where} learns from one image a step: set {where}.trainer.accumulate_grad_batches=1.")
@@ -72,6 +77,22 @@ def check_trainer(node: dict[str, Any], *, where: str) -> None:
         raise InputError(
             f"{where}: a batch of {size} cannot be shared by {count} devices: enlarge it, or set "
             f"{where}.trainer.devices=1."
+        )
+
+
+def check_size(node: dict[str, Any], *, where: str) -> None:
+    """Raise `InputError` for images that are smaller than what the backbone's global vector is made of.
+
+    The module of a backbone says so, `SMALLEST = {"name": px a side}`.
+    """
+    size, backbone = (node.get("data") or {}).get("size"), node.get("backbone") or {}
+    sides = [side for side in (size if isinstance(size, list) else [size]) if isinstance(side, int)]
+    module, _, name = str(backbone.get("_target_", "")).rpartition(".")
+    least = (constant_beside(f"{module}.{name}", "SMALLEST") or {}).get(name) if module else None
+    if node.get("global_features") and least and sides and min(sides) < least:
+        raise InputError(
+            f"{where}: data.size={size} is too small for {name}, whose fully connected layers see {least} x {least} "
+            f"px: set 'data.size=[{least},{least}]' or more."
         )
 
 

@@ -89,7 +89,7 @@ def _remembered(path: Path, entries: list[Entry], *, cache: Path) -> str:
 def _kept(cache: Path, known: list[Any], compute: Callable[[], Any]) -> Any:
     """What `compute` gives, kept in `cache` for as long as `known` is the same."""
     place = cache / f"{_digest(known)}.json"
-    if place.is_file():
+    with contextlib.suppress(OSError, ValueError):  # ValueError: a full disk or a lost power supply left half of it
         return json.loads(place.read_text())
     value = compute()
     with contextlib.suppress(InputError, OSError):  # plans are made for stores, too, that may only be read

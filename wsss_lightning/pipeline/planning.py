@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from wsss_lightning.backends import check_backend
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.calls import arguments, check_trainer
+from wsss_lightning.pipeline.calls import arguments, check_size, check_trainer
 from wsss_lightning.pipeline.configuration import (
     LOGGER,
     OUT_DIR,
@@ -35,6 +35,7 @@ from wsss_lightning.pipeline.signatures import check_node
 from wsss_lightning.pipeline.store import changed_sources, in_progress, read_record
 from wsss_lightning.pipeline.teams import Team
 from wsss_lightning.pipeline.unread import Origin, check_read
+from wsss_lightning.pipeline.values import check_values
 
 _SHOWN = 3  # files of changed code that a status names
 
@@ -147,6 +148,7 @@ def plan(overrides: list[str]) -> Plan:
 def plan_config(config: DictConfig, origin: Origin | None = None) -> Plan:
     """Plan a composed config; with `origin`, a setting that no stage reads is an `InputError`."""
     register_resolvers()
+    _require_mappings(config)
     with one_sentence():
         if origin is not None:
             _check(plain(config, resolve=False), origin)
@@ -167,6 +169,13 @@ def plan_config(config: DictConfig, origin: Origin | None = None) -> Plan:
         backend=backend,
         team=Team(planner.store, str(runtime.get("team", "default")), runtime.get("address")),
     )
+
+
+def _require_mappings(config: DictConfig) -> None:
+    for name in ("stages", "given", "card", "runtime", "logger"):
+        value = config.get(name) if name == "stages" else config.get(name) or {}
+        if not isinstance(value, DictConfig | dict):
+            raise InputError(f"{name}={value}: a mapping is needed, so set what stands below it.")
 
 
 def _check(config: dict[str, Any], origin: Origin) -> None:
@@ -213,6 +222,8 @@ class Planner:
         folder = self.store / f"{name}-{key[:16]}"
         bindings = self.tokens.bindings | roots | {keyed: str(path) for keyed, path in places.values()}
         bindings |= {OUT_DIR: str(folder), LOGGER: self.tokens.logger(name)}
+        check_values(bind(node, bindings), where=f"stages.{name}")
+        check_size(node, where=f"stages.{name}")
         upstream = {argument: self.key(argument) for kind, argument in references.values() if kind == "artifact"}
         return PlannedStage(name, key, folder, node, used(node, bindings), upstream)
 

@@ -13,12 +13,25 @@ from wsss_lightning.pipeline.modules import absolute, module_path, tree
 
 
 @dataclass(frozen=True)
+class Annotation:
+    """What a parameter is said to be, and the module whose names that uses."""
+
+    form: ast.expr
+    module: str
+
+    def of(self, form: ast.expr) -> "Annotation":
+        """A part of it."""
+        return Annotation(form, self.module)
+
+
+@dataclass(frozen=True)
 class Signature:
-    """Parameter names of a callable: all of them, and those without a default; the defaults that are literals."""
+    """Parameter names of a callable: all, and those without a default; defaults that are literals, annotations."""
 
     names: frozenset[str]
     required: frozenset[str]
     defaults: dict[str, Any] = field(default_factory=dict)
+    annotations: dict[str, Annotation] = field(default_factory=dict)
 
 
 def check_node(node: object, *, where: str) -> None:
@@ -67,13 +80,13 @@ def signature_of(target: str) -> Signature | None:
 
 
 @cache
-def constant_beside(target: str, name: str) -> str | None:
-    """The string that the module which defines `target` assigns to `name`; None where there is none."""
+def constant_beside(target: str, name: str) -> Any:
+    """The literal that the module which defines `target` assigns to `name`; None where there is none."""
     module, _, own = target.rpartition(".")
     definition = _find(module, own) if module_path(module) else None
     for statement in tree(definition[0]).body if definition else ():
         if isinstance(statement, ast.Assign) and [ast.unparse(place) for place in statement.targets] == [name]:
-            return str(ast.literal_eval(statement.value))
+            return ast.literal_eval(statement.value)
     return None
 
 
@@ -124,13 +137,13 @@ def _bound(module: str) -> frozenset[str]:
 
 def _signature(module: str, definition: _Definition) -> Signature | None:
     if isinstance(definition, ast.FunctionDef):
-        return _of_arguments(definition.args, skip=0)
+        return _of_arguments(definition.args, module, skip=0)
     for statement in definition.body:
         if isinstance(statement, ast.FunctionDef) and statement.name in {"__init__", "__new__"}:
-            return _of_arguments(statement.args, skip=1)
+            return _of_arguments(statement.args, module, skip=1)
     inherited = _inherited(module, definition)
     if inherited is not None and _is_dataclass(definition):
-        return _with_fields(inherited, definition)
+        return _with_fields(inherited, definition, module)
     return inherited
 
 
@@ -148,7 +161,7 @@ def _is_dataclass(definition: _Definition) -> bool:
     return any("dataclass" in ast.unparse(decorator) for decorator in definition.decorator_list)
 
 
-def _of_arguments(arguments: ast.arguments, *, skip: int) -> Signature | None:
+def _of_arguments(arguments: ast.arguments, module: str, *, skip: int) -> Signature | None:
     if arguments.kwarg or arguments.vararg:
         return None
     positional = [argument.arg for argument in arguments.posonlyargs + arguments.args]
@@ -156,7 +169,9 @@ def _of_arguments(arguments: ast.arguments, *, skip: int) -> Signature | None:
     names = frozenset(positional[skip:] + named)
     given = dict(zip(reversed(positional), reversed(arguments.defaults), strict=False))
     given |= {name: value for name, value in zip(named, arguments.kw_defaults, strict=True) if value is not None}
-    return Signature(names=names, required=names - given.keys(), defaults=_literals(given))
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    annotations = {item.arg: Annotation(item.annotation, module) for item in every if item.annotation is not None}
+    return Signature(names=names, required=names - given.keys(), defaults=_literals(given), annotations=annotations)
 
 
 def _literals(values: Mapping[str, ast.expr]) -> dict[str, Any]:
@@ -170,7 +185,7 @@ def _literals(values: Mapping[str, ast.expr]) -> dict[str, Any]:
     return literals
 
 
-def _with_fields(inherited: Signature, definition: ast.ClassDef) -> Signature:
+def _with_fields(inherited: Signature, definition: ast.ClassDef, module: str) -> Signature:
     fields = [item for item in definition.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
     values = {item.target.id: item.value for item in fields if isinstance(item.target, ast.Name)}
     given = {name: value for name, value in values.items() if value is not None}
@@ -180,4 +195,6 @@ def _with_fields(inherited: Signature, definition: ast.ClassDef) -> Signature:
         names=(inherited.names | values.keys()) - inner,
         required=(inherited.required - given.keys()) | (values.keys() - given.keys()),
         defaults=known | _literals(given),
+        annotations=inherited.annotations
+        | {item.target.id: Annotation(item.annotation, module) for item in fields if isinstance(item.target, ast.Name)},
     )

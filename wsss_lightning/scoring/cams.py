@@ -207,4 +207,6 @@ def _check(classes: Classes, maps: _Stored, labels: LabelMap, path: Path) -> Non
             "instead of dividing it by its maximum."
         )
     if not ((maps.values >= -_ROUNDING) & (maps.values <= 1 + _ROUNDING)).all():
-        raise InputError(f"{path} has scores that are not within 0..1: divide each map by its maximum.")
+        least, most = float(maps.values.min()), float(maps.values.max())
+        remedy = "divide them by 255" if least >= 0 and 128 < most <= 255 else "divide each map by its maximum"
+        raise InputError(f"{path} has scores in {least:g}..{most:g}, not within 0..1: {remedy}.")

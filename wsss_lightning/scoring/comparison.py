@@ -88,6 +88,26 @@ def any_class(target: Mask) -> Mask:
     return np.where(target == IGNORE, target, target > 0).astype(np.uint8)
 
 
+def require_classes(pixels: Tensor, records: Sequence[Record], *, where: str, ignored: int = 0) -> None:
+    """Refuse a truth that scores nothing but background, which hides whatever is wrong with it.
+
+    Args:
+        pixels: (L,) how many of each true label count; none at all is for nan to tell.
+        records: the images; a single one may show what is too difficult to be outlined.
+        where: they are, for the sentence.
+        ignored: pixels that do not count.
+
+    Raises:
+        InputError: background alone counts, though pixels are ignored or images are tagged.
+    """
+    doubtful = len(records) > 1 and (ignored or any(record.tags.any() for record in records))
+    if doubtful and pixels[0] and not pixels[1:].any():
+        raise InputError(
+            f"The masks of {where} have no pixel of any class, so background alone would be scored: write the classes' "
+            "indices (1 and up) in them, not 255, which is ignored, or score images that show a kept class."
+        )
+
+
 def _read(record: Record, folder: Path, labels: LabelMap, *, foreground: bool = False) -> tuple[Tensor, Tensor]:
     """Prediction and truth as labels, (H, W) uint8 each."""
     path, truth = folder / f"{record.image_id}.png", read_target(record, labels.encode)

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from wsss_lightning.data.base import Record, SegmentationDataModule, Split
-from wsss_lightning.data.labels import LabelMap
+from wsss_lightning.data.labels import IGNORE, LabelMap
 from wsss_lightning.data.samples import read_target
 from wsss_lightning.errors import InputError
 from wsss_lightning.metrics.segmentation import confusion_matrix, iou, mean_iou, threshold_confusions, threshold_trimaps
 from wsss_lightning.scoring import notes
 from wsss_lightning.scoring.cams import read_cam_file
-from wsss_lightning.scoring.comparison import measure_images
+from wsss_lightning.scoring.comparison import measure_images, require_classes
 from wsss_lightning.scoring.evaluation import Evaluation
 from wsss_lightning.scoring.predictions import Kind, Predictions, find_predictions, read_labels
 
@@ -37,6 +37,7 @@ class Counts:
         images: how many.
         as_tagged: images in which the classes that have a CAM are the tags.
         left_out: CAMs of classes that are not kept.
+        ignored: pixels whose truth is 255.
     """
 
     confusions: Tensor
@@ -45,6 +46,7 @@ class Counts:
     images: int
     as_tagged: int
     left_out: int
+    ignored: int
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(*map(add, vars(self).values(), vars(other).values()))
@@ -90,7 +92,8 @@ def score_folder(
         progress: show a bar.
 
     Raises:
-        InputError: predictions are missing, or a file is at fault; see `read_labels` and `read_cam_file`.
+        InputError: predictions are missing, a file is at fault (see `read_labels` and `read_cam_file`), or no truth
+            has a pixel of a class.
     """
     records = data.records(split)
     predictions = find_predictions(folder, [record.image_id for record in records])
@@ -104,7 +107,10 @@ def score_folder(
     sums = measure_images(
         scored, measure, processes=processes, description="evaluation", progress=progress, summed=True
     )
-    return _conclude(reduce(add, sums), task)
+    counts = reduce(add, sums)
+    ignored = counts.ignored if len(data.labels.kept) == len(data.labels.names) else 0  # else of other classes
+    require_classes(counts.confusions[0].sum(dim=1), scored, where=task.where, ignored=ignored)
+    return _conclude(counts, task)
 
 
 def _thresholds(predictions: Predictions, given: float | None) -> tuple[float, ...]:
@@ -137,7 +143,8 @@ def _score(record: Record, *, folder: Path, kind: Kind, labels: LabelMap, thresh
         confusions = threshold_confusions(winners, scores, target, thresholds, len(labels.kept) + 1)
     trimap_right, trimap_pixels = threshold_trimaps(winners, scores, target, thresholds, WIDEST)
     tags = frozenset((np.flatnonzero(record.tags) + 1).tolist())
-    return Counts(confusions, trimap_right, trimap_pixels, 1, int(prediction.classes == tags), prediction.left_out)
+    as_tagged, ignored = int(prediction.classes == tags), int((truth == IGNORE).sum())
+    return Counts(confusions, trimap_right, trimap_pixels, 1, as_tagged, prediction.left_out, ignored)
 
 
 def _conclude(counts: Counts, task: _Task) -> Evaluation:

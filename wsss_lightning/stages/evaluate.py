@@ -28,7 +28,7 @@ from wsss_lightning.metrics.segmentation import (
     recall,
 )
 from wsss_lightning.metrics.single_class import accuracies
-from wsss_lightning.scoring.comparison import FOREGROUND, image_confusion, measure_images
+from wsss_lightning.scoring.comparison import FOREGROUND, image_confusion, measure_images, require_classes
 from wsss_lightning.stages.io import write_array, write_json, write_picture
 from wsss_lightning.stages.loggers import finished, log_scalars, log_stage
 
@@ -65,7 +65,8 @@ def evaluate(
         processes: how many compare masks; 0 for as many as are worth starting.
 
     Raises:
-        InputError: a mask is missing or at fault, or more than one of `groups`, `target` and `foreground` is asked for.
+        InputError: a mask is missing or at fault, no truth has a pixel of a class, or more than one of `groups`,
+            `target` and `foreground` is asked for.
     """
     if (target is not None) + foreground + bool(groups) > 1:
         raise InputError("evaluate takes one of groups, target and foreground: add a stage for each of the others.")
@@ -75,6 +76,8 @@ def evaluate(
     each = measure_images(records, measure, processes=processes, description="evaluation", progress=progress)
     matrices, labels = torch.stack(list(each)), FOREGROUND if foreground else data.labels
     whole = matrices.sum(dim=0)
+    if target is None:
+        require_classes(whole.sum(dim=1), records, where=f"the {split} split (list {data.lists[split]})")
     write_array(folder / "confusion.npy", matrices.numpy())
     write_json(folder / "images.json", [record.image_id for record in records])
     write_json(folder / "classes.json", _classes(labels) | (_figures(whole) if target is None else {}))

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from wsss_lightning.errors import InputError
+from wsss_lightning.errors import InputError, obstacle
 from wsss_lightning.pipeline.configuration import project_folder
 
 _TABLE = {
@@ -160,7 +160,8 @@ def _parse(path: Path) -> Any:
         raise InputError(f"{path} cannot be read as YAML: it is nested too deep for a table.") from None
     # Beside its own errors PyYAML lets through what Python makes of a date or a number that cannot be.
     except (OSError, ValueError, OverflowError, yaml.YAMLError) as error:
-        raise InputError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+        other = InputError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}")
+        raise obstacle(path, error) or other from None
 
 
 def _class_metrics(value: Any, where: str) -> list[str]:

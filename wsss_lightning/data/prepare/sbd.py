@@ -17,7 +17,7 @@ from scipy.io import loadmat, whosmat  # type: ignore[attr-defined]
 
 from wsss_lightning.data.images import image_size
 from wsss_lightning.data.masks import read_mask, write_mask
-from wsss_lightning.errors import InputError
+from wsss_lightning.errors import InputError, obstacle
 from wsss_lightning.parallel import in_parallel
 
 _CLASSES = 20  # VOC's; SBD has no index 255
@@ -41,7 +41,8 @@ def read_segmentation(path: Path) -> NDArray[np.uint8]:
     except InputError:
         raise
     except Exception as error:  # a damaged file can raise anything
-        raise InputError(f"{path} cannot be read ({_reason(error)}): unpack SBD's benchmark.tgz again.") from error
+        again = f"{path} cannot be read ({_reason(error)}): unpack SBD's benchmark.tgz again."
+        raise obstacle(path, error) or InputError(again) from error
     if indices.ndim != 2 or not indices.size or indices.dtype.kind not in "uif":
         raise InputError(f"{path} holds {indices.dtype} values of shape {indices.shape}: save class indices (H, W).")
     strange = indices[~np.isin(indices, np.arange(_CLASSES + 1))]

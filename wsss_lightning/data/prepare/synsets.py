@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from wsss_lightning.errors import InputError
+from wsss_lightning.errors import InputError, obstacle
 
 SYNSET = re.compile(r"n\d{8}")  # a noun's offset in WordNet 3.0
 
@@ -62,4 +62,5 @@ def _read_lines(path: Path) -> list[str]:
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: put ImageNet's {path.name} there, or set --is-a.") from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): fetch it again.") from error
+        again = f"{path} cannot be read ({error.strerror}): fetch it again."
+        raise obstacle(path, error) or InputError(again) from error
