@@ -23,10 +23,10 @@
 
   // Tables: a click orders by a column, numbers from the highest; the third one restores the order.
   const shown = (row, column) => row.cells[column].dataset.v ?? row.cells[column].textContent.trim();
-  const number = (text) => (/^[-+]?[\d.]/.test(text) ? parseFloat(text) : NaN);
+  const number = (text) => (/^[-+]?\d*\.?\d+(?![\w.])/.test(text) ? parseFloat(text) : NaN); // no id such as 2007_000042
   function order(rows, column, down) {
     const keys = new Map(rows.map((row) => [row, shown(row, column)]));
-    const numeric = rows.some((row) => !isNaN(number(keys.get(row)))) && !rows.some((row) => /^[a-z]{2}.*\d/i.test(keys.get(row)));
+    const numeric = rows.some((row) => !isNaN(number(keys.get(row))));
     return [...rows].sort((one, other) => {
       const [a, b] = [keys.get(one), keys.get(other)];
       const [x, y] = [number(a), number(b)];
