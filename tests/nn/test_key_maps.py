@@ -12,7 +12,7 @@ from torchvision.models import resnet18 as torchvision_resnet18
 from torchvision.models.segmentation import fcn_resnet50
 
 from wsss_lightning.errors import InputError
-from wsss_lightning.methods.priors.localization_network import shared_rows
+from wsss_lightning.nn.class_activation import shared_rows
 from wsss_lightning.nn.deeplab_trunk import deeplab_trunk
 from wsss_lightning.nn.key_maps import KEY_MAPS, renamed
 from wsss_lightning.nn.resnet import resnet18, resnet50
@@ -45,7 +45,7 @@ def test_what_does_not_fit_is_named_by_its_first_key(tmp_path: Path) -> None:
     deep = {"backbone.stem.0.weight": torch.ones(1), **state, "decode_head.conv_seg.weight": torch.ones(1)}
     del deep["backbone.conv1.weight"]
     torch.save(deep, tmp_path / "v1c.pth")
-    with pytest.raises(InputError, match=r"v1c\.pth does not fit ResNet, lacks conv1\.weight; conv1\.0\.weight fits"):
+    with pytest.raises(InputError, match=r"does not fit ResNet, it lacks conv1\.weight; conv1\.0\.weight fits"):
         resnet18(str(tmp_path / "v1c.pth"))
 
 

@@ -53,9 +53,8 @@ def shared_rows(backbone: Backbone, class_names: Sequence[str], generator: torch
     """
     if not isinstance(backbone, ResNet):
         raise InputError(f"The classifier of {type(backbone).__name__} does not look at its last map: set start=drawn.")
-    linear = backbone.network.fc
     weight, bias = label_rows(
-        (linear.weight, linear.bias),
+        backbone.classifier(),
         class_names=class_names,
         shared=backbone.shared,
         generator=generator,

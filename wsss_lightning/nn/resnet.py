@@ -67,8 +67,8 @@ class ResNet(Backbone):
         """
         if not self.has_classifier:
             raise InputError(
-                "These weights have no classifier (fc) to start from: take those of a classifier, or a head that is "
-                "drawn (ablation=priors/frozen)."
+                "These weights have no classifier (fc) to start from: take those of a classifier, or heads that are "
+                "drawn (start=drawn, as in ablation=cam/plain; ablation=priors/frozen)."
             )
         return self.network.fc.weight, self.network.fc.bias
 

@@ -50,7 +50,9 @@ class TimmBackbone(Backbone):
         self.network: Any = create(name)
         info = [dict(level) for level in getattr(self.network, "feature_info", [])]
         if len(info) < 2 or not hasattr(self.network, "forward_intermediates"):
-            raise InputError(f"timm's {name} has no maps of several levels: choose a CNN or a plain ViT.")
+            raise InputError(
+                f"timm's {name} has no maps of several levels: choose a CNN or a plain ViT, or a newer timm."
+            )
         self.plain = len({level["reduction"] for level in info}) == 1
         self.levels = _quarters(len(info)) if self.plain else list(range(len(info)))
         self.period = int(info[-1]["reduction"])  # px of the coarsest cells
