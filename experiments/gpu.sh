@@ -202,6 +202,7 @@ case $VERB in
     OUT=$(cd "$HERE" && realpath -m "${3:?give a folder for the results}") TOTAL=${TOTAL:-$([[ -n ${TINY:-} ]] && echo 7200 || echo 540)}
     mkdir -p "$OUT"
     prepare
+    echo "$(date +%FT%T) $DEVICE, $(nproc) cores; packed at commit $COMMIT" | tee -a "$OUT/gpu.log"
     all
     ;;
   *) echo "gpu.sh: give pack, plan or run and a folder, not ${VERB:-nothing}." >&2 && exit 1 ;;

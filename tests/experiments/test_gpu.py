@@ -127,7 +127,8 @@ def test_the_plan_of_everything(packed: Path) -> None:
 def test_everything_runs_at_toy_size(packed: Path, tmp_path: Path) -> None:
     done = gpu("run", packed, tmp_path / "out", TINY="1", OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
-    log = (tmp_path / "out" / "gpu.log").read_text().splitlines()
+    first, *log = (tmp_path / "out" / "gpu.log").read_text().splitlines()
+    assert " cores; packed at commit " in first
     assert len(log) > 10 and all(line.split()[3] == "done" for line in log), log
     with tarfile.open(tmp_path / "out" / "results.tar.gz") as archive:
         names = {Path(name).name for name in archive.getnames()}
