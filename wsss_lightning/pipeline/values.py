@@ -88,7 +88,8 @@ def _fits_subscript(value: Any, form: ast.Subscript, annotation: Annotation) -> 
     if name in _LISTS:
         return isinstance(value, list) and _fit_items(value, inner, annotation)
     if name in _MAPPINGS:
-        return isinstance(value, dict) and all(_fits(item, annotation.of(inner[-1])) for item in value.values())
+        given = [item for item in value.values() if item is not None] if isinstance(value, dict) else []
+        return isinstance(value, dict) and all(_fits(item, annotation.of(inner[-1])) for item in given)
     return True
 
 
