@@ -70,7 +70,7 @@ def _run(function: Callable[[Item], Result], items: Sequence[Item], jobs: int) -
 
 def _pool(jobs: int) -> Parallel:
     """What works in so many processes; joblib's own ones end with this one even while they still import."""
-    if isinstance(get_active_backend()[0], LokyBackend):
+    if isinstance(get_active_backend()[0], LokyBackend):  # type: ignore[no-untyped-call]
         return Parallel(n_jobs=jobs, return_as="generator", initializer=end_with_parent)  # type: ignore[no-untyped-call]
     return Parallel(n_jobs=jobs, return_as="generator")  # type: ignore[no-untyped-call]
 
