@@ -104,6 +104,16 @@ def _photographs() -> list[Broken]:
             refused="8 bits per channel",
         ),
         case("photograph is missing", content=nothing, refused="does not exist"),
+        case(
+            "photograph is a link to itself", content=lambda path: path.symlink_to(path), refused="leads back to itself"
+        ),
+        case("photograph is a link to nothing", content=lambda path: path.symlink_to("gone"), refused="does not exist"),
+        case("photograph is a link to a folder", content=lambda path: path.symlink_to("/"), refused="is a folder: put"),
+        case("photograph is a device", content=lambda path: path.symlink_to("/dev/null"), refused="cannot be decoded"),
+        *(
+            case(f"photograph turned, {kind}", content=encoded(rgb, kind, exif=exif), name=name, value=(8, 6, 3))
+            for kind, name in (("PNG", "a.png"), ("WEBP", "a.webp"), ("TIFF", "a.tif"))
+        ),
         case("photograph is a folder", content=Path.mkdir, refused="is a folder: put a file"),
     ]
 

@@ -103,7 +103,8 @@ def test_every_experiment_and_ablation_plans(path: Path, backbone: str) -> None:
 def test_every_method_plans_with_every_backbone_that_fits_and_names_these_for_others(
     method: str, backbone: str
 ) -> None:
-    overrides = [f"method={method}", f"backbone={backbone}", RANDOM]
+    size = "data.size=[224,224]"  # that fc7, which points takes from it, needs of a vgg16
+    overrides = [f"method={method}", f"backbone={backbone}", RANDOM, *([size] if method == "points" else [])]
     if method == "pretrain" or backbone.startswith("lse") == (method == "patches"):
         assert pipeline.plan(overrides).stages
     else:

@@ -93,5 +93,5 @@ def test_a_missing_image_is_named(tmp_path: Path, read: object) -> None:
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be decoded"):
+    with pytest.raises(InputError, match="is a folder: put a file"):
         read_image(tmp_path)

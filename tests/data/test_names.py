@@ -1,13 +1,27 @@
+import errno
+import os
 import re
 import unicodedata
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from wsss_lightning.data.names import doubtful_names, near_name, require_class_names, require_image_id
+from wsss_lightning.data.coco_json import read_annotations
+from wsss_lightning.data.images import read_image
+from wsss_lightning.data.lists import read_list
+from wsss_lightning.data.masks import read_mask
+from wsss_lightning.data.names import doubtful_ids, doubtful_names, near_name, require_class_names, require_image_id
+from wsss_lightning.data.pickles import read_pickled_arrays
+from wsss_lightning.data.prepare.sbd import read_segmentation
+from wsss_lightning.data.prepare.synsets import read_tree
 from wsss_lightning.data.samples import Record, require_image, require_mask
-from wsss_lightning.errors import InputError
+from wsss_lightning.data.tag_table import read_tags
+from wsss_lightning.data.yto import read_manifest
+from wsss_lightning.errors import InputError, obstacle
 
 
 def test_names_in_order_pass() -> None:
@@ -32,6 +46,44 @@ def test_doubtful_names_are_told(names: list[str], doubts: list[str]) -> None:
     assert len(found) == len(doubts)
     for sentence, expected in zip(found, doubts, strict=True):
         assert re.search(expected, sentence)
+
+
+def test_ids_that_are_one_on_some_file_systems_are_told() -> None:
+    composed, apart = (unicodedata.normalize(form, "bär") for form in ("NFC", "NFD"))
+    assert doubtful_ids(["a", "b", "ab"]) == []
+    (sentence,) = doubtful_ids(["a", "A", composed, apart])
+    assert sentence.startswith("the images 'a' and 'A' differ in case or Unicode form") and "(2 such pairs)" in sentence
+
+
+@pytest.mark.parametrize("name", ["nan", "NaN", "null", "None", "N/A", "?"])
+def test_what_a_spreadsheet_writes_for_nothing_is_a_doubtful_class(name: str) -> None:
+    (sentence,) = doubtful_names(["cat", name])
+    assert f"{name!r} reads as a missing value" in sentence
+
+
+OBSTACLES = {
+    errno.EACCES: "may not be read: give this account the right",
+    errno.EPERM: "may not be read",
+    errno.EISDIR: "is a folder: put a file",
+    errno.ELOOP: "leads back to itself",
+    errno.ENOTDIR: "lies below a file",
+}
+
+
+@pytest.mark.parametrize("number", OBSTACLES)
+def test_what_stands_in_the_way_of_a_file_is_not_called_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Image, "open", refuse)
+    readers = [read_image, read_mask, read_list, read_pickled_arrays, read_annotations, read_segmentation, read_tree]
+    for read in [*readers, partial(read_tags, names=None), partial(read_manifest, names=["cat"])]:
+        with pytest.raises(InputError, match=OBSTACLES[number]):
+            read(tmp_path / "file")  # type: ignore[operator]
+    assert obstacle(tmp_path, OSError(errno.EIO, "")) is None and obstacle(tmp_path, ValueError()) is None
 
 
 @pytest.mark.parametrize(

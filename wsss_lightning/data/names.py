@@ -14,6 +14,7 @@ from wsss_lightning.errors import InputError
 MAX_CLASSES = 254  # 0 is background, 255 is ignored, and a mask has eight bits
 _MAX_BYTES = 240  # of 255 that a file's name may have; the rest is for suffixes
 _FOREIGN = re.compile(r"\\|^[A-Za-z]:")  # what leads elsewhere on Windows
+_MISSING = {"nan", "null", "none", "n/a", "na", "?", "-"}
 _SEPARATORS = re.compile(r"[\s_\-./]+")
 _ALTERNATIVES = re.compile(r"[\s_\-./|,;、，；+&]+")
 
@@ -48,10 +49,21 @@ def doubtful_names(names: Sequence[str]) -> list[str]:
     same = [f"the classes {', '.join(map(repr, group))} differ" for group in alike.values() if len(group) > 1]
     parts = {name: [part for part in _ALTERNATIVES.split(_plain(name)) if part] for name in names}
     joined = [name for name in names if len(parts[name]) > 1 and {*parts[name]} <= alike.keys()]
+    missing = [name for name in names if name.strip().casefold() in _MISSING]
     return [
+        *(f"the class {name!r} reads as a missing value: leave the tags of such images empty." for name in missing),
         *(f"{about} in case, separators or Unicode form alone: write them alike if they are one." for about in same),
         *(f"the class {name!r} joins the names of others: separate tags by `;` if it is several." for name in joined),
     ]
+
+
+def doubtful_ids(image_ids: Iterable[str]) -> list[str]:
+    """Sentences about ids that differ in case or Unicode form alone: on many file systems they are one."""
+    alike: dict[str, str] = {}
+    pairs = [(first, each) for each in image_ids if (first := alike.setdefault(_key(each), each)) != each]
+    more = f" ({len(pairs):,} such pairs)" if len(pairs) > 1 else ""
+    about = "differ in case or Unicode form alone, and are one on some file systems: rename one"
+    return [f"the images {pairs[0][0]!r} and {pairs[0][1]!r} {about}{more}."] if pairs else []
 
 
 def _plain(name: str) -> str:

@@ -14,6 +14,7 @@ from wsss_lightning.data.names import require_class_names, require_image_id, req
 from wsss_lightning.errors import InputError, obstacle
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+_COLUMNS = ("image", "tags", "split")
 _REMEDY = "write `image,tags` above lines such as `a.jpg,cat;dog`"
 _OTHER_SEPARATORS = (",", "|", "；", "，", "、", "\t", "\n")
 log = logging.getLogger(__name__)
@@ -119,6 +120,9 @@ def _require_header(header: Sequence[str], path: Path) -> None:
     for number, name in enumerate(header, 1):
         if not name.strip():
             raise InputError(f"{path}: column {number} has no name: take it away (pandas: to_csv(index=False)).")
+        plain = name.strip().casefold()
+        if plain in _COLUMNS and name != plain:
+            raise InputError(f"{path}: the column {name!r} would not be read: call it {plain!r}.")
     name, count = Counter(header).most_common(1)[0] if header else ("", 0)
     if count > 1:
         raise InputError(f"{path} has {count} columns {name!r}: keep one of them.")

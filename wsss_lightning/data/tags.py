@@ -106,8 +106,9 @@ def _zeros_and_ones(given: object, sentence: str, *, count: int) -> NDArray[np.b
     if values.shape != (count,):
         raise InputError(f"{sentence.format(f'an array of shape {values.shape}')}: {needed}.")
     if values.dtype.kind not in "biufc" or not np.isin(values, (0, 1)).all():
-        other = next(value for value in values.tolist() if value not in (0, 1)) if values.dtype.kind in "biufc" else ""
-        raise InputError(f"{sentence.format(f'{values.dtype} values such as {other}'.rstrip())}: {needed}.")
+        numbers = values.dtype.kind in "biufc"
+        such = f" such as {next(value for value in values.tolist() if value not in (0, 1))}" if numbers else ""
+        raise InputError(f"{sentence.format(f'{values.dtype} values{such}')}: {needed}.")
     return values.astype(bool)
 
 
@@ -120,6 +121,8 @@ def _object_names(path: Path) -> set[str]:
     if not objects and any(_local(item) == "bndbox" for item in root.iter()):
         raise InputError(f"{path} has boxes outside of any <object>: put each with its <name> into an <object>.")
     names = [_name_of(item) for item in objects]
+    if several := next((number for number, item in enumerate(objects, 1) if _names_of(item)[1:]), None):
+        raise InputError(f"{path}: object {several} has several <name>s: give each object one.")
     if "" in names:
         raise InputError(f"{path}: object {names.index('') + 1} has no <name>: write the name of its class.")
     return set(names)
@@ -144,7 +147,11 @@ def _local(item: ElementTree.Element) -> str:
 
 
 def _name_of(item: ElementTree.Element) -> str:
-    return next(((child.text or "").strip() for child in item if _local(child) == "name"), "")
+    return next(iter(_names_of(item)), "")
+
+
+def _names_of(item: ElementTree.Element) -> list[str]:
+    return [(child.text or "").strip() for child in item if _local(child) == "name"]
 
 
 def _keys(image_id: str) -> list[str | int]:

@@ -38,13 +38,14 @@ def check_values(node: Any, *, where: str) -> None:
 def _annotated(node: dict[str, Any]) -> Iterator[tuple[str, Any, Annotation]]:
     signature = signature_of(str(node["_target_"])) if "_target_" in node else None
     annotations = signature.annotations if signature else {}
-    yield from ((name, node[name], annotations[name]) for name in node.keys() & annotations.keys())
+    yield from ((name, value, annotations[name]) for name, value in node.items() if name in annotations)
 
 
 def _check(value: Any, annotation: Annotation, *, name: str, where: str) -> None:
     if not _fits(value, annotation):
         raise InputError(f"{where}={_shown(value)}: {_wanted(annotation)} is needed.")
-    if isinstance(value, int | float) and not isinstance(value, bool) and value < _LEAST.get(name, value):
+    counts = isinstance(value, int) and not isinstance(value, bool)
+    if (counts or (name == "rate" and isinstance(value, float))) and value < _LEAST.get(name, value):
         raise InputError(f"{where}={value}: {_LEAST[name]} or more is needed.")
     if name == "seed" and isinstance(value, int) and value > _LARGEST_SEED:
         raise InputError(f"{where}={value}: {_LARGEST_SEED} or less is needed.")
@@ -62,7 +63,7 @@ def _fits(value: Any, annotation: Annotation) -> bool:
     if isinstance(form, ast.Subscript):
         return _fits_subscript(value, form, annotation)
     if isinstance(form, ast.Name):
-        return _fits_name(value, form.id, annotation) if form.id in _WORDS else _fits_alias(value, form.id, module)
+        return _fits_name(value, form.id) if form.id in _WORDS else _fits_alias(value, form.id, module)
     return True
 
 
@@ -72,7 +73,7 @@ def _stands_for_something(value: Any) -> bool:
     return isinstance(value, dict) and "_target_" in value
 
 
-def _fits_name(value: Any, name: str, annotation: Annotation) -> bool:  # noqa: ARG001
+def _fits_name(value: Any, name: str) -> bool:
     whole = isinstance(value, int) and not isinstance(value, bool)
     fits = {"int": whole, "float": whole or isinstance(value, float), "bool": isinstance(value, bool)}
     return fits.get(name, isinstance(value, str))
@@ -88,7 +89,8 @@ def _fits_subscript(value: Any, form: ast.Subscript, annotation: Annotation) -> 
     if name in _LISTS:
         return isinstance(value, list) and _fit_items(value, inner, annotation)
     if name in _MAPPINGS:
-        return isinstance(value, dict) and all(_fits(item, annotation.of(inner[-1])) for item in value.values())
+        given = [item for item in value.values() if item is not None] if isinstance(value, dict) else []
+        return isinstance(value, dict) and all(_fits(item, annotation.of(inner[-1])) for item in given)
     return True
 
 
