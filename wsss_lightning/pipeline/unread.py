@@ -74,11 +74,11 @@ class Origin:
         return {**self.choices, "ablations": ["/".join(parts[1:]) for parts in files if parts[0] == "ablation"]}
 
     def variants(self) -> list[Any]:
-        """Stages and card as the method's own files say them: what one of them reads may be of no use to the others."""
+        """Stages, settings and card as the method's own files say them: what one reads may be of no use to the others."""
         method = self.choices.get("method", "")
         patterns = (f"method/{method}.yaml", f"ablation/{method}/*.yaml", f"experiment/{method}/*.yaml")
         paths = [path for folder in self.folders for pattern in patterns for path in sorted(folder.glob(pattern))]
-        return [_content(path).get(part) for path in paths for part in ("stages", "given", "card")]
+        return [_content(path).get(part) for path in paths for part in ("stages", "given", "card", method)]
 
     def check_backbone(self, config: Node) -> None:
         """Raise `InputError` where the method has no settings for the backbone; it names those that it has some for."""
