@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-SMALL = ["stages.shapes.train=6", "stages.shapes.val=4", "stages.shapes.size=64", "trainer.accelerator=cpu"]
+SMALL = ["stages.shapes.train=24", "stages.shapes.val=4", "stages.shapes.size=64", "trainer.accelerator=cpu"]
 pytestmark = pytest.mark.long
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import yaml
 from fake_pictures import write_discs
-from PIL import Image
 
 from wsss_lightning import cli
 
@@ -153,16 +152,6 @@ def test_the_lines_about_photographs_run(tmp_path: Path, monkeypatch: pytest.Mon
     assert {path.stem for path in (tmp_path / "labelled" / "masks").iterdir()} == {f"p{n:02}" for n in range(8)}
     assert (tmp_path / "sharpened" / "overlays" / "p00.jpg").is_file()
     assert (tmp_path / "mine" / "model.safetensors").is_file()
-
-
-def test_the_lines_that_write_tags_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("cat/a.jpg", "dog/b.png"):
-        (tmp_path / "own" / "images" / name).parent.mkdir(parents=True)
-        Image.new("RGB", (8, 8)).save(tmp_path / "own" / "images" / name)
-    (code,) = re.findall(r"^```python\n(.*?)^```", PHOTOGRAPHS, flags=re.MULTILINE | re.DOTALL)
-    exec(code, {})
-    assert (tmp_path / "own" / "tags.csv").read_text() == "image,tags\ncat/a.jpg,cat\ndog/b.png,dog\n"
 
 
 @pytest.mark.long

@@ -16,7 +16,7 @@ _SPELLED_OUT = {
     "given",
     "card",
     "hydra",
-}  # read better in the file itself, which stands below the table
+}  # read better in the file, below the table
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_stages import MakePlan, stage
 
 from wsss_lightning import pipeline
-from wsss_lightning.pipeline import identity
+from wsss_lightning.pipeline import identity, store
 from wsss_lightning.pipeline.aliases import MOVED, keyed_target
 from wsss_lightning.pipeline.identity import hashed
 from wsss_lightning.pipeline.store import changed_sources
@@ -119,3 +120,13 @@ def test_which_devices_of_a_machine_a_stage_runs_on_changes_no_key(
 
     assert plan(devices).final.key == plan(same).final.key != plan(3).final.key
     assert plan(devices).final.node["trainer"] == {"devices": devices}, "the run uses the given ones"
+
+
+def test_a_release_changes_no_source(tmp_path: Path) -> None:
+    hashes = []
+    for number, text in enumerate(
+        ('__version__ = "0.1.0"\n', '__version__ = "3.2.1"\n', '__version__ = "0.1.0" + ""\n')
+    ):
+        (path := tmp_path / f"{number}.py").write_text(text)
+        hashes.append(store._hash(path))
+    assert hashes[0] == hashes[1] != hashes[2]
