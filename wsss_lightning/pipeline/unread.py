@@ -74,7 +74,7 @@ class Origin:
         return {**self.choices, "ablations": ["/".join(parts[1:]) for parts in files if parts[0] == "ablation"]}
 
     def variants(self) -> list[Any]:
-        """Stages, card and the method's section as its own files say them: what one reads may be of no use to others."""
+        """Stages, card and section as the method's own files say them: what one reads may be of no use to others."""
         method = self.choices.get("method", "")
         patterns = (f"method/{method}.yaml", f"ablation/{method}/*.yaml", f"experiment/{method}/*.yaml")
         paths = [path for folder in self.folders for pattern in patterns for path in sorted(folder.glob(pattern))]
