@@ -131,6 +131,18 @@ def test_finished_images_are_skipped_and_the_rest_come_out_the_same(data: VOCDat
     assert predict(data, tmp_path / "parts").shown == []
 
 
+def test_an_image_shares_its_batch_with_the_same_ones_after_a_kill_and_on_any_number_of_devices(
+    data: VOCDataModule, tmp_path: Path
+) -> None:
+    module = predict(data, tmp_path / "whole", batch_size=2)
+    assert module.shown == list(VAL)
+    for name in (VAL[1], VAL[4]):
+        (tmp_path / "whole" / "masks" / f"{name}.png").unlink()
+    assert predict(data, tmp_path / "whole", batch_size=2).shown == [VAL[0], VAL[1], VAL[4]]
+    batches = stages.predict._Batches(data.dataset("val"), size=2, together=len)
+    assert [batches[index] for index in range(len(batches))] == [2, 2, 1], "which devices share as they are"
+
+
 @pytest.mark.parametrize("count", [1, 3, 4, 5])
 def test_two_processes_write_every_image_once(data: VOCDataModule, tmp_path: Path, count: int) -> None:
     data.records("val")[count:] = []

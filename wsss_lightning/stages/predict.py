@@ -164,21 +164,45 @@ def infer(
 ) -> None:
     """`Trainer.predict` over images, each on one device; a thread calls `write` with each item of a step's list.
 
-    `together` makes a batch of items.
+    `together` makes a batch of items. Which images share a batch depends on their order alone: a network may give other
+    last bits where more or fewer stand beside an image. So devices share whole batches, and one of which a killed run
+    left some images is computed once more.
     """
     writer = _Writer(write, total=len(images), progress=progress, description=description)  # type: ignore[arg-type]
     model.allow_zero_length_dataloader_with_multiple_devices = True  # more devices than images that are left
     with quiet():
         runner = make_trainer(trainer, callbacks=[writer], logger=[], folder=Path())
+        batches = _Batches(images, size=batch_size, together=together)
         loader = DataLoader(
-            images,
-            batch_size=batch_size,
-            sampler=OwnShare(images, trainer=runner),
+            batches,
+            batch_size=None,
+            sampler=OwnShare(batches, trainer=runner),
             num_workers=workers,
-            collate_fn=together,
+            collate_fn=_unchanged,
         )
         runner.predict(model, loader, return_predictions=False)
         runner.strategy.barrier()
+
+
+class _Batches(Dataset[Any]):
+    """Batches of a data set in its order, those that hold one of a `Subset` of it."""
+
+    def __init__(self, images: Dataset[Any], *, size: int, together: Callable[[Sequence[Any]], Any]) -> None:
+        subset = images if isinstance(images, Subset) else Subset(images, range(len(images)))  # type: ignore[arg-type]
+        self.images, self.together = subset.dataset, together
+        self.size, self.count = size, len(self.images)  # type: ignore[arg-type]
+        self.numbers = sorted({index // size for index in subset.indices})
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: int) -> Any:
+        start = self.numbers[index] * self.size
+        return self.together([self.images[each] for each in range(start, min(start + self.size, self.count))])
+
+
+def _unchanged(batch: Any) -> Any:
+    return batch
 
 
 class _Writer(Callback):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from wsss_lightning.errors import InputError
+from wsss_lightning.methods.points.stages.extract import extract
 from wsss_lightning.methods.points.stages.features import FeatureStore
 from wsss_lightning.nn.backbones import Features
 from wsss_lightning.nn.hypercolumns import assemble
@@ -42,6 +43,28 @@ def test_fine_maps_are_kept_at_the_grid_and_coarse_ones_as_they_are(tmp_path: Pa
     assert [tuple(m.shape) for m in read.maps] == [(1, 3, 4, 6), (1, 2, 2, 3)]
     torch.testing.assert_close(read.maps[1], features(0).maps[1])
     torch.testing.assert_close(read.pooled, features(0).pooled)
+
+
+def test_zeros_that_are_left_out_come_back_and_take_no_room(tmp_path: Path) -> None:
+    sparse = Features(maps=[torch.relu(m - m.mean() * 1.5) for m in features(1).maps], pooled=features(1).pooled)
+    large = Features(maps=[m.repeat(1, 200, 1, 1) for m in sparse.maps], pooled=sparse.pooled)
+    stores = [FeatureStore(tmp_path / name) for name in ("plain", "compressed")]
+    for store, compress in zip(stores, (False, True), strict=True):
+        store.write("train", "id", large, GRID, half=True, compress=compress)
+    plain, compressed = (store.read_stored("train", "id") for store in stores)
+    assert all(torch.equal(one, other) for one, other in zip(plain.maps, compressed.maps, strict=True))
+    sizes = [store.path("train", "id").stat().st_size for store in stores]
+    assert sizes[1] < 0.8 * sizes[0]
+    with pytest.raises(InputError, match=r"set points\.half=true"):
+        extract(
+            **dict.fromkeys(("out_dir", "data", "backbone", "splits", "trainer"), None),  # type: ignore[arg-type]
+            grid_stride=4,
+            global_features=True,
+            half=False,
+            compress=True,
+            workers=0,
+            progress=False,
+        )
 
 
 def test_half_precision_is_refused_where_it_overflows(tmp_path: Path) -> None:

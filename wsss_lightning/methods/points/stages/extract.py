@@ -26,18 +26,25 @@ def extract(
     trainer: MakeTrainer,
     workers: int,
     progress: bool,
+    compress: bool = False,
 ) -> dict[str, float]:
     """Store the maps of all layers, the global vector and, where `splits` hold train, the statistics of its images.
 
     The folder is that of the `HypercolumnModule`, too: whoever reads the features knows what they are of.
-    `grid_stride`: input pixels per grid cell (paper: 4); `half`: store float16, refused where a value exceeds it.
+    `grid_stride`: input pixels per grid cell (paper: 4); `half`: store float16, refused where a value exceeds it;
+    `compress`: leave zeros out, which loses nothing.
+
+    Raises:
+        InputError: `compress` without `half`.
     """
+    if compress and not half:
+        raise InputError("compress=true is of half precision: set points.half=true.")
     check_statistics(backbone, data.mean, data.std)
     store, grid = FeatureStore(Path(out_dir)), _grid(data, grid_stride)
     model = HypercolumnModule(backbone=backbone, grid=grid, global_features=global_features)
 
     def write(image: tuple[str, Features]) -> None:
-        store.write(split, *image, grid, half=half)
+        store.write(split, *image, grid, half=half, compress=compress)
 
     for split in splits:
         images = data.dataset(split)

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from wsss_lightning import models
 from wsss_lightning.data.images import image_size
 from wsss_lightning.data.samples import Record, Sample
-from wsss_lightning.data.stored_maps import StoredMaps
+from wsss_lightning.data.stored_maps import StoredMaps, pack, unpack
 from wsss_lightning.methods.points.hypercolumn_module import HypercolumnModule
 from wsss_lightning.nn.backbones import Backbone, Features
 from wsss_lightning.nn.hypercolumns import Size, channel_parts, compact
@@ -33,12 +33,20 @@ class FeatureStore:
         """Where one image's features lie."""
         return self.folder / split / f"{image_id}.safetensors"
 
-    def write(self, split: str, image_id: str, features: Features, grid: Size, *, half: bool) -> None:
-        """Store one image (N = 1) with the sums over the grid from which mean and variance follow."""
+    def write(
+        self, split: str, image_id: str, features: Features, grid: Size, *, half: bool, compress: bool = False
+    ) -> None:
+        """Store one image (N = 1) with the sums over the grid from which mean and variance follow.
+
+        `compress`: leave zeros of half-precision maps out.
+        """
         maps = compact(features.maps, grid)
         kept = [to_float16(m, what=f"A feature of {image_id}") if half else m for m in maps]
         # What is read later are the stored values, so the statistics are theirs.
-        tensors = {f"map{index:02d}": m for index, m in enumerate(kept)}
+        tensors: dict[str, Tensor] = {}
+        for index, values in enumerate(kept):
+            name = f"map{index:02d}"
+            tensors |= pack(name, values) if compress else {name: values}
         write_tensors(self.path(split, image_id), tensors | _sums(kept, grid) | {"pooled": features.pooled})
 
     def read(self, split: str, image_id: str) -> Features:
@@ -51,8 +59,9 @@ class FeatureStore:
     def read_stored(self, split: str, image_id: str) -> Features:
         """One image's features (N = 1) in the precision in which they are stored."""
         tensors = read_tensors(self.path(split, image_id))
-        names = sorted(name for name in tensors if name.startswith("map"))
-        return Features(maps=[tensors[name] for name in names], pooled=tensors["pooled"])
+        names = sorted({name.partition("/")[0] for name in tensors if name.startswith("map")})
+        maps = [unpack(name, tensors.__getitem__, list(tensors)) for name in names]
+        return Features(maps=maps, pooled=tensors["pooled"])
 
     def write_grid(self, grid: Size) -> None:
         """Store height and width of the grid, which all images share."""
