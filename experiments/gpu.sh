@@ -73,7 +73,7 @@ prepare() {
     [[ -f $WORK/$BACKBONE.pth ]] || "$PYTHON" "$FOLDER/weights/decode.py" "$BACKBONE" "$WORK/$BACKBONE.pth"
     WEIGHTS=$WORK/$BACKBONE.pth
   fi
-  DEVICE=$("$PYTHON" experiments/gpu.py device)
+  [[ $VERB == plan ]] || DEVICE=$("$PYTHON" experiments/gpu.py device)
 }
 
 wanted() { [[ -z ${PARTS:-} || " $PARTS " == *" $1 "* ]]; }
