@@ -79,6 +79,8 @@ def _tables() -> list[Broken]:
         "image twice": ("image,image,tags\na,b,cat\n", "2 columns 'image'"),
         "a column background": ("image,background,cat\na,1,1\n", "'background' is index 0"),
         "a tag Background": ("image,tags\na,Background;cat\n", "'Background' is index 0"),
+        "a line break in a column": ('"ima\nge",tags\na,cat\n', r"has the columns ima\\nge, tags"),
+        "a line break in a class": ('image,"c\nat"\na,5\n', r"c\\nat is '5', not 0 or 1"),
         "a capital Split": ("image,tags,Split\na,cat,train\n", "the column 'Split' would not be read: call it 'split'"),
         "a blank behind split": ("image,tags,split \na,cat,train\n", "the column 'split ' would not be read"),
         "a blank behind tags": ("image,tags \na,cat\n", "the column 'tags ' would not be read: call it 'tags'"),

@@ -14,6 +14,7 @@ from wsss_lightning.data.names import require_class_names, require_image_id, req
 from wsss_lightning.errors import InputError, obstacle
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+_MOST = 20  # columns that a message names
 _COLUMNS = ("image", "tags", "split")
 _REMEDY = "write `image,tags` above lines such as `a.jpg,cat;dog`"
 _OTHER_SEPARATORS = (",", "|", "；", "，", "、", "\t", "\n")
@@ -84,7 +85,7 @@ def read_tags(path: Path, *, names: Sequence[str] | None) -> TagTable:
     header, lines = _read_lines(path)
     columns = () if "tags" in header else tuple(name for name in header if name not in ("image", "split"))
     if "image" not in header or not ("tags" in header or columns):
-        raise InputError(f"{path} has the columns {', '.join(header) or '(none)'}: {_REMEDY}.")
+        raise InputError(f"{path} has the columns {_shown(header)}: {_REMEDY}.")
     _require_header(header, path)
     rows = tuple(_row(line, fields, columns, path, names=names or ()) for line, fields in lines)
     _require_distinct(rows, path)
@@ -114,6 +115,12 @@ def _read_lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]
         raise obstacle(path, error) or InputError(
             f"{path} cannot be read as CSV in UTF-8 ({error}): {_REMEDY}."
         ) from error
+
+
+def _shown(names: Sequence[str]) -> str:
+    """Some columns in one line, whatever is in their names."""
+    more = f" and {len(names) - _MOST:,} more" if len(names) > _MOST else ""
+    return (", ".join(repr(name)[1:-1][:80] for name in names[:_MOST]) or "(none)") + more
 
 
 def _require_header(header: Sequence[str], path: Path) -> None:
@@ -151,7 +158,7 @@ def _split(cell: str, where: str, *, names: Sequence[str]) -> frozenset[str]:
 def _columns_with_one(fields: dict[str, str], columns: Sequence[str], where: str) -> frozenset[str]:
     for name in columns:
         if fields[name] not in ("0", "1"):
-            raise InputError(f"{where}: {name} is {fields[name]!r}, not 0 or 1: correct it, or {_REMEDY}.")
+            raise InputError(f"{where}: {_shown([name])} is {fields[name]!r}, not 0 or 1: correct it, or {_REMEDY}.")
     return frozenset(name for name in columns if fields[name] == "1")
 
 
