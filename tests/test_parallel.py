@@ -107,5 +107,5 @@ def test_no_process_outlives_a_kill_while_it_imports(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_processes_of_joblib_s_own_ask_to_end_with_their_parent_first_of_all(backend: str) -> None:
     with parallel_config(backend=backend):
-        pool = parallel._pool(2)
+        pool = parallel._pool(2, return_as="generator")
     assert (pool._backend_kwargs.get("initializer") is end_with_parent) == (backend == "loky")

@@ -79,8 +79,13 @@ def test_what_stands_in_the_way_of_a_file_is_not_called_damage(
 
     monkeypatch.setattr(Path, "open", refuse)
     monkeypatch.setattr(Image, "open", refuse)
-    readers = [read_image, read_mask, read_list, read_pickled_arrays, read_annotations, read_segmentation, read_tree]
-    for read in [*readers, partial(read_tags, names=None), partial(read_manifest, names=["cat"])]:
+    readers = [read_image, read_mask, read_list, read_pickled_arrays, read_segmentation, read_tree]
+    for read in [
+        *readers,
+        partial(read_annotations, outlines=True),
+        partial(read_tags, names=None),
+        partial(read_manifest, names=["cat"]),
+    ]:
         with pytest.raises(InputError, match=OBSTACLES[number]):
             read(tmp_path / "file")  # type: ignore[operator]
     assert obstacle(tmp_path, OSError(errno.EIO, "")) is None and obstacle(tmp_path, ValueError()) is None
