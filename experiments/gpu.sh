@@ -23,6 +23,7 @@ export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
 pack() {
   local root weights room
   root=$(cd "$HERE" && realpath -e "$1") weights=$(cd "$HERE" && realpath -e "$2")
+  rm -rf "$FOLDER/weights" "$FOLDER/voc.tar.gz" # of an earlier call; packages are kept
   mkdir -p "$FOLDER/weights"
   cp "$weights" "$FOLDER/weights/"
   [[ ! -f $(dirname "$weights")/decode.py ]] || cp "$(dirname "$weights")/decode.py" "$FOLDER/weights/"
