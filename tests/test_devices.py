@@ -28,7 +28,7 @@ METHODS = {
     "points": ["stages.shapes.train=33", "tuning.localizer.hidden=16", "tuning.classifier.steps=30"],
     "cam": ["method=cam", "ablation=cam/threshold", "stages.shapes.train=41", "tuning.student.steps=5"],
     "patches": ["experiment=patches/lse1", "stages.shapes.train=7", *WEB, *PATCHES, "tuning.lse1.patches=1"],
-    "coseg": ["experiment=coseg/full", "stages.shapes.train=9", *WEB, *COSEG],
+    "coseg": ["experiment=coseg/full", "stages.shapes.train=9", "stages.shapes_web.per_class=6", *COSEG],
     "priors": ["experiment=priors/fusion", "stages.shapes.train=7", "tuning.segmenter.steps=[3,1]", *PRIORS],
 }
 
