@@ -97,8 +97,11 @@ def test_devices_are_held_by_one_process_and_kept_for_its_next_job(monkeypatch: 
         assert again == ["wsss-2"], "CUDA of this process knows no other"
     with own(9) as none:
         assert none == ["wsss-0", "wsss-1", "wsss-2"], "fewer than asked for: Lightning says so"
+    with own(0) as shown:
+        assert shown == ["wsss-0", "wsss-1", "wsss-2"], "a job on CPUs waits for none"
     monkeypatch.setenv(ALL, "")
-    assert jobs_at_once(1) == -1
+    with own(0) as none:
+        assert jobs_at_once(1) == -1 and none == []
 
 
 def test_a_job_of_slurm_gets_as_many_devices_and_machines_as_its_trainer_asks_for() -> None:

@@ -42,11 +42,11 @@ def jobs_at_once(devices: int | Sequence[int]) -> int:
 def own(count: int) -> Iterator[list[str]]:
     """Have `count` of the machine's devices alone, and show no others to torch; waits until so many are free.
 
-    Nothing is done where there are fewer. A process that has had some waits for the same ones.
+    Nothing is done where none are wanted or there are fewer. A process that has had some waits for the same ones.
     """
     remember()
     known = shared()
-    if len(known) < count:
+    if not count or len(known) < count:
         yield known
         return
     with ExitStack() as held:
