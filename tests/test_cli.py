@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -298,7 +299,7 @@ def test_plan_and_run_say_how_long_it_will_take(wsss: Wsss) -> None:
     wsss.fake("run")
     assert "by earlier runs" in wsss.fake("plan", "value=4").out
     done = wsss.fake("run", "value=4")
-    assert "1 of 2 stages to do, about 0 s by earlier runs" in done.err and "s on CPU" in done.err
+    assert re.search(r"1 of 2 stages to do, about 0 s and \d+ B by earlier runs", done.err) and "s on CPU" in done.err
 
 
 def test_optuna_searches_by_an_objective_and_the_card_says_so(wsss: Wsss) -> None:

@@ -1,5 +1,7 @@
 """Names that functions had before they moved: keys hold the old ones, so that a move orphans no finished result."""
 
+_LOCALIZATION = "wsss_lightning.methods.priors.localization"
+
 # Today's dotted name of a module, class or function -> the name that keys know it by.
 MOVED: dict[str, str] = {
     "wsss_lightning.methods.coseg.box_masks": "wsss_lightning.ops.box_masks",
@@ -73,7 +75,8 @@ MOVED: dict[str, str] = {
     "wsss_lightning.stages.keep_tagged": "wsss_lightning.methods.cam.stages.keep_tagged",
     "wsss_lightning.stages.true_masks": "wsss_lightning.methods.cam.stages.true_masks",
     "wsss_lightning.nn.class_activation": "wsss_lightning.methods.cam.activation",
-    "wsss_lightning.nn.tag_losses": "wsss_lightning.methods.priors.localization",
+    "wsss_lightning.nn.tag_losses.sigmoid_cross_entropy": f"{_LOCALIZATION}.sigmoid_cross_entropy",
+    "wsss_lightning.nn.tag_losses.softmax_cross_entropy": f"{_LOCALIZATION}.softmax_cross_entropy",
     "wsss_lightning.stages.fit_tag_classifier": "wsss_lightning.methods.cam.stages.fit_classifier",
     "wsss_lightning.stages.tag_classifier": "wsss_lightning.methods.cam.classifier",
 }
