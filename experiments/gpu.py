@@ -125,9 +125,9 @@ def _size(size: tuple[int, int], side: int) -> tuple[int, int]:
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
-def _encoded(picture: Image.Image, form: str, **settings: int) -> bytes:
+def _encoded(picture: Image.Image, form: str, *, quality: int = 75, optimize: bool = False) -> bytes:
     content = BytesIO()
-    picture.save(content, form, **settings)
+    picture.save(content, form, quality=quality, optimize=optimize)  # 75: of JPEG, as Pillow has it
     return content.getvalue()
 
 

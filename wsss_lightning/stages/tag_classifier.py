@@ -26,7 +26,7 @@ class Activation(NamedTuple):
 
 
 class TagClassifier(pl.LightningModule):
-    """A linear layer on the average of the last block's maps; soft-margin loss, Adam at a fixed rate.
+    """A linear layer on the average of the last block's maps; Adam at a fixed rate.
 
     A batch has `tags` (N, C) and `image` (N, 3, H, W); or, of a frozen trunk, `pooled` (N, D) to learn from and `deep`,
     maps (D, h, w) by variant of each image, to look at.
