@@ -160,18 +160,18 @@ def test_tables_sort_and_images_are_filtered_enlarged_and_faded(opened: Callable
     page.keyboard.press("ArrowRight")
     assert re.fullmatch(rf"{second} · Top IoU of cat [\d.]+ · sampled points", page.text_content(".said") or "")
     page.keyboard.press("Escape")
-    assert not page.locator("#viewer").is_visible()
-    assert page.evaluate("document.activeElement.closest('.panel').dataset.image") == second
+    page.locator("#viewer").wait_for(state="hidden")
+    page.wait_for_function(f"document.activeElement.closest('.panel')?.dataset.image === '{second}'")  # after "close"
 
 
 def test_a_row_opens_what_stands_behind_it_and_curves_are_read_by_keys(opened: Callable[..., Page]) -> None:
     page = opened(600)
     page.click(".results a >> text=Diverse")
-    details = page.locator("#table-1-row-2")
-    assert details.get_attribute("open") is not None
+    details = page.locator("#table-1-row-2[open]")
+    details.wait_for()
     assert "wsss run experiment=points/diverse" in details.inner_text()
     details.locator(".copy").first.click()
-    assert details.locator(".copy").first.text_content() in {"copied", "marked"}
+    page.wait_for_function("['copied', 'marked'].includes(document.querySelector('#table-1-row-2 .copy').textContent)")
     chart = page.locator("svg.traced").first
     chart.focus()
     page.keyboard.press("ArrowRight")
