@@ -16,7 +16,6 @@ from measurement import Row, Task, machine, measure, operations, peak_bytes, tim
 from networks import devices
 from points import write
 from torch import Tensor
-from torch.nn import functional as F
 
 from wsss_lightning.allocator import keep_freed_memory
 from wsss_lightning.methods.patches.network import PatchNetwork
@@ -53,18 +52,6 @@ def _network(kernels: tuple[int, ...], pools: tuple[int, ...]) -> PatchNetwork:
     return made.eval()
 
 
-def dilated(network: PatchNetwork, images: Tensor) -> Tensor:
-    """What `PatchNetwork.dense` gives, by layers whose taps stand apart behind each pool."""
-    height, width = images.shape[2:]
-    maps, apart = network.padded(images), 1
-    for layer, pool in zip(network.convolutions, (*network.pools, 1), strict=True):
-        maps = F.conv2d(maps, layer.weight, layer.bias, dilation=apart)
-        maps = torch.tanh(F.max_pool2d(maps, pool, stride=1, dilation=apart))
-        apart *= pool
-    scores = torch.tanh(network.scores(torch.tanh(network.hidden(maps))))
-    return scores[..., :height, :width]
-
-
 @torch.inference_mode()
 def compare(
     networks: Mapping[str, PatchNetwork],
@@ -89,7 +76,7 @@ def _tasks(network: PatchNetwork, image: Tensor, ones: int, batch: int) -> list[
     separate = patches[:ones].split(1)
     return [
         ("dense", _task(lambda: network.dense(image), image)),
-        ("dilated", _task(lambda: dilated(network, image), image)),
+        ("dilated", _task(lambda: network.dilated(image), image)),
         (f"{ones} patches one by one", _task(lambda: [network(patch) for patch in separate], patches[:ones])),
         (f"a batch of {batch}", _task(lambda: network(patches), patches)),
     ]

@@ -41,11 +41,3 @@ def test_times_and_operations(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "patches.json").read_text())["size"] == [16, 24]
     page = (tmp_path / "patches.md").read_text()
     assert "| LSE1: dilated |" in page and "has 384 patches" in page
-
-
-def test_dilated_layers_give_the_same_scores() -> None:
-    import patches
-
-    network, images = tiny((4, 3, 5), (3, 2)), torch.rand(1, 3, 17, 25)
-    with torch.inference_mode():
-        torch.testing.assert_close(patches.dilated(network, images), network.dense(images))

@@ -14,7 +14,7 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.inference.export import export_graph, export_shared
 from wsss_lightning.inference.graphs import load_graph
 
-SLOW = [pytest.param(method, ".onnx", marks=pytest.mark.long) for method in METHODS if method != "patches"]
+SLOW = [pytest.param(method, ".onnx", marks=pytest.mark.long) for method in METHODS]
 
 
 @pytest.mark.parametrize(("method", "suffix"), [*((method, ".pt") for method in METHODS), *SLOW])
@@ -74,8 +74,6 @@ def test_what_cannot_be_exported_or_read_is_refused(tmp_path: Path) -> None:
     folder = save_model(tmp_path / "model", "cam")
     with pytest.raises(InputError, match="another folder"):
         export_shared(folder, folder)
-    with pytest.raises(InputError, match="take --to torchscript"):
-        export_graph(save_model(tmp_path / "patches", "patches"), tmp_path / "a.onnx")
     with pytest.raises(InputError, match="no folder of a trained model"):
         export_graph(tmp_path, tmp_path / "a.pt")
     (tmp_path / "a.pt").write_bytes(b"no graph")

@@ -58,8 +58,6 @@ def export_graph(model: Path, out: Path, *, trust: Collection[str] = ()) -> list
     network, description = models.load(model, trust=trust), describe_model(model)
     if not hasattr(network, "probabilities"):
         raise InputError(f"{model} holds a {type(network).__name__}, which labels no pixels: name another stage.")
-    if out.suffix == ".onnx" and not getattr(network, "onnx", True):
-        raise InputError(f"A {type(network).__name__} cannot be written as ONNX: take --to torchscript.")
     edges: Edges = network.edges  # type: ignore[assignment]
     fixed = description["inputs"]["size"]
     write = _write_onnx if out.suffix == ".onnx" else _write_torchscript
@@ -94,14 +92,14 @@ def _without_path(value: Any) -> Any:
 
 
 class _Graph(nn.Module):
-    """`probabilities` of a model as `forward`."""
+    """A method of a model, such as `probabilities`, as `forward`."""
 
-    def __init__(self, model: pl.LightningModule) -> None:
+    def __init__(self, model: pl.LightningModule, method: str = "probabilities") -> None:
         super().__init__()
-        self.model = model
+        self.model, self.method = model, method
 
     def forward(self, images: Tensor) -> Tensor:
-        probs: Tensor = self.model.probabilities(images)  # type: ignore[operator]
+        probs: Tensor = getattr(self.model, self.method)(images)
         return probs
 
 
@@ -111,9 +109,10 @@ def _write_onnx(model: pl.LightningModule, images: Tensor, edges: Edges, path: P
         import onnxscript  # noqa: F401
     except ImportError:
         raise InputError("ONNX needs more packages: pip install 'wsss-lightning[export]'.") from None
+    method = "onnx_probabilities" if hasattr(model, "onnx_probabilities") else "probabilities"
     with _silent():
         program = torch.onnx.export(
-            _Graph(model).eval(),
+            _Graph(model, method).eval(),
             (images,),
             dynamo=True,
             dynamic_shapes={"images": _dimensions(edges, fixed=fixed)},

@@ -76,6 +76,7 @@ def test_dense_form_is_every_patch_by_itself(
     found = made.dense(images)
     assert found.shape == (2, 2, *size) and found.std(dim=(2, 3)).min() > 1e-4
     torch.testing.assert_close(found, one_by_one(made, images), rtol=0, atol=1e-10)
+    torch.testing.assert_close(made.dilated(images), found, rtol=0, atol=1e-10)
 
 
 @torch.inference_mode()

@@ -68,8 +68,6 @@ class PatchModule(pl.LightningModule):
         """p(c = 1) of the patch around every pixel, (N, 3, H, W) -> (N, H, W)."""
         return probability(self.network.dense(images))
 
-    onnx = False  # torch's exporter does not follow the interleaved maps of the dense pass at free sizes
-
     @property
     def edges(self) -> Edges:
         """Of the images that the pools of the dense pass divide."""
@@ -77,8 +75,11 @@ class PatchModule(pl.LightningModule):
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Normalised images (N, 3, H, W) of a size of `edges` -> (N, 2, H, W): what `wsss export` writes."""
-        probs = self(images)
-        return torch.stack([1 - probs, probs], dim=1)
+        return _both(self(images))
+
+    def onnx_probabilities(self, images: Tensor) -> Tensor:
+        """`probabilities` without the interleaved maps, which ONNX's exporter does not follow at free sizes."""
+        return _both(probability(self.network.dilated(images)))
 
     def image_scores(self, batch: dict[str, Any]) -> Tensor:
         """f, (B, 2): foreground, background."""
@@ -146,5 +147,9 @@ class PatchModule(pl.LightningModule):
 
 def read_levels(stored: dict[str, Tensor], size: tuple[int, int]) -> Tensor:
     """What a prediction stores -> probabilities (2, *size) of background and class, to within 1e-5."""
-    probs = resize_maps((stored["levels"].float() / _LEVELS)[None, None], size)[0, 0]
-    return torch.stack([1 - probs, probs])
+    return _both(resize_maps((stored["levels"].float() / _LEVELS)[None, None], size)[:, 0])[0]
+
+
+def _both(probs: Tensor) -> Tensor:
+    """p(c = 1), (N, H, W) -> background and class, (N, 2, H, W)."""
+    return torch.stack([1 - probs, probs], dim=1)

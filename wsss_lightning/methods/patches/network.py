@@ -76,6 +76,17 @@ class PatchNetwork(nn.Module):
         """
         return self._dense(self.padded(images), depth=0)[..., : images.shape[2], : images.shape[3]]
 
+    def dilated(self, images: Tensor) -> Tensor:
+        """`dense` by dilated convolutions and pools, which exporters follow at any size; thrice the memory."""
+        maps, apart = self.padded(images), 1
+        for convolution, pool in zip(self.convolutions, self.pools, strict=False):
+            maps = F.conv2d(maps, convolution.weight, convolution.bias, dilation=apart)  # type: ignore[arg-type]
+            maps = torch.tanh(F.max_pool2d(maps, pool, stride=1, dilation=apart))
+            apart *= pool
+        last = self.convolutions[-1]
+        features = torch.tanh(F.conv2d(maps, last.weight, last.bias, dilation=apart))  # type: ignore[arg-type]
+        return self._scores(features)[..., : images.shape[2], : images.shape[3]]
+
     def padded(self, images: Tensor) -> Tensor:
         """Images with all that the patches of their pixels see, (N, 3, H, W) -> (N, 3, H', W').
 
@@ -89,7 +100,8 @@ class PatchNetwork(nn.Module):
         """Which pixels of an axis to read, see `padded`."""
         stride = math.prod(self.pools)
         before, after = (self.size - 1) // 2, self.size // 2 + -length % stride
-        positions = torch.arange(-before, length + after) % (2 * length)
+        positions = torch.arange(-before, length + after)
+        positions = positions % torch.full_like(positions, 2 * length)  # a tensor, since ONNX takes no number here
         return torch.minimum(positions, 2 * length - 1 - positions)
 
     def _dense(self, maps: Tensor, *, depth: int) -> Tensor:
@@ -110,7 +122,9 @@ class PatchNetwork(nn.Module):
 
     def _last_layers(self, maps: Tensor) -> Tensor:
         """The convolution without a pool and the two fully connected layers."""
-        features = torch.tanh(self.convolutions[-1](maps))
+        return self._scores(torch.tanh(self.convolutions[-1](maps)))
+
+    def _scores(self, features: Tensor) -> Tensor:
         scores: Tensor = self.scores(torch.tanh(self.hidden(features)))
         return torch.tanh(scores) if self.bounded else scores
 
