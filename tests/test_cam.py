@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,8 @@ SMALL = [
     "stages.shapes.train=40",
     "stages.shapes.val=8",
     "tuning.student.steps=80",
+    "callbacks=val_curve",
+    "callbacks.val_curve.times=4",
     "trainer.accelerator=cpu",
     "runtime.progress=false",
 ]
@@ -71,6 +74,16 @@ def test_wsss_evaluate_reads_our_activation_maps(root: Path, monkeypatch: pytest
         main()
     assert stop.value.code in (0, None)
     assert json.loads((tmp_path / "figures.json").read_text())["miou"] == judged["train/best_miou"]
+
+
+def test_a_curve_ends_where_the_trained_network_is_scored_and_is_told(root: Path) -> None:
+    planned = plan(root)
+    (log,) = (planned.stages["student"].folder / "logs").rglob("metrics.csv")
+    rows = [row for row in csv.DictReader(log.read_text().splitlines()) if row.get("val/miou")]
+    assert [int(row["step"]) for row in rows] == [19, 39, 59, 79]
+    assert float(rows[-1]["val/miou"]) == pytest.approx(pipeline.run(planned)["val/miou"], abs=1e-6)
+    card = json.loads((planned.final.folder / "stage.json").read_text())["card"]
+    assert card["masks_opened_by"] == "student (8 of val)" and card["supervision"] == "image tags"
 
 
 def test_known_tags_and_a_crf_give_masks_of_their_own(root: Path) -> None:

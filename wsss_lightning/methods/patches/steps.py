@@ -206,6 +206,7 @@ class PatchData(StepData):
             )
 
         super().__init__(steps=make_steps, held_out=middle.loader(workers=workers), workers=workers, seed=seed)
+        self.class_names = source.class_names  # which label of the images' masks is the class
 
 
 def _cut(
