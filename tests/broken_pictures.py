@@ -17,7 +17,7 @@ from scipy.io import savemat
 
 from wsss_lightning.data.images import image_size, read_image
 from wsss_lightning.data.masks import palette, read_mask
-from wsss_lightning.data.prepare.sbd import read_segmentation
+from wsss_lightning.data.prepare.sbd import read_sbd_mask
 from wsss_lightning.data.prepare.yto import read_binary_mask
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
@@ -183,7 +183,7 @@ def _masks() -> list[Broken]:
 
 def _segmentations() -> list[Broken]:
     def read(path: Path) -> object:
-        return sorted(set(read_segmentation(path).ravel().tolist()))
+        return sorted(set(read_sbd_mask(path).ravel().tolist()))
 
     case = partial(Broken, name="a.mat", read=read)
 

@@ -18,7 +18,7 @@ from wsss_lightning.data.names import require_class_names
 from wsss_lightning.data.prepare.synsets import read_synsets, read_tree
 from wsss_lightning.data.tag_table import read_tags
 from wsss_lightning.data.tags import tags_from_npy, tags_from_xml
-from wsss_lightning.data.yto import COLUMNS, read_manifest
+from wsss_lightning.data.yto import COLUMNS, read_rows
 
 NAMES = ("cat", "dog")
 BINARY, UTF16 = b"\x89PNG\r\n\x1a\n\xff\xfe\x00", "a\nb\n".encode("utf-16")
@@ -262,7 +262,7 @@ def _tag_files() -> list[Broken]:
 
 
 def _manifests() -> list[Broken]:
-    case = partial(Broken, name="manifest.csv", read=lambda path: len(read_manifest(path, names=NAMES)))
+    case = partial(Broken, name="manifest.csv", read=lambda path: len(read_rows(path, names=NAMES)))
     header, line = ",".join(COLUMNS), "cat,1,2,3,a.jpg,m.png,val"
     lines: dict[str, tuple[str, str]] = {
         "another class": ("horse,1,2,3,a.jpg,,train", "'horse' is none of"),

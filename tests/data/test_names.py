@@ -16,11 +16,11 @@ from wsss_lightning.data.lists import read_list
 from wsss_lightning.data.masks import read_mask
 from wsss_lightning.data.names import doubtful_ids, doubtful_names, near_name, require_class_names, require_image_id
 from wsss_lightning.data.pickles import read_pickled_arrays
-from wsss_lightning.data.prepare.sbd import read_segmentation
+from wsss_lightning.data.prepare.sbd import read_sbd_mask
 from wsss_lightning.data.prepare.synsets import read_tree
 from wsss_lightning.data.samples import Record, require_image, require_mask
 from wsss_lightning.data.tag_table import read_tags
-from wsss_lightning.data.yto import read_manifest
+from wsss_lightning.data.yto import read_rows
 from wsss_lightning.errors import InputError, obstacle
 
 
@@ -79,12 +79,12 @@ def test_what_stands_in_the_way_of_a_file_is_not_called_damage(
 
     monkeypatch.setattr(Path, "open", refuse)
     monkeypatch.setattr(Image, "open", refuse)
-    readers = [read_image, read_mask, read_list, read_pickled_arrays, read_segmentation, read_tree]
+    readers = [read_image, read_mask, read_list, read_pickled_arrays, read_sbd_mask, read_tree]
     for read in [
         *readers,
         partial(read_annotations, outlines=True),
         partial(read_tags, names=None),
-        partial(read_manifest, names=["cat"]),
+        partial(read_rows, names=["cat"]),
     ]:
         with pytest.raises(InputError, match=OBSTACLES[number]):
             read(tmp_path / "file")  # type: ignore[operator]

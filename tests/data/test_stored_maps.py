@@ -17,12 +17,12 @@ from wsss_lightning.data.stored_maps import (
     PooledDataset,
     PooledSteps,
     StoredMaps,
-    listed,
+    as_lists,
     pack,
     unpack,
 )
 from wsss_lightning.errors import InputError
-from wsss_lightning.nn.trunk import image_size
+from wsss_lightning.nn.trunk import input_size
 
 CELL = 16
 
@@ -80,7 +80,7 @@ def _dataset(tmp_path: Path, records: list[Record], crop: tuple[int, int] | None
         records,
         variants=["1", "1-mirrored"],
         encode=lambda mask, _: mask,
-        image_size=partial(image_size, corners=True),
+        image_size=partial(input_size, corners=True),
         crop=crop,
         corners=True,
         seed=3,
@@ -157,5 +157,5 @@ def test_a_variant_that_was_not_stored_is_named(tmp_path: Path, records: list[Re
 
 def test_batches_of_images_of_any_size_are_lists() -> None:
     tags = torch.tensor([True])
-    batch = listed([{"deep": torch.zeros(1, n, 2), "tags": tags} for n in (2, 3)])
+    batch = as_lists([{"deep": torch.zeros(1, n, 2), "tags": tags} for n in (2, 3)])
     assert [len(each[0]) for each in batch["deep"]] == [2, 3] and batch["tags"].shape == (2, 1)

@@ -6,7 +6,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from wsss_lightning.metrics.bsds import (
-    average_precision,
+    boundary_average_precision,
     boundary_counts,
     optimal_dataset_scale,
     optimal_image_scale,
@@ -105,7 +105,7 @@ def test_average_precision_by_hand() -> None:
     """Precision 1 up to a recall of 0.35, falling to 0.36 at 0.9, 0 beyond."""
     recalls = np.arange(101) / 100
     expected = np.where(recalls <= 0.35, 1, 1 - 0.64 * (recalls - 0.35) / 0.55) * (recalls <= 0.9)
-    assert average_precision(COUNTS) == pytest.approx(expected.mean())
+    assert boundary_average_precision(COUNTS) == pytest.approx(expected.mean())
 
 
 def test_covering_by_hand() -> None:

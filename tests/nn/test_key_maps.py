@@ -14,7 +14,7 @@ from torchvision.models.segmentation import fcn_resnet50
 from wsss_lightning.errors import InputError
 from wsss_lightning.nn.class_activation import shared_rows
 from wsss_lightning.nn.deeplab_trunk import deeplab_trunk
-from wsss_lightning.nn.key_maps import KEY_MAPS, renamed
+from wsss_lightning.nn.key_maps import KEY_MAPS, rename_keys
 from wsss_lightning.nn.resnet import resnet18, resnet50
 from wsss_lightning.nn.seeds import seeded
 from wsss_lightning.nn.states import load_weights
@@ -51,7 +51,7 @@ def test_what_does_not_fit_is_named_by_its_first_key(tmp_path: Path) -> None:
 
 def test_a_file_with_the_networks_own_names_stays_as_it_is() -> None:
     network = nn.ModuleDict({"backbone": nn.Linear(1, 1), "stem": nn.ModuleList([nn.Linear(1, 1)])})
-    assert renamed(network.state_dict(), network).keys() == network.state_dict().keys()
+    assert rename_keys(network.state_dict(), network).keys() == network.state_dict().keys()
 
 
 def test_every_map_is_documented() -> None:
@@ -71,7 +71,7 @@ def test_the_deep_stem_of_mmsegmentation_is_timms() -> None:
     timm = pytest.importorskip("timm")
     with seeded(2):
         network, other = timm.create_model("resnet50c", num_classes=0), timm.create_model("resnet50c", num_classes=0)
-    load_weights(other, renamed(_as_mmsegmentation(network.state_dict()), other), source="v1c")
+    load_weights(other, rename_keys(_as_mmsegmentation(network.state_dict()), other), source="v1c")
     images = torch.randn(1, 3, 32, 32)
     assert torch.equal(network.eval()(images), other.eval()(images))
 
@@ -89,7 +89,7 @@ def test_torchvisions_vit_computes_the_same_as_timms() -> None:
         ).eval()
         nn.init.normal_(theirs.conv_proj.bias)
     ours, images = _vit("vit_tiny_patch16_224"), torch.randn(2, 3, 32, 32)
-    load_weights(ours, renamed(theirs.state_dict(), ours), source="torchvision")
+    load_weights(ours, rename_keys(theirs.state_dict(), ours), source="torchvision")
     theirs.heads = nn.Identity()
     torch.testing.assert_close(ours(images), theirs(images), atol=1e-5, rtol=1e-4)
 
@@ -108,6 +108,6 @@ def test_mmsegmentations_vit_is_renamed_layer_by_layer() -> None:
         name = next((new + key.removeprefix(old) for old, new in pairs if key.startswith(old)), key)
         theirs[f"backbone.{name}"] = value + 1
     assert "backbone.layers.1.attn.attn.in_proj_weight" in theirs and "backbone.cls_token" in theirs
-    back = renamed({**theirs, "decode_head.weight": torch.ones(1)}, ours)
+    back = rename_keys({**theirs, "decode_head.weight": torch.ones(1)}, ours)
     assert back.keys() == ours.state_dict().keys()
     assert all(torch.equal(back[key], value + 1) for key, value in ours.state_dict().items())

@@ -3,7 +3,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from wsss_lightning.tables.bootstrap import RESAMPLES, draws, foreground_iou, mean_iou, paired_interval, seed_draws
+from wsss_lightning.tables.bootstrap import RESAMPLES, draws, foreground_iou, mean_ious, paired_interval, seed_draws
 
 
 def _matrices(seed: int, *, seeds: int = 2, images: int = 7, labels: int = 3) -> np.ndarray:
@@ -33,19 +33,19 @@ def _slow_differences(ours: np.ndarray, reference: np.ndarray, resamples: int) -
 
 def test_mean_iou_of_a_worked_example() -> None:
     confusion = np.array([[3, 1], [0, 4]])  # 3/4 and 4/5
-    assert mean_iou(confusion) == pytest.approx(31 / 40, abs=1e-15)
+    assert mean_ious(confusion) == pytest.approx(31 / 40, abs=1e-15)
 
 
 def test_a_label_that_occurs_nowhere_does_not_count() -> None:
     confusion = np.array([[3, 0, 1], [0, 0, 0], [0, 0, 4]])
-    assert mean_iou(confusion) == pytest.approx(31 / 40, abs=1e-15)
-    assert np.isnan(mean_iou(np.zeros((2, 2), np.int64)))
+    assert mean_ious(confusion) == pytest.approx(31 / 40, abs=1e-15)
+    assert np.isnan(mean_ious(np.zeros((2, 2), np.int64)))
 
 
 def test_mean_iou_equals_exact_fractions() -> None:
     matrices = _matrices(0)
     expected = [[float(_slow_miou(image)) for image in seed] for seed in matrices]
-    np.testing.assert_allclose(mean_iou(matrices), expected, rtol=1e-14)
+    np.testing.assert_allclose(mean_ious(matrices), expected, rtol=1e-14)
 
 
 def test_every_draw_has_as_many_images_as_there_are_and_all_calls_draw_alike() -> None:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from wsss_lightning.cli import app
 from wsss_lightning.errors import InputError
-from wsss_lightning.tables.bootstrap import mean_iou, paired_interval
+from wsss_lightning.tables.bootstrap import mean_ious, paired_interval
 from wsss_lightning.tables.jobs import find_sweeps
 from wsss_lightning.tables.summary import summarise
 from wsss_lightning.tables.summary_text import as_csv
@@ -33,7 +33,7 @@ def _matrices(sampler: str, seed: int) -> np.ndarray:
 
 
 def _miou(sampler: str, seed: int) -> float:
-    return float(mean_iou(_matrices(sampler, seed).sum(axis=0)))
+    return float(mean_ious(_matrices(sampler, seed).sum(axis=0)))
 
 
 @pytest.fixture

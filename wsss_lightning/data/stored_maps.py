@@ -173,10 +173,10 @@ class MapSteps(ImageSteps):
     def batch(self, step: int, *, rank: int, world: int) -> Sample:
         """The images of `step` that process `rank` of `world` learns from."""
         chosen = share(self.indices(step), rank=rank, world=world)
-        return listed([self.dataset.at(index, step=step) for index in chosen.tolist()])
+        return as_lists([self.dataset.at(index, step=step) for index in chosen.tolist()])
 
 
-def listed(samples: Sequence[Sample]) -> Sample:
+def as_lists(samples: Sequence[Sample]) -> Sample:
     """Samples as a batch of lists, but for tags, (N, C)."""
     batch: Sample = {name: [sample[name] for sample in samples] for name in samples[0]}
     return batch | {"tags": torch.stack(batch["tags"])}

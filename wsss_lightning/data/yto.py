@@ -46,14 +46,14 @@ class YTOReader(Reader):
     def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
         """See the base class; in the order of the manifest."""
         path = self.root / MANIFEST
-        rows = [row for row in read_manifest(path, names=self.names) if row["split"] == list_name]
+        rows = [row for row in read_rows(path, names=self.names) if row["split"] == list_name]
         if not rows:
             raise InputError(f"{path} has no frame of the split {list_name!r}: choose another one, or prepare it anew.")
         return [self._record(row, tagged=tagged) for row in rows]
 
     def warnings(self, lists: Sequence[str]) -> list[str]:
         """See the base class: also frames of the manifest that no list uses."""
-        rows = read_manifest(self.root / MANIFEST, names=self.names)
+        rows = read_rows(self.root / MANIFEST, names=self.names)
         unused = {frame_id(row): row["split"] for row in rows if row["split"] not in lists}
         splits = ", ".join(sorted({repr(split) for split in unused.values()}))
         return [*super().warnings(lists), *counted(unused, f"frames of {MANIFEST} are in no list but in {splits}")]
@@ -79,7 +79,7 @@ class YTODataModule(SegmentationDataModule):
         super().__post_init__()
 
 
-def read_manifest(path: Path, *, names: Sequence[str]) -> list[Row]:
+def read_rows(path: Path, *, names: Sequence[str]) -> list[Row]:
     """The rows of a manifest, every one with `COLUMNS`.
 
     Args:

@@ -18,7 +18,7 @@ from wsss_lightning.data.tag_table import read_tags
 from wsss_lightning.errors import InputError
 from wsss_lightning.inference.labelled import LabelledPicture
 from wsss_lightning.inference.labelling import Pixels, Settings, known_tags, label_picture
-from wsss_lightning.inference.pictures import Picture, Reader
+from wsss_lightning.inference.pictures import Picture, PictureReader
 from wsss_lightning.models import Inputs
 from wsss_lightning.stages.io import write_json, write_tensors
 from wsss_lightning.stages.predict import infer
@@ -95,7 +95,7 @@ class _Pictures(Dataset[Any]):
     """Pairs of a picture and its pixels, or of the reason why it has none."""
 
     def __init__(self, pictures: Sequence[Picture]) -> None:
-        self.records, self.reader = pictures, Reader()
+        self.records, self.reader = pictures, PictureReader()
 
     def __len__(self) -> int:
         return len(self.records)

@@ -94,7 +94,7 @@ def _frames(name: str, path: Path, every: int) -> list[Picture]:
 
 
 @dataclass
-class Reader:
+class PictureReader:
     """Reads pictures; frames of a video in the order of time without going back to its start for each."""
 
     _path: Path | None = None

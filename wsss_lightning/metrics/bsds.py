@@ -147,7 +147,7 @@ def optimal_image_scale(counts: Counts) -> float:
     return float(precision_recall_f(counts[np.arange(len(counts)), best].sum(axis=0))[2])
 
 
-def average_precision(counts: Counts) -> float:
+def boundary_average_precision(counts: Counts) -> float:
     """Area under the precision of all images over recall in 0..1, with 0 beyond what is reached: AP.
 
     Args:

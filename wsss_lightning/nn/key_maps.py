@@ -67,7 +67,7 @@ KEY_MAPS = (
 )
 
 
-def renamed(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+def rename_keys(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     """`state` by the names of `network`: of a whole segmenter its backbone alone, by the first `KeyMap` that it is of.
 
     A file that already has the network's names comes back as it is.

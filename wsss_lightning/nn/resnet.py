@@ -12,7 +12,7 @@ from torchvision.models.resnet import ResNet as TorchvisionResNet
 from wsss_lightning.errors import InputError
 from wsss_lightning.nn.backbones import Backbone, Features, freeze, read_state
 from wsss_lightning.nn.description import described
-from wsss_lightning.nn.key_maps import renamed
+from wsss_lightning.nn.key_maps import rename_keys
 from wsss_lightning.nn.states import load_weights
 
 
@@ -92,7 +92,7 @@ def resnet50(weights: str | None) -> ResNet:
 def _build(network: TorchvisionResNet, weights: str | None, published: type[WeightsEnum]) -> ResNet:
     backbone = ResNet(network)
     if weights is not None:
-        state = renamed(read_state(weights, published), network)
+        state = rename_keys(read_state(weights, published), network)
         backbone.has_classifier = any(key.startswith("fc.") for key in state)
         drawn = {} if backbone.has_classifier else network.fc.state_dict(prefix="fc.")
         load_weights(network, state | drawn, source=weights)

@@ -14,7 +14,7 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.nn.backbones import Backbone, Features, freeze
 from wsss_lightning.nn.class_attention import attended
 from wsss_lightning.nn.description import described
-from wsss_lightning.nn.key_maps import renamed
+from wsss_lightning.nn.key_maps import rename_keys
 from wsss_lightning.nn.states import State, load_weights, read_state_file
 
 log = logging.getLogger(__name__)
@@ -190,7 +190,7 @@ def _timm() -> Any:
 def _read(weights: str, network: TimmBackbone) -> State:
     if not Path(weights).is_file():
         raise InputError(f"There is no file {weights}: give one, {PRETRAINED} or null as backbone.weights.")
-    return renamed(read_state_file(Path(weights)), network.network)
+    return rename_keys(read_state_file(Path(weights)), network.network)
 
 
 def _download(name: str) -> State:

@@ -102,7 +102,7 @@ class Trunk(nn.Module):
 
     def image_size(self, size: tuple[int, int], scale: float = 1.0) -> tuple[int, int]:
         """The size (H, W) nearest to `scale` times `size` that maps can be taken at."""
-        return image_size(size, scale, corners=self.corners)
+        return input_size(size, scale, corners=self.corners)
 
     def grid(self, size: tuple[int, int], scale: float = 1.0) -> tuple[int, int]:
         """Cells (h, w) of the maps of an image of `size`."""
@@ -126,7 +126,7 @@ class Trunk(nn.Module):
         return (parameter for parameter in self.parameters() if parameter.requires_grad)
 
 
-def image_size(size: tuple[int, int], scale: float = 1.0, *, corners: bool) -> tuple[int, int]:
+def input_size(size: tuple[int, int], scale: float = 1.0, *, corners: bool) -> tuple[int, int]:
     """See `Trunk.image_size`."""
     rest = int(corners)
     height, width = (max(round((scale * edge - rest) / PERIOD), 1) * PERIOD + rest for edge in size)

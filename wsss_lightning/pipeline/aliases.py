@@ -1,5 +1,6 @@
 """Names that functions had before they moved: keys hold the old ones, so that a move orphans no finished result."""
 
+_CAM = "wsss_lightning.methods.cam.stages"
 _LOCALIZATION = "wsss_lightning.methods.priors.localization"
 
 # Today's dotted name of a module, class or function -> the name that keys know it by.
@@ -78,16 +79,17 @@ MOVED: dict[str, str] = {
     "wsss_lightning.nn.tag_losses.sigmoid_cross_entropy": f"{_LOCALIZATION}.sigmoid_cross_entropy",
     "wsss_lightning.nn.tag_losses.softmax_cross_entropy": f"{_LOCALIZATION}.softmax_cross_entropy",
     "wsss_lightning.stages.fit_tag_classifier": "wsss_lightning.methods.cam.stages.fit_classifier",
+    "wsss_lightning.stages.fit_tag_classifier.fit_tag_classifier": f"{_CAM}.fit_classifier.fit_classifier",
     "wsss_lightning.stages.tag_classifier": "wsss_lightning.methods.cam.classifier",
 }
 
 
 def keyed_target(target: str) -> str:
     """The name under which keys know `target`; the longest part of it that has moved decides."""
-    return renamed(target, MOVED)
+    return renamed_target(target, MOVED)
 
 
-def renamed(target: str, names: dict[str, str]) -> str:
+def renamed_target(target: str, names: dict[str, str]) -> str:
     """`target` with its longest beginning that stands in `names` replaced: the whole of it, else its module."""
     head, rest = target, ""
     while head:

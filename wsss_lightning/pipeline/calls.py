@@ -80,7 +80,7 @@ def check_trainer(node: dict[str, Any], *, where: str) -> None:
         )
 
 
-def check_size(node: dict[str, Any], *, where: str) -> None:
+def check_image_size(node: dict[str, Any], *, where: str) -> None:
     """Raise `InputError` for images that are smaller than what the backbone's global vector is made of.
 
     The module of a backbone says so, `SMALLEST = {"name": px a side}`.

@@ -71,4 +71,4 @@ def with_current_targets(node: Any) -> Any:
 
 def current_target(target: str) -> str:
     """Today's name of a function that `target` named once; every other name as it is."""
-    return aliases.renamed(target, {old: new for new, old in aliases.MOVED.items()})
+    return aliases.renamed_target(target, {old: new for new, old in aliases.MOVED.items()})

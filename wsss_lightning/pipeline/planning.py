@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from wsss_lightning.backends import check_backend
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.calls import arguments, check_size, check_trainer
+from wsss_lightning.pipeline.calls import arguments, check_image_size, check_trainer
 from wsss_lightning.pipeline.configuration import (
     LOGGER,
     OUT_DIR,
@@ -223,7 +223,7 @@ class Planner:
         bindings = self.tokens.bindings | roots | {keyed: str(path) for keyed, path in places.values()}
         bindings |= {OUT_DIR: str(folder), LOGGER: self.tokens.logger(name)}
         check_values(bind(node, bindings), where=f"stages.{name}")
-        check_size(node, where=f"stages.{name}")
+        check_image_size(node, where=f"stages.{name}")
         upstream = {argument: self.key(argument) for kind, argument in references.values() if kind == "artifact"}
         return PlannedStage(name, key, folder, node, used(node, bindings), upstream)
 

@@ -16,7 +16,7 @@ from wsss_lightning.data.labels import IGNORE, LabelMap
 from wsss_lightning.data.pickles import read_pickled_arrays
 from wsss_lightning.errors import InputError
 from wsss_lightning.ops.resize import resize_maps
-from wsss_lightning.scoring.predictions import Prediction, check_size
+from wsss_lightning.scoring.predictions import Winners, check_prediction_size
 
 Classes = NDArray[np.int64]
 Maps = NDArray[np.float32]
@@ -27,7 +27,7 @@ _SUM = 0.02  # of probabilities in float16 to 1
 _LARGEST = 1 << 31  # number of a class that is looked at
 
 
-def read_cam_file(path: Path, *, labels: LabelMap, size: tuple[int, int]) -> Prediction:
+def read_cam_file(path: Path, *, labels: LabelMap, size: tuple[int, int]) -> Winners:
     """Read IRNet's `{keys, cam, high_res}`, SEAM's and psa's `{class: map}`, CLIP-ES's `{keys, attn_highres, highres}`.
 
     Classes count from 0, background has no map.
@@ -48,8 +48,8 @@ def read_cam_file(path: Path, *, labels: LabelMap, size: tuple[int, int]) -> Pre
     """
     encoded, maps, left_out = _kept_maps(path, labels, size)
     if not len(encoded):
-        return Prediction(np.zeros(size, np.uint8), np.zeros(size, np.float32), frozenset(), left_out)
-    return Prediction(encoded[maps.argmax(axis=0)], maps.max(axis=0), frozenset(encoded.tolist()), left_out)
+        return Winners(np.zeros(size, np.uint8), np.zeros(size, np.float32), frozenset(), left_out)
+    return Winners(encoded[maps.argmax(axis=0)], maps.max(axis=0), frozenset(encoded.tolist()), left_out)
 
 
 def read_cam_maps(path: Path, *, labels: LabelMap, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Maps]:
@@ -86,7 +86,7 @@ def _kept_maps(path: Path, labels: LabelMap, size: tuple[int, int]) -> tuple[NDA
     if not kept.any():
         return encoded[kept], np.zeros((0, *size), np.float32), int((~kept).sum())
     if maps.full:
-        check_size(maps.values.shape[1:], size, path)
+        check_prediction_size(maps.values.shape[1:], size, path)
         return encoded[kept], maps.values[kept], int((~kept).sum())
     resized = resize_maps(torch.from_numpy(maps.values[kept])[None], size)[0].numpy()
     return encoded[kept], resized, int((~kept).sum())

@@ -18,7 +18,7 @@ from wsss_lightning.data.masks import read_mask, write_mask
 from wsss_lightning.errors import InputError
 from wsss_lightning.parallel import in_parallel
 from wsss_lightning.scoring.cams import read_cam_maps, write_cam_file
-from wsss_lightning.scoring.predictions import Kind, check_size, find_predictions
+from wsss_lightning.scoring.predictions import Kind, check_prediction_size, find_predictions
 
 _FOLDERS = {Kind.MASKS: "masks", Kind.CAMS: "cams"}
 
@@ -138,7 +138,7 @@ def _check(record: Record, *, folder: Path, kind: Kind, order: Order, kept: Sequ
     truth = False
     if kind is Kind.MASKS:
         mask = order.read_mask(path)
-        check_size(mask.shape, size, path)
+        check_prediction_size(mask.shape, size, path)
         shown = {int(index) for index in np.unique(mask)} - {0, IGNORE}
         truth = bool(shown) and _is_truth(mask, record)
     else:

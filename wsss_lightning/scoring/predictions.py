@@ -46,7 +46,7 @@ class Predictions:
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
+class Winners:
     """One image, ready for any background threshold.
 
     Args:
@@ -85,7 +85,7 @@ def find_predictions(folder: Path, ids: Sequence[str]) -> Predictions:
     return Predictions(folder, kind, tuple(found), missing, unused)
 
 
-def read_labels(path: Path, *, labels: LabelMap, target: Mask) -> Prediction:
+def read_labels(path: Path, *, labels: LabelMap, target: Mask) -> Winners:
     """Read an index PNG in the data set's own indices.
 
     Args:
@@ -98,7 +98,7 @@ def read_labels(path: Path, *, labels: LabelMap, target: Mask) -> Prediction:
             pixel that counts no label.
     """
     mask = read_mask(path)
-    check_size(mask.shape, target.shape, path)
+    check_prediction_size(mask.shape, target.shape, path)
     found = labels.encode(mask, path)
     unlabelled = mask[(found == IGNORE) & (target != IGNORE)]
     if IGNORE in unlabelled:
@@ -106,10 +106,10 @@ def read_labels(path: Path, *, labels: LabelMap, target: Mask) -> Prediction:
     if unlabelled.size:
         name = labels.names[unlabelled[0] - 1]
         raise InputError(f"{path} predicts {name}, which data.classes leaves out: keep it, or predict kept ones only.")
-    return Prediction(found, np.ones(found.shape, np.float32))
+    return Winners(found, np.ones(found.shape, np.float32))
 
 
-def check_size(found: tuple[int, ...], expected: tuple[int, ...], path: Path) -> None:
+def check_prediction_size(found: tuple[int, ...], expected: tuple[int, ...], path: Path) -> None:
     """Refuse a prediction (H, W) whose truth has another size; `InputError`."""
     if found != expected:
         raise InputError(f"{path} has size {found} (H, W), its ground truth {expected}: predict at the image's size.")

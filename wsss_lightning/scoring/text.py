@@ -20,7 +20,7 @@ _WIDTHS = (1, 2, 3, 5, 10, 20, 30, 40)
 _WIDEST_MATRIX = 21  # labels: what a terminal line holds
 
 
-def percent(fraction: float) -> str:
+def hundredths(fraction: float) -> str:
     """A fraction times 100 with two decimals; `-` for nan."""
     return "-" if math.isnan(fraction) else f"{100 * fraction:.2f}"
 
@@ -47,7 +47,7 @@ def _table(title: str | None, *columns: str) -> Table:
 def _summary(evaluation: Evaluation) -> Table:
     table = _table(None, "measure", "value")
     for name, value in evaluation.summary.items():
-        table.add_row(_MEASURES[name], percent(value))
+        table.add_row(_MEASURES[name], hundredths(value))
     return table
 
 
@@ -55,13 +55,13 @@ def _classes(evaluation: Evaluation) -> Table:
     table = _table("Per class", "class", "IoU", "accuracy", "share of true pixels")
     shares = evaluation.confusion.sum(1) / evaluation.confusion.sum()
     for name, share in zip(evaluation.names, shares.tolist(), strict=True):
-        table.add_row(name, *map(percent, (evaluation.iou[name], evaluation.accuracy[name], share)))
+        table.add_row(name, *map(hundredths, (evaluation.iou[name], evaluation.accuracy[name], share)))
     return table
 
 
 def _trimap(evaluation: Evaluation) -> Table:
     table = _table("Trimap: near true boundaries, those of 255 included", "width, px", *map(str, _WIDTHS))
-    table.add_row("accuracy", *(percent(evaluation.trimap[width - 1]) for width in _WIDTHS))
+    table.add_row("accuracy", *(hundredths(evaluation.trimap[width - 1]) for width in _WIDTHS))
     return table
 
 
@@ -70,7 +70,7 @@ def _curve(evaluation: Evaluation) -> Table:
     for threshold, value in evaluation.curve:
         if threshold == evaluation.threshold or round(100 * threshold) % 5 == 0:
             best = " best" if threshold == evaluation.threshold else ""
-            table.add_row(f"{threshold:.2f}{best}", percent(value))
+            table.add_row(f"{threshold:.2f}{best}", hundredths(value))
     return table
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import albumentations as A
 
 
-def fit_classifier(
+def fit_tag_classifier(
     *,
     out_dir: str,
     data: SegmentationDataModule,

@@ -38,13 +38,13 @@ def label_pixels(
     """Write `masks/<image_id>.png` of the images of `split` in the data set's own indices.
 
     Background is a map of the constant `background` beside those of the classes, and the highest map gives the label;
-    what is below `foreground` besides is ignored (255). With a `crf`, the maps, divided by their sum, are its
-    probabilities.
+    with a `crf`, the maps, divided by their sum, are its probabilities. What is background only with the higher constant
+    `foreground` is neither and ignored (255), as the labels of IRNet are (Ahn et al., CVPR 2019, sec. 3.2).
 
     Args:
         cams: folder of an `activate_classes` stage.
         background: in 0..1, of the class's maximum.
-        foreground: at least `background`; None to ignore nothing.
+        foreground: at least `background`; None to ignore nothing. A second field where there is a `crf`.
         crf: `ops.crf.dense_crf` with its weights; None for none.
 
     Returns:
@@ -62,10 +62,10 @@ def labeller(*, background: float, foreground: float | None, crf: Crf | None) ->
     """From an image (H, W, 3) and K maps (K, H, W) to 0 for background, k for map k - 1, 255; see `label_pixels`.
 
     Raises:
-        InputError: `foreground` is below `background`, or there is a CRF beside it.
+        InputError: `foreground` is below `background`.
     """
-    if foreground is not None and (crf is not None or foreground < background):
-        raise InputError(f"foreground={foreground} needs background={background} below it, and no CRF.")
+    if foreground is not None and foreground < background:
+        raise InputError(f"foreground={foreground} needs background={background} below it.")
     return partial(_label, background=background, foreground=foreground, crf=crf)
 
 
@@ -103,12 +103,19 @@ def _label(
     image: NDArray[np.uint8], maps: Maps, *, background: float, foreground: float | None, crf: Crf | None
 ) -> NDArray[np.intp]:
     """0 for background, k for map k - 1, 255."""
+    possible = _best(image, maps, background=background, crf=crf)
+    if foreground is None:
+        return possible
+    certain = _best(image, maps, background=foreground, crf=crf)
+    certain[(certain == 0) & (possible > 0)] = IGNORE
+    return certain
+
+
+def _best(image: NDArray[np.uint8], maps: Maps, *, background: float, crf: Crf | None) -> NDArray[np.intp]:
     probs = background_and_classes(maps, background)
     if crf is not None:
         return smooth(image, probs, None, unary=unary_from_probabilities, crf=crf)
     best: NDArray[np.intp] = probs.argmax(axis=0)
-    if foreground is not None:
-        best[(best > 0) & (maps.max(axis=0) < foreground)] = IGNORE
     return best
 
 

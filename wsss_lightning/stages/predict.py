@@ -21,7 +21,7 @@ from wsss_lightning.data.labels import Mask
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.data.samples import collate
 from wsss_lightning.data.steps import OwnShare
-from wsss_lightning.data.stored_maps import SizedMaps, StoredMaps, listed
+from wsss_lightning.data.stored_maps import SizedMaps, StoredMaps, as_lists
 from wsss_lightning.errors import InputError
 from wsss_lightning.nn.description import build, describe
 from wsss_lightning.nn.prediction import Prediction
@@ -64,7 +64,7 @@ def predict(
         workers=workers,
         progress=progress,
         description=f"predictions, {split}",
-        together=collate if stored_maps is None else listed,
+        together=collate if stored_maps is None else as_lists,
     )
 
 

@@ -20,9 +20,9 @@ from wsss_lightning.data.stored_maps import (
     PooledDataset,
     PooledSteps,
     StoredMaps,
-    listed,
+    as_lists,
 )
-from wsss_lightning.nn.trunk import Trunk, Variant, image_size, variants
+from wsss_lightning.nn.trunk import Trunk, Variant, input_size, variants
 
 
 def stored_averages(
@@ -82,7 +82,7 @@ def stored_images(
             variants=names,
             layers=layers,
             encode=None if masks is None else data.encode,
-            image_size=partial(image_size, corners=trunk.corners),
+            image_size=partial(input_size, corners=trunk.corners),
             period=trunk.stride,
             corners=trunk.corners,
             seed=seed,
@@ -90,7 +90,7 @@ def stored_images(
 
     images, held_out = shown("train", maps, masks, names), None
     if val_maps is not None:
-        held_out = DataLoader(shown("val", val_maps, val_masks, names[:1]), batch_size=batch_size, collate_fn=listed)
+        held_out = DataLoader(shown("val", val_maps, val_masks, names[:1]), batch_size=batch_size, collate_fn=as_lists)
     return StepData(
         steps=lambda parts: MapSteps(images, batch_size=batch_size * parts, steps=steps, seed=seed),
         held_out=held_out,

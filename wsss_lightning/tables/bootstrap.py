@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 Score = Callable[[Floats], Floats]
 
 
-def mean_iou(confusion: NDArray[np.float64] | Matrices) -> Floats:
+def mean_ious(confusion: NDArray[np.float64] | Matrices) -> Floats:
     """Mean IoU over the labels that occur, (..., L, L) -> (...); rows are true labels, fractions."""
     each = ious(confusion)
     occurs = ~np.isnan(each)
@@ -51,7 +51,7 @@ def seed_draws(seeds: int, *, resamples: int = RESAMPLES) -> NDArray[np.int64]:
 
 
 def paired_interval(
-    ours: Matrices, reference: Matrices, *, score: Score = mean_iou, resamples: int = RESAMPLES
+    ours: Matrices, reference: Matrices, *, score: Score = mean_ious, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
     """The 95 % interval of score(ours) - score(reference), each the mean over seeds.
 

@@ -9,12 +9,12 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from wsss_lightning.tables.bootstrap import foreground_iou, mean_iou, paired_interval
+from wsss_lightning.tables.bootstrap import foreground_iou, mean_ious, paired_interval
 from wsss_lightning.tables.committed import Committed, pair_keys
 from wsss_lightning.tables.results import CHANGED, COMPUTED, Difference, Result, Row
 
 # What can be computed again from confusion matrices.
-_SCORES = {"val/miou": mean_iou, "train/miou": mean_iou, "val/ap": foreground_iou}
+_SCORES = {"val/miou": mean_ious, "train/miou": mean_ious, "val/ap": foreground_iou}
 
 
 def difference(row: Row, reference: Row, *, metric: str, store: Path, committed: Committed) -> Difference | None:

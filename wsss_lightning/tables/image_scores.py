@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsss_lightning.tables.bootstrap import ious, mean_iou
+from wsss_lightning.tables.bootstrap import ious, mean_ious
 from wsss_lightning.tables.results import Result, Table
 
 LISTED = 1_000  # images in the page's list; it takes about 100 kB then
@@ -107,7 +107,7 @@ def _read(folder: Path) -> _Evaluated | None:
 
 def _of_row(kept: _Evaluated) -> dict[str, _Seen]:
     """By image."""
-    means, each, present = mean_iou(kept.matrices), ious(kept.matrices), kept.matrices.sum(axis=2) > 0
+    means, each, present = mean_ious(kept.matrices), ious(kept.matrices), kept.matrices.sum(axis=2) > 0
     seen = {}
     for index, image_id in enumerate(kept.ids):
         by_class = dict(zip(kept.labels[1:], each[index, 1:].tolist(), strict=True))

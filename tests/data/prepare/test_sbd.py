@@ -8,7 +8,7 @@ from fake_sbd import EXTRA, SIZE, write_mat, write_voc_and_sbd
 from PIL import Image
 from torchvision.datasets import SBDataset
 
-from wsss_lightning.data.prepare.sbd import MaskSource, place_masks, read_segmentation
+from wsss_lightning.data.prepare.sbd import MaskSource, place_masks, read_sbd_mask
 from wsss_lightning.errors import InputError
 
 
@@ -23,7 +23,7 @@ def test_every_cut_of_a_mat_is_seen(dataset: Path, tmp_path: Path) -> None:
     for cut in range(0, len(content), 5):
         (tmp_path / "cut.mat").write_bytes(content[:cut])
         with pytest.raises(InputError, match=r"cut\.mat"):
-            read_segmentation(tmp_path / "cut.mat")
+            read_sbd_mask(tmp_path / "cut.mat")
 
 
 @pytest.mark.parametrize(
@@ -39,17 +39,17 @@ def test_every_cut_of_a_mat_is_seen(dataset: Path, tmp_path: Path) -> None:
 )
 def test_a_mat_of_something_else_is_refused(tmp_path: Path, mask: np.ndarray) -> None:
     write_mat(tmp_path / "a.mat", np.zeros(SIZE, np.uint8))
-    read_segmentation(tmp_path / "a.mat")
+    read_sbd_mask(tmp_path / "a.mat")
     write_mat(tmp_path / "a.mat", mask)
     with pytest.raises(InputError, match=r"a\.mat holds the value .*: save class indices, whole numbers 0 to 20"):
-        read_segmentation(tmp_path / "a.mat")
+        read_sbd_mask(tmp_path / "a.mat")
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.int16])
 def test_whole_numbers_of_another_type_are_read(tmp_path: Path, dtype: type) -> None:
     mask = np.arange(np.prod(SIZE)).reshape(SIZE) % 21
     write_mat(tmp_path / "a.mat", mask.astype(dtype))
-    found = read_segmentation(tmp_path / "a.mat")
+    found = read_sbd_mask(tmp_path / "a.mat")
     assert found.dtype == np.uint8 and np.array_equal(found, mask)
 
 
@@ -66,4 +66,4 @@ def test_a_segmentation_of_another_size_is_not_written(tmp_path: Path) -> None:
 def test_segmentations_are_torchvisions(dataset: Path, split: str) -> None:
     reference = SBDataset(dataset, image_set=split, mode="segmentation")
     for path, (_, mask) in zip(reference.masks, reference, strict=True):
-        assert np.array_equal(read_segmentation(Path(path)), np.array(mask))
+        assert np.array_equal(read_sbd_mask(Path(path)), np.array(mask))

@@ -22,7 +22,7 @@ from wsss_lightning.methods.cam.stages.judge_activations import judge_activation
 from wsss_lightning.methods.cam.student import Student
 from wsss_lightning.scoring.cams import read_cam_maps
 from wsss_lightning.scoring.folder import score_folder
-from wsss_lightning.stages.fit_tag_classifier import fit_classifier
+from wsss_lightning.stages.fit_tag_classifier import fit_tag_classifier
 from wsss_lightning.stages.keep_tagged import keep_tagged
 from wsss_lightning.stages.predict import predict
 from wsss_lightning.stages.store_maps import store_maps
@@ -67,7 +67,7 @@ def test_the_classifier_and_its_activation_maps(tmp_path: Path, data: VOCDataMod
     trainer.save_checkpoint(tmp_path / "model.ckpt")
 
     own = {"backbone": backbone(), "maps": maps, "val_maps": val_maps, "batch_size": 2, "epochs": 4}
-    metrics = fit_classifier(out_dir=str(tmp_path / "stage"), data=data, **own, **setting, **FIT)
+    metrics = fit_tag_classifier(out_dir=str(tmp_path / "stage"), data=data, **own, **setting, **FIT)
     assert metrics["val/tag_ap"] == float(trainer.callback_metrics["val/tag_ap"])
     assert same(wsss_lightning.load(tmp_path / "stage"), model)
     assert same(TagClassifier.load_from_checkpoint(tmp_path / "model.ckpt"), model)
@@ -87,7 +87,7 @@ def test_the_classifier_and_its_activation_maps(tmp_path: Path, data: VOCDataMod
 def test_activation_maps_are_judged_as_the_command_line_does(tmp_path: Path, data: VOCDataModule) -> None:
     own = {"backbone": backbone(), "maps": str(tmp_path / "train"), "val_maps": None, "batch_size": 2, "epochs": 1}
     setting = {**MODEL, "scales": (1.0,), "mirror": False, "rate": 1e-2}
-    fit_classifier(out_dir=str(tmp_path / "stage"), data=data, **own, **setting, **FIT)
+    fit_tag_classifier(out_dir=str(tmp_path / "stage"), data=data, **own, **setting, **FIT)
     where = {"classifier": str(tmp_path / "stage"), "maps": str(tmp_path / "val"), "split": "val", "workers": 0}
     activate_classes(out_dir=str(tmp_path / "cams"), data=data, **where, **STAGE)  # type: ignore[arg-type]
     judge = partial(judge_activations, out_dir=str(tmp_path), data=data, cams=str(tmp_path / "cams"), split="val")
@@ -137,7 +137,7 @@ def test_a_trunk_that_learns_takes_images_in_the_place_of_maps(tmp_path: Path) -
     common = {"backbone": backbone(), "maps": None, "val_maps": None, "batch_size": 2, "augmentation": augmentation}
     learning = {"stride": 8, "trunk": "last", "seed": 3, "rate": 1e-3, "new_layers": 10.0, "mirror": False}
     before = backbone().convolutions
-    fit_classifier(
+    fit_tag_classifier(
         out_dir=str(tmp_path / "classifier"), data=data, epochs=2, scales=(1.0,), **common, **learning, **FIT
     )
     sizes = {"hidden": 8, "dilation": 2, "steps": 3, "masks": masks}

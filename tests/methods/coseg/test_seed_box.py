@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from fake_collection import picture
 
-from wsss_lightning.methods.coseg.seed_box import crisp_edges, interval, seed_box
+from wsss_lightning.methods.coseg.seed_box import crisp_edges, seed_box, stretch
 
 
 def test_the_box_holds_the_edges() -> None:
@@ -24,16 +24,16 @@ def test_no_edge_no_preference() -> None:
 
 def test_interval_by_hand() -> None:
     profile = np.array([0, 1, 0, 3, 2, 0, 1])  # squares 0 1 0 9 4 0 1 of 15
-    assert interval(profile, 0.6) == (3, 4)
-    assert interval(profile, 0.8) == (3, 5)
-    assert interval(profile, 0.9) == (3, 7)  # of two equal neighbours the later one
-    assert interval(profile, 1.0) == (1, 7)
+    assert stretch(profile, 0.6) == (3, 4)
+    assert stretch(profile, 0.8) == (3, 5)
+    assert stretch(profile, 0.9) == (3, 7)  # of two equal neighbours the later one
+    assert stretch(profile, 1.0) == (1, 7)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_interval_holds_its_share_and_less_at_neither_end(seed: int) -> None:
     profile = np.random.default_rng(seed).random(20) ** 3
-    first, last = interval(profile, 0.7)
+    first, last = stretch(profile, 0.7)
     squares = profile**2 / (profile**2).sum()
     assert squares[first:last].sum() >= 0.7
     assert squares[first : last - 1].sum() < 0.7 and squares[first + 1 : last].sum() < 0.7

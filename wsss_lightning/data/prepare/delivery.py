@@ -65,7 +65,7 @@ SBD = Delivery(
 _TEST_MD5 = {"VOC2012test.tar": "9065beb292b6c291fad82b2725749fda"}
 
 
-def voc_places(root: Path) -> list[Path]:
+def unpacked_voc_places(root: Path) -> list[Path]:
     """Where VOC can be under `root`; the first is where it is unpacked when it is nowhere."""
     below = [root / VOC.inside, root / "VOC2012"]
     return [root, *below] if root.name == "VOC2012" else [*below, root]

@@ -25,7 +25,7 @@ _MOST_BYTES = 1 << 26  # of a file, and of a part of it when it is no longer com
 _HEADER, _COMPRESSED = 128, 15  # MATLAB's level 5 MAT-files: bytes before the first element, a kind of element
 
 
-def read_segmentation(path: Path) -> NDArray[np.uint8]:
+def read_sbd_mask(path: Path) -> NDArray[np.uint8]:
     """Read the class indices of one of SBD's files `cls/*.mat`, its `GTcls.Segmentation`.
 
     Returns:
@@ -117,7 +117,7 @@ def place_masks(masks: Iterable[MaskSource], *, processes: int, progress: bool =
 
 def _place(mask: MaskSource) -> tuple[Path, Outcome]:
     is_png = mask.source.suffix == ".png"
-    indices = read_mask(mask.source) if is_png else read_segmentation(mask.source)
+    indices = read_mask(mask.source) if is_png else read_sbd_mask(mask.source)
     if mask.image is not None and indices.shape != (size := image_size(mask.image)):
         raise InputError(
             f"{mask.source} has size {indices.shape} (H, W), but {mask.image} has {size}: use the image's own."

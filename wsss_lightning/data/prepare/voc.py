@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from wsss_lightning.atomic import replace_file
 from wsss_lightning.data.lists import FOLDERS, MissingListError, find_list, read_list
-from wsss_lightning.data.prepare.delivery import SBD, VOC, require, sbd_places, unpack_given, voc_places
+from wsss_lightning.data.prepare.delivery import SBD, VOC, require, sbd_places, unpack_given, unpacked_voc_places
 from wsss_lightning.data.prepare.sbd import MaskSource, Outcome, place_masks
 from wsss_lightning.data.tags import tags_from_xml
 from wsss_lightning.data.voc import VOC_CLASSES, VOC_COUNTS
@@ -94,7 +94,7 @@ def prepare_voc(
     Raises:
         InputError: something is missing or damaged, or a list is there already with other images.
     """
-    places = {VOC: voc_places(root), SBD: sbd_places(root, sbd)}
+    places = {VOC: unpacked_voc_places(root), SBD: sbd_places(root, sbd)}
     for archive in archives:
         unpack_given(archive, places)
     fetch_to = root if download else None

@@ -42,11 +42,11 @@ def seed_box(edges: NDArray[np.floating], size: tuple[int, int], *, canvas: int,
     """
     height, width = size
     small = cv2.resize(edges.astype(np.float32), (canvas, canvas), interpolation=cv2.INTER_AREA)
-    (left, right), (top, bottom) = (interval(small.sum(axis=axis), share) for axis in (0, 1))
+    (left, right), (top, bottom) = (stretch(small.sum(axis=axis), share) for axis in (0, 1))
     return np.multiply([left, top, right, bottom], np.array([width, height, width, height]) / canvas).astype(np.float32)
 
 
-def interval(profile: NDArray[np.floating], share: float) -> tuple[int, int]:
+def stretch(profile: NDArray[np.floating], share: float) -> tuple[int, int]:
     """The stretch [first, last) of a profile (n,) that holds `share` of its squares' sum.
 
     It grows from the median towards the larger neighbour until it holds the share, then it is shrunk at either end as

@@ -76,7 +76,7 @@ def localization_vgg(
     second = _convolution(hidden, hidden, kernel, generator)
     convolutions = nn.Sequential(first, nn.ReLU(), second, nn.ReLU())
     network = LocalizationNetwork(backbone, convolutions=convolutions, width=hidden, num_classes=num_classes)
-    draw_scores(network.scores, generator)
+    draw_linear(network.scores, generator)
     return network
 
 
@@ -84,7 +84,7 @@ def localization_resnet(backbone: ResNet, *, num_classes: int, generator: torch.
     """ResNet with a new linear layer on the mean of its last stage, which is built for class activation maps."""
     width = backbone.channels[-1]
     network = LocalizationNetwork(backbone, convolutions=nn.Identity(), width=width, num_classes=num_classes)
-    draw_scores(network.scores, generator)
+    draw_linear(network.scores, generator)
     return network
 
 
@@ -96,7 +96,7 @@ def _convolution(inputs: int, outputs: int, kernel: int, generator: torch.Genera
     return layer
 
 
-def draw_scores(layer: nn.Linear, generator: torch.Generator) -> None:
+def draw_linear(layer: nn.Linear, generator: torch.Generator) -> None:
     """Draw the linear layer behind the pooling; its biases are 0."""
     nn.init.normal_(layer.weight, std=_STD, generator=generator)
     nn.init.zeros_(layer.bias)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wsss_lightning.methods.priors.localization_network import draw_scores
+from wsss_lightning.methods.priors.localization_network import draw_linear
 from wsss_lightning.nn.backbones import Backbone
 from wsss_lightning.nn.class_activation import activation_sum
 from wsss_lightning.nn.trunk import Learning, Trunk, Variant, variants
@@ -80,5 +80,5 @@ def localization_trunk(
     network = LocalizationTrunk(
         Trunk(backbone, stride=stride, learning=trunk), num_classes=num_classes, scales=scales, mirror=mirror
     )
-    draw_scores(network.scores, generator)
+    draw_linear(network.scores, generator)
     return network

@@ -26,7 +26,7 @@ from wsss_lightning.methods.points.stages.localize import localize, read_scores
 from wsss_lightning.methods.points.stages.predict import predict
 from wsss_lightning.methods.points.stages.sample import sample
 from wsss_lightning.nn.bilinear import Bilinear
-from wsss_lightning.stages.fit_tag_classifier import fit_classifier as fit_tag_classifier
+from wsss_lightning.stages.fit_tag_classifier import fit_tag_classifier
 from wsss_lightning.stages.store_maps import store_maps
 
 TRAINER = partial(pl.Trainer, accelerator="cpu", logger=False, enable_progress_bar=False)

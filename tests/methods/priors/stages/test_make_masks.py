@@ -17,7 +17,7 @@ from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import read_mask
 from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.methods.priors.priors import combine, fuse, scale_activation_maps
-from wsss_lightning.methods.priors.stages.make_masks import Priors, label_probabilities, make_masks
+from wsss_lightning.methods.priors.stages.make_masks import Priors, make_masks, prior_probabilities
 from wsss_lightning.ops.crf import dense_crf, region_potential, unary_from_scores
 from wsss_lightning.stages.io import write_tensors
 from wsss_lightning.stages.refine import smooth
@@ -130,13 +130,13 @@ def test_counting_all_classes_makes_the_background_likelier(data: VOCDataModule,
     fusion, cams, _ = stored(priors, data.records("train")[0].image_id)
     assert len(cams) > 1
     whole = partial(combine, normalise=False)
-    few, many = (label_probabilities(fusion, cams, whole, counted=count) for count in (len(cams), 20))
+    few, many = (prior_probabilities(fusion, cams, whole, counted=count) for count in (len(cams), 20))
     scaled = scale_activation_maps(cams)
     for found, count in ((few, len(cams)), (many, 20)):
         expected = 0.5 * (1 - fusion) + 0.5 * (1 - scaled.sum(dim=0) / count)
         torch.testing.assert_close(torch.from_numpy(found[0]), expected)
     assert np.array_equal(few[1:], many[1:])
-    normalised = label_probabilities(fusion, cams, combine, counted=20)
+    normalised = prior_probabilities(fusion, cams, combine, counted=20)
     torch.testing.assert_close(torch.from_numpy(normalised.sum(axis=0)), torch.ones(SIZE))
 
 
@@ -149,7 +149,7 @@ def test_what_counts_is_a_setting(
     labels, probs = sources.of_image(record, SIZE)
     fusion, cams, present = stored(priors, record.image_id)
     assert labels.tolist() == [0, *present]
-    expected = label_probabilities(fusion, cams, combine, counted=count or len(cams))
+    expected = prior_probabilities(fusion, cams, combine, counted=count or len(cams))
     np.testing.assert_allclose(probs, expected, rtol=1e-6)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from wsss_lightning.data.base import SegmentationDataModule, Split
 from wsss_lightning.data.samples import collate
-from wsss_lightning.data.stored_maps import StoredMaps, listed
+from wsss_lightning.data.stored_maps import StoredMaps, as_lists
 from wsss_lightning.scoring.cams import empty_maps, write_cam_file
 from wsss_lightning.stages.empty import report_empty
 from wsss_lightning.stages.fit import MakeTrainer
@@ -44,7 +44,7 @@ def activate_classes(
         workers=workers,
         progress=progress,
         description=f"class activation maps, {split}",
-        together=collate if stored is None else listed,
+        together=collate if stored is None else as_lists,
     )
     empty, total = (sum(column) for column in zip(*map(empty_maps, paths), strict=True))
     return {f"{split}/empty": report_empty(empty, total, what=f"class activation maps of {split}")}

@@ -13,7 +13,7 @@ from wsss_lightning import models
 from wsss_lightning.data.base import Record, SegmentationDataModule, SegmentationDataset
 from wsss_lightning.data.pseudo_masks import with_pseudo_masks
 from wsss_lightning.data.steps import ImageSteps, StepData
-from wsss_lightning.data.stored_maps import MapDataset, MapSteps, StoredMaps, listed
+from wsss_lightning.data.stored_maps import MapDataset, MapSteps, StoredMaps, as_lists
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.coseg.frozen_segmenter import FrozenCosegModule
 from wsss_lightning.methods.coseg.network import Branch
@@ -21,7 +21,7 @@ from wsss_lightning.methods.coseg.segmenter import CosegModule, MakeNetwork, Mas
 from wsss_lightning.nn.backbones import Backbone, check_statistics
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
 from wsss_lightning.nn.states import load_weights
-from wsss_lightning.nn.trunk import Trunk, Variant, image_size, variants
+from wsss_lightning.nn.trunk import Trunk, Variant, input_size, variants
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
 from wsss_lightning.stages.io import read_tensors
 
@@ -146,7 +146,7 @@ def _stored(
         records,
         variants=[variant.name for variant in variants([1.0], mirror=True)],
         encode=data.encode,
-        image_size=partial(image_size, corners=trunk.corners),
+        image_size=partial(input_size, corners=trunk.corners),
         period=trunk.stride,
         corners=trunk.corners,
         seed=seed,
@@ -155,7 +155,7 @@ def _stored(
 
 def _stored_val(data: SegmentationDataModule, maps: str) -> DataLoader[Any]:
     images = MapDataset(StoredMaps(Path(maps)), data.records("val"), variants=[Variant().name])
-    return DataLoader(images, batch_size=_HELD_OUT, collate_fn=listed)
+    return DataLoader(images, batch_size=_HELD_OUT, collate_fn=as_lists)
 
 
 class _Snapshots(pl.Callback):

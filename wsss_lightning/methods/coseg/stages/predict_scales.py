@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from wsss_lightning.data.base import Record, SegmentationDataModule, Split
 from wsss_lightning.data.images import image_size
 from wsss_lightning.data.samples import Sample, collate
-from wsss_lightning.data.stored_maps import StoredMaps, listed
+from wsss_lightning.data.stored_maps import StoredMaps, as_lists
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.coseg.segmenter import CosegModule
 from wsss_lightning.nn.trunk import Variant
@@ -50,7 +50,7 @@ def predict_scales(
         workers=workers,
         progress=progress,
         description=f"predictions, {split}",
-        together=collate if maps is None else listed,
+        together=collate if maps is None else as_lists,
     )
 
 

@@ -42,7 +42,7 @@ def activation_scores(
 
     Args:
         features: whose grid is taken.
-        tag_classifier: folder of a `fit_tag_classifier.fit_classifier` stage.
+        tag_classifier: folder of a `fit_tag_classifier.fit_tag_classifier` stage.
         maps: folder of the `store_maps` stage of `split`, the variants that the classifier looks at.
         tagged_only: score the image's tags, or all classes.
     """

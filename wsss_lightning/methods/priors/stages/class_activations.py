@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from wsss_lightning.data.base import SegmentationDataModule, Split
 from wsss_lightning.data.samples import Sample, Size, collate
-from wsss_lightning.data.stored_maps import StoredMaps, listed
+from wsss_lightning.data.stored_maps import StoredMaps, as_lists
 from wsss_lightning.methods.priors.localization import LocalizationModule
 from wsss_lightning.methods.priors.stages.fit_localization import require_trunk
 from wsss_lightning.models import read_inputs
@@ -57,7 +57,7 @@ def class_activations(
         workers=workers,
         progress=progress,
         description=f"class activations, {split}",
-        together=collate if maps is None else listed,
+        together=collate if maps is None else as_lists,
     )
     positive = torch.cat([(read_tensors(path)["cams"] > 0).any(dim=2).any(dim=1) for path in paths])
     empty = int((~positive).sum())

@@ -57,7 +57,7 @@ class Priors:
             return np.arange(2, dtype=np.uint8), foreground_probabilities(fusion)
         cams, present = read_class_activations(self.cams, record.image_id, size)
         counted = len(record.tags) if self.counted == "all" else len(present)
-        return np.array([0, *present], np.uint8), label_probabilities(fusion, cams, self.combine, counted=counted)
+        return np.array([0, *present], np.uint8), prior_probabilities(fusion, cams, self.combine, counted=counted)
 
 
 def foreground_probabilities(fusion: Tensor) -> NDArray[np.float32]:
@@ -66,7 +66,7 @@ def foreground_probabilities(fusion: Tensor) -> NDArray[np.float32]:
     return probs
 
 
-def label_probabilities(fusion: Tensor | None, cams: Tensor, combine: Combine, *, counted: int) -> NDArray[np.float32]:
+def prior_probabilities(fusion: Tensor | None, cams: Tensor, combine: Combine, *, counted: int) -> NDArray[np.float32]:
     """P of background and of the T tagged classes, (T + 1, H, W) (eqs 2-5).
 
     Args:

@@ -26,7 +26,7 @@ from wsss_lightning.methods.priors.stages.make_masks import (
     Combine,
     Counted,
     foreground_probabilities,
-    label_probabilities,
+    prior_probabilities,
 )
 from wsss_lightning.nn.backbones import Backbone
 from wsss_lightning.ops.resize import resize_maps
@@ -61,7 +61,7 @@ def preview_priors(
         folder = Path(out_dir) / record.image_id
         view = _view(record, data, backbone, network, convolution=convolution, size=input_size(model))
         count = data.num_classes if counted == "all" else len(view.classes)
-        probs = label_probabilities(view.fusion, view.cams, combine, counted=count)
+        probs = prior_probabilities(view.fusion, view.cams, combine, counted=count)
         regions = boundaries(view.image)
         blocks = {f"block {number}": block for number, block in enumerate(view.blocks, start=1)}
         write_picture(folder / "activations.png", draw_maps(view.image, {**blocks, "fusion P": view.fusion}))
