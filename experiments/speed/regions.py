@@ -71,7 +71,9 @@ def compare(images: Sequence[Image], *, rounds: int) -> Row:
         "images": len(images),
         "sizes": [list(image.shape[:2]) for image in images],
         "seconds_an_image": {name: row["processor_s"] / len(images) for name, row in times.items()},
-        "segments": {name: [int(x.max()) + 1 for x in found] for name, found in results.items() if "superpixels" in name},
+        "segments": {
+            name: [int(x.max()) + 1 for x in found] for name, found in results.items() if "superpixels" in name
+        },
         "energy": {
             name: [energy(x, *each) for x, each in zip(found, cuts, strict=True)]
             for name, found in results.items()
@@ -136,8 +138,7 @@ def page(found: Row) -> list[str]:
     head = ["| | s an image | result |", "|---|---:|---|"]
     lines = [f"| {name} | {value:.4f} | {result[name]} |" for name, value in found["seconds_an_image"].items()]
     words = [
-        "- Superpixels: skimage's felzenszwalb, with the settings of conf/method/patches.yaml; "
-        "segments are a mean.",
+        "- Superpixels: skimage's felzenszwalb, with the settings of conf/method/patches.yaml; segments are a mean.",
         f"- Graph cuts: energies in thousandths, summed; {found['pixels_of_another_label']} pixels have another label.",
     ]
     return [conditions, "", *head, *lines, "", *words]
