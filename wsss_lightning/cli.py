@@ -354,7 +354,6 @@ def table(
     """Show a paper's table beside ours; overrides go to every row, seed=0,1,2 to several runs of each."""
     from wsss_lightning.tables.cells import plan_cells, run_missing
     from wsss_lightning.tables.collect import collect, output_root, write_snapshot
-    from wsss_lightning.tables.saving import results_folder, save
     from wsss_lightning.tables.spec import find_spec, read_spec
 
     spec, given = read_spec(find_spec(file)), overrides or []
@@ -367,6 +366,8 @@ def table(
     write_snapshot(found, root)
     _print_table(found, style, root)
     if keep:
+        from wsss_lightning.tables.saving import results_folder, save
+
         typer.echo(f"written to {save(found, results_folder(spec.path), suffix=suffix)}", err=True)
     if failures:
         raise typer.Exit(1)
@@ -385,15 +386,18 @@ def _print_table(found: "Table", style: Format, root: Path) -> None:
     from rich.console import Console
 
     from wsss_lightning.tables.render import markdown, show
-    from wsss_lightning.tables.report import page
     from wsss_lightning.tables.results import as_json
 
     if style is Format.TEXT:
         show(found, Console())
     elif style is Format.MARKDOWN:
         typer.echo(markdown(found), nl=False)
+    elif style is Format.JSON:
+        typer.echo(as_json(found))
     else:
-        typer.echo(as_json(found) if style is Format.JSON else page([found], root))
+        from wsss_lightning.tables.report import page
+
+        typer.echo(page([found], root))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measurement import Row, Task, machine, measure, on_device, operations, timed
+from measurement import Row, Task, machine, measure, on_device, operations, processor_of, timed
 from networks import Batch, batches, classifier, devices, photographs
 from torch import Tensor
 from torch.nn import functional as F
@@ -61,8 +61,9 @@ def compare(model: TagClassifier, images: Sequence[Any], *, batch: int, rounds: 
     forms = {LOOP: loop, OURS: ours, f"ours, {batch} images at a time": partial(our_maps, model, several)}
     forms |= {f"{name}, bf16": partial(_in_bf16, form, device) for name, form in forms.items()}
     work = operations(loop)
-    tasks = {name: Task(timed(form, device=device), operations=work) for name, form in forms.items()}
-    rows, limits = measure(tasks, rounds=rounds, device=device)
+    clock = processor_of(device)
+    tasks = {name: Task(timed(form, device=device, clock=clock), operations=work) for name, form in forms.items()}
+    rows, limits = measure(tasks, rounds=rounds, device=device, clock=clock)
     seconds = {name: row["median_s"] / len(images) for name, row in rows.items()}
     return {
         "images": len(images),

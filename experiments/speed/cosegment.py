@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,9 @@ def measured(source: VOCDataModule, labels: Sequence[int], images: int) -> Row:
         cut = lambda: transfer_masks(collections, passes.folder, placing, passes)  # noqa: E731
         seconds["transfer_masks"] = _seconds(cut)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"images": images, "all_images": images + OTHERS, "seconds": seconds, "peak_bytes": peak}
+    each = sum(seconds.values()) / (images + OTHERS)
+    found = {"images": images, "all_images": images + OTHERS, "seconds": seconds, "seconds_an_image": each}
+    return found | {"peak_bytes": peak, "graph_cuts": "OR-Tools" if find_spec("ortools") else "scipy"}
 
 
 def read_settings() -> tuple[Cosegmentation, Placing]:
@@ -100,7 +103,7 @@ def write(folder: Path, found: Row) -> None:
 def _conditions(found: Row) -> str:
     return (
         f"{on_one_core(found['machine'])} Processor seconds per image, in one process, of a class of n "
-        f"photographs beside one of {OTHERS}."
+        f"photographs beside one of {OTHERS}; graph cuts by {found['runs'][0]['graph_cuts']}."
     )
 
 

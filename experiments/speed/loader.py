@@ -1,4 +1,6 @@
-"""The training loader beside a bare loop of decoding and resizing with as many processes.
+"""The training loader beside bare loops of decoding and resizing, and beside loaders of OpenCV and torchvision.
+
+All with as many processes.
 
 python experiments/speed/loader.py ROOT [--list NAME] [--processes N] [--rounds N] [--out D]
 
@@ -11,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.pool import Pool
 from pathlib import Path
+from typing import Any
 
 import albumentations as A
 import cv2
@@ -19,11 +22,14 @@ import torch
 import torch.nn.functional as F
 from measurement import Row, machine, timed
 from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+from torchvision.io import decode_image
+from torchvision.transforms.v2.functional import resize
 
 from wsss_lightning.allocator import keep_freed_memory
 from wsss_lightning.data import transforms
 from wsss_lightning.data.images import read_image
-from wsss_lightning.data.samples import collate
+from wsss_lightning.data.samples import Record, collate
 from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.stages.io import write_json
 
@@ -82,9 +88,12 @@ def measure_loaders(data: Mapping[str, VOCDataModule], *, processes: int, rounds
     # One thread each, as in the loaders' workers.
     with Pool(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         turns = {name: _bare(pool, loop, shares) for name, loop in LOOPS.items()}
+        turns |= {name: _of_ones_own(records, read, processes) for name, read in PEERS.items()}
         turns |= {name: _through(module) for name, module in data.items()}
         times = [{name: seconds() for name, seconds in turns.items()} for _ in range(rounds + 1)][1:]
     rows = {name: _row(times, name, beside=FLOAT if name in {FLOAT, PLAIN} else UINT8) for name in turns}
+    for name in data:
+        rows[name]["beside_peers"] = {peer: rows[name]["images_per_s"] / rows[peer]["images_per_s"] for peer in PEERS}
     parts = _parts(next(iter(data.values())), rounds=rounds)
     return {"images": len(records), "size": SIZE, "batch": BATCH, "processes": processes, "rows": rows, "parts": parts}
 
@@ -119,12 +128,58 @@ def _bare(pool: Pool, loop: Callable[[Sequence[Path]], None], shares: Sequence[S
     return lambda: once() / sum(map(len, shares))
 
 
+class Plain(Dataset[torch.Tensor]):
+    """What a loader of one's own decodes and resizes: (H, W, 3) or (3, H, W) uint8."""
+
+    def __init__(self, paths: Sequence[Path], read: Callable[[Path], torch.Tensor]) -> None:
+        self.paths, self.read = paths, read
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.read(self.paths[index])
+
+
+def by_opencv(path: Path) -> torch.Tensor:
+    """Bilinear, nothing against aliasing."""
+    picture = cv2.imread(str(path))
+    assert picture is not None
+    return torch.from_numpy(cv2.cvtColor(cv2.resize(picture, SIZE[::-1]), cv2.COLOR_BGR2RGB))
+
+
+def by_torchvision(path: Path) -> torch.Tensor:
+    """torchvision.io decodes, and resizes as its transforms do by default, against aliasing."""
+    return resize(decode_image(str(path), mode="RGB"), list(SIZE), antialias=True)
+
+
+PEERS = {"loader of one's own: OpenCV": by_opencv, "loader of one's own: torchvision.io": by_torchvision}
+
+
+def _of_ones_own(records: Sequence[Record], read: Callable[[Path], torch.Tensor], processes: int) -> Seconds:
+    """Seconds per image of an epoch of batches of bytes, which are not normalised."""
+    images = Plain([record.image for record in records], read)
+    return _epoch(
+        DataLoader(
+            images,
+            batch_size=BATCH,
+            shuffle=True,
+            drop_last=len(images) >= BATCH,
+            num_workers=processes,
+            persistent_workers=processes > 0,
+        ),
+        images=len(images),
+    )
+
+
 def _through(module: VOCDataModule) -> Seconds:
     """Seconds per image of an epoch of the training loader, whose workers stay from epoch to epoch."""
-    loader = module.train_dataloader()
-    once = timed(lambda: sum(1 for _ in loader))
-    images = len(loader) * min(BATCH, len(module.records("train")))
-    return lambda: once() / images
+    return _epoch(module.train_dataloader(), images=len(module.records("train")))
+
+
+def _epoch(loader: Any, *, images: int) -> Seconds:
+    once, seen = timed(lambda: sum(1 for _ in loader)), len(loader) * min(BATCH, images)
+    return lambda: once() / seen
 
 
 def _row(times: Sequence[Mapping[str, float]], name: str, *, beside: str) -> Row:
@@ -172,8 +227,13 @@ def write(folder: Path, found: Row) -> None:
     head = ["| | images/s | beside | ratio | least - most |", "|---|---:|---|---:|---:|"]
     spent = ", ".join(f"{name} {value:.2f}" for name, value in parts.items())
     page = [conditions, "", *head, *(_line(*row) for row in found["rows"].items()), ""]
+    page += [f"- {name.partition(': ')[2]} beside {_peers(found['rows'][name])}." for name in AUGMENTATIONS]
     page += [f"- Parts of a batch with the first augmentation, one process, ms per image: {spent}."]
     (folder / "loader.md").write_text("\n".join(page) + "\n")
+
+
+def _peers(row: Row) -> str:
+    return "; ".join(f"{peer}: {ratio:.2f}" for peer, ratio in row["beside_peers"].items())
 
 
 def _line(name: str, row: Row) -> str:

@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from wsss_lightning.pipeline.store import provenance
 
 Row = dict[str, Any]
+Clock = Callable[[], float]
 _MATMUL, _COPIED = 1024, 1 << 26  # side of the square matrices; bytes copied, well above a processor's caches
 
 
@@ -37,18 +38,25 @@ class Task:
     memory: int | None = None
 
 
-def timed(function: Callable[[], object], *, times: int = 1, device: str = "cpu") -> Callable[[], float]:
-    """Seconds of one of `times` calls in a row."""
+def timed(
+    function: Callable[[], object], *, times: int = 1, device: str = "cpu", clock: Clock = time.perf_counter
+) -> Callable[[], float]:
+    """Seconds of one of `times` calls in a row; `clock`: `processor_of` is not slowed by other programs."""
 
     def seconds() -> float:
         _wait(device)
-        start = time.perf_counter()
+        start = clock()
         for _ in range(times):
             function()
         _wait(device)
-        return (time.perf_counter() - start) / times
+        return (clock() - start) / times
 
     return seconds
+
+
+def processor_of(device: str) -> Clock:
+    """The clock for what computes in this process and thread alone: the processor's own, on a GPU the wall's."""
+    return time.process_time if device == "cpu" else time.perf_counter
 
 
 def _wait(device: str) -> None:
@@ -56,13 +64,15 @@ def _wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def measure(tasks: Mapping[str, Task], *, rounds: int, device: str = "cpu") -> tuple[dict[str, Row], Row]:
-    """Rows by task, and the machine's limits.
+def measure(
+    tasks: Mapping[str, Task], *, rounds: int, device: str = "cpu", clock: Clock = time.perf_counter
+) -> tuple[dict[str, Row], Row]:
+    """Rows by task, and the machine's limits, by `clock`, which should be that of the tasks.
 
     In every round each task has its turn and so have the limits, so that a busy machine slows all of them; the first
     round only warms up.
     """
-    limits = _limits(device)
+    limits = _limits(device, clock)
     turns = [{name: task.seconds() for name, task in {**limits, **tasks}.items()} for _ in range(rounds + 1)][1:]
     bandwidth = max(task.traffic / statistics.median(turn[name] for turn in turns) for name, task in limits.items())
     rate = max(task.operations / statistics.median(turn[name] for turn in turns) for name, task in limits.items())
@@ -70,14 +80,16 @@ def measure(tasks: Mapping[str, Task], *, rounds: int, device: str = "cpu") -> t
     return rows, {"gb_s": bandwidth / 1e9, "gflop_s": rate / 1e9}
 
 
-def _limits(device: str) -> dict[str, Task]:
+def _limits(device: str, clock: Clock) -> dict[str, Task]:
     """What this machine reaches on large arrays: a copy, an addition in place, a product of square matrices."""
     matrix, out = torch.ones(2, _MATMUL, _MATMUL, device=device)
     array, other = torch.ones(2, _COPIED // 4, device=device)
     return {
-        "copy": Task(timed(lambda: other.copy_(array), device=device), traffic=2 * _COPIED),
-        "in place": Task(timed(lambda: array.add_(1), device=device), traffic=2 * _COPIED),
-        "product": Task(timed(lambda: torch.mm(matrix, matrix, out=out), device=device), operations=2 * _MATMUL**3),
+        "copy": Task(timed(lambda: other.copy_(array), device=device, clock=clock), traffic=2 * _COPIED),
+        "in place": Task(timed(lambda: array.add_(1), device=device, clock=clock), traffic=2 * _COPIED),
+        "product": Task(
+            timed(lambda: torch.mm(matrix, matrix, out=out), device=device, clock=clock), operations=2 * _MATMUL**3
+        ),
     }
 
 

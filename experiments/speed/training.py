@@ -9,7 +9,6 @@ Writes training.{json,md}; experiments/gpu.sh shares its minutes out by it.
 import argparse
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +17,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from measurement import Row, machine, on_device
+from measurement import Row, machine, on_device, processor_of
 from networks import NAMES, backbone, devices
 from torch.utils.data import DataLoader
 
@@ -35,6 +34,7 @@ from wsss_lightning.nn.tag_losses import softmax_cross_entropy
 from wsss_lightning.ops.pooling import pool_log_sum_exp
 from wsss_lightning.stages.fit import quiet
 from wsss_lightning.stages.io import write_json
+from wsss_lightning.stages.network_forms import ChannelsLast, Compiled
 
 LABELS = len(NAMES) + 1
 _RATES = {"rates": [1e-4], "steps": [10**6]}
@@ -69,9 +69,13 @@ def main(arguments: list[str]) -> None:
     """Measure and write; as `wsss` does, tell the allocator to keep what is freed."""
     options = _options(arguments)
     keep_freed_memory()
-    found = compare(trainings(options.size, options.batch), options.backbone, steps=options.steps)
+    made, compiled = trainings(options.size, options.batch), options.compiled or devices()[-1] == "cuda"
+    made = {name: each for name, each in made.items() if name in (options.only or made)}
+    found = compare(made, options.backbone, steps=options.steps, compiled=compiled)
     chosen = {name: getattr(options, name) for name in ("backbone", "steps", "size", "batch")}
     words = [f"--{name} {value}" for name, value in chosen.items() if value is not None]
+    words += [f"--only {' '.join(options.only)}"] if options.only else []
+    words += ["--compiled"] if options.compiled else []
     found["machine"] = machine(" ".join(["python experiments/speed/training.py", *words]))
     write_json(options.out / "training.json", found)
     (options.out / "training.md").write_text("\n".join(page(found)) + "\n")
@@ -83,6 +87,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=30, help="of each training, half of them to warm up")
     parser.add_argument("--size", type=int, help="px of all images; default: the papers'")
     parser.add_argument("--batch", type=int, help="images; default: the papers'")
+    parser.add_argument("--only", nargs="+", help="these trainings")
+    parser.add_argument("--compiled", action="store_true", help="on a CPU, too: minutes of a C++ compiler")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     return parser.parse_args(arguments)
 
@@ -150,13 +156,14 @@ def batch_of(size: tuple[int, int, int]) -> dict[str, Any]:
     }
 
 
-def compare(made: dict[str, Training], name: str, *, steps: int) -> Row:
+def compare(made: dict[str, Training], name: str, *, steps: int, compiled: bool = False) -> Row:
     """Seconds a step by training and form; the refusal of a training whose layers have no deterministic form here."""
     device = devices()[-1]
     rows, refusals = {}, {}
+    forms = {name: form for name, form in FORMS.items() if compiled or not form.compiled}
     for training, each in made.items():
         batch = batch_of(each.size)
-        rows[training] = {form: _seconds(each.make(name), batch, how, steps, device) for form, how in FORMS.items()}
+        rows[training] = {form: _seconds(each.make(name), batch, how, steps, device) for form, how in forms.items()}
         refusals[training] = _refusal(each.make(name), batch, device)
     chosen = {training: row["float32" if training == "patches" else "bf16"] for training, row in rows.items()}
     sizes = {training: each.size for training, each in made.items()}
@@ -164,28 +171,24 @@ def compare(made: dict[str, Training], name: str, *, steps: int) -> Row:
 
 
 class _Stamps(pl.Callback):
-    """When each step ended; a GPU is waited for."""
+    """When each step ended, by the processor where it computes; a GPU is waited for."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
+        self.clock = processor_of("cuda" if torch.cuda.is_available() else "cpu")
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:  # noqa: ARG002
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        self.times.append(time.perf_counter())
+        self.times.append(self.clock())
 
 
 def _seconds(model: Any, batch: dict[str, Any], form: Form, steps: int, device: str) -> float | None:
     """The median step of the second half; None for a form that is not tried on this device, or fails."""
-    if form.compiled and device == "cpu":
-        return None  # minutes of a C++ compiler, which a machine need not have
-    if form.channels_last:
-        model.to(memory_format=torch.channels_last)
-    if form.compiled:
-        model.compile()
     stamps = _Stamps()
+    forms = [*([ChannelsLast()] if form.channels_last else []), *([Compiled()] if form.compiled else [])]
     try:
-        _fit(model, batch, steps, device, precision=form.precision, callbacks=[stamps])
+        _fit(model, batch, steps, device, precision=form.precision, callbacks=[stamps, *forms])
     except RuntimeError as error:
         print(f"{type(model).__name__}, {form}: {error}", file=sys.stderr)
         return None
@@ -235,7 +238,8 @@ def page(found: Row) -> list[str]:
         f"{on_device(found['machine'])} Seconds a step, median of {found['steps'] // 2}, forward, backward and "
         "optimiser by Lightning; images lie in memory."
     )
-    head = ["| training | batch | " + " | ".join(FORMS) + " |", "|---|---|" + "---:|" * len(FORMS)]
+    forms = [*next(iter(found["rows"].values()))]
+    head = ["| training | batch | " + " | ".join(forms) + " |", "|---|---|" + "---:|" * len(forms)]
     lines = [
         f"| {name} | {' x '.join(map(str, found['sizes'][name]))} | "
         + " | ".join("-" if value is None else f"{value:.4f}" for value in row.values())

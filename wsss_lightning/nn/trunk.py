@@ -111,11 +111,23 @@ class Trunk(nn.Module):
 
     def look(self, images: Tensor, variant: Variant) -> tuple[Tensor, Tensor]:
         """Maps of images (N, 3, H, W) of any size, as a variant shows them."""
-        size = self.image_size((images.shape[-2], images.shape[-1]), variant.scale)
-        if size != tuple(images.shape[-2:]):
-            images = F.interpolate(images, size, mode="bilinear", antialias=True)
+        images = self._scaled(images, variant.scale)
         shallow, deep = self(images.flip(-1) if variant.mirrored else images)
         return shallow, deep
+
+    def looks(self, images: Tensor, shown: Sequence[Variant]) -> Iterator[tuple[Variant, tuple[Tensor, Tensor]]]:
+        """What `look` gives in each variant; those of a scale are computed side by side, which is faster."""
+        for scale in dict.fromkeys(variant.scale for variant in shown):
+            scaled, of_scale = self._scaled(images, scale), [variant for variant in shown if variant.scale == scale]
+            shallow, deep = self(torch.cat([scaled.flip(-1) if each.mirrored else scaled for each in of_scale]))
+            pairs = zip(shallow.split(len(images)), deep.split(len(images)), strict=True)
+            yield from zip(of_scale, pairs, strict=True)
+
+    def _scaled(self, images: Tensor, scale: float) -> Tensor:
+        size = self.image_size((images.shape[-2], images.shape[-1]), scale)
+        if size == tuple(images.shape[-2:]):
+            return images
+        return F.interpolate(images, size, mode="bilinear", antialias=True)
 
     def enlarge(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
         """Maps or scores (N, K, h, w) -> (N, K, *size), bilinear, every cell where it looked."""

@@ -79,7 +79,7 @@ class Plan:
     """The stages that `result` needs, upstream first, and the supervision card of what they compute.
 
     `loggers`: of stages and of the job; `choices`: the file of each config group; `backend`: of per-image work;
-    `team`: the machines that stages on several machines are computed on.
+    `team`: the machines that stages on several machines are computed on; `root`: everything is written below it.
     """
 
     stages: dict[str, PlannedStage]
@@ -90,6 +90,7 @@ class Plan:
     choices: dict[str, Any] = field(default_factory=dict)
     backend: str = "loky"
     team: Team | None = None
+    root: Path = Path()
 
     @property
     def run(self) -> dict[str, Any]:
@@ -168,6 +169,7 @@ def plan_config(config: DictConfig, origin: Origin | None = None) -> Plan:
         choices={} if origin is None else origin.described(),
         backend=backend,
         team=Team(planner.store, str(runtime.get("team", "default")), runtime.get("address")),
+        root=Path(str(config.paths.get("root", ""))),
     )
 
 

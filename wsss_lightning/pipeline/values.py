@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from wsss_lightning.errors import InputError
@@ -108,6 +109,7 @@ def _fits_alias(value: Any, name: str, module: str) -> bool:
     return found is None or _fits(value, found)
 
 
+@cache
 def _alias(module: str, name: str) -> Annotation | None:
     """What a module assigns to a name, `Size = int | None`, or imports by it; None for a class."""
     for statement in ast.walk(tree(module)):

@@ -71,19 +71,19 @@ class MapsModule(pl.LightningModule):
 
     def predict_step(self, batch: dict[str, Any], _: int) -> list[tuple[str, dict[str, Tensor]]]:
         files: list[dict[str, Tensor]] = [{} for _ in batch["image_id"]]
-        for variant in variants(sorted({s for scales in self.layers.values() for s in scales}), mirror=self.mirror):
-            for file, own in zip(files, self._variant(batch["image"], variant), strict=True):
+        shown = variants(sorted({s for scales in self.layers.values() for s in scales}), mirror=self.mirror)
+        for variant, (shallow, deep) in self.trunk.looks(batch["image"], shown):
+            for file, own in zip(files, self._kept(variant, {"shallow": shallow, "deep": deep}), strict=True):
                 file |= own
         return list(zip(batch["image_id"], files, strict=True))
 
-    def _variant(self, images: Tensor, variant: Variant) -> list[dict[str, Tensor]]:
-        seen = dict(zip(("shallow", "deep"), self.trunk.look(images, variant), strict=True))
+    def _kept(self, variant: Variant, seen: dict[str, Tensor]) -> list[dict[str, Tensor]]:
         kept = {name: seen[name].float() for name, scales in self.layers.items() if variant.scale in scales}
         pooled = seen["deep"].float().mean(dim=(2, 3))
         return [
             {f"{variant.name}/{name}": maps[index] for name, maps in kept.items()}
             | {f"{variant.name}/pooled": pooled[index]}
-            for index in range(len(images))
+            for index in range(len(pooled))
         ]
 
 

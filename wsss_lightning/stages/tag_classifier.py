@@ -126,7 +126,7 @@ class TagClassifier(pl.LightningModule):
         return [self._activation(*image) for image in zip(batch["image_id"], batch["tags"], deep, sizes, strict=True)]
 
     def _deep(self, images: Tensor) -> list[dict[Variant, Tensor]]:
-        seen = {variant: self.trunk.look(images, variant)[1] for variant in self.variants}
+        seen = {variant: deep for variant, (_, deep) in self.trunk.looks(images, self.variants)}
         return [{variant: maps[index] for variant, maps in seen.items()} for index in range(len(images))]
 
     def _activation(

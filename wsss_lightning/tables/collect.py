@@ -46,7 +46,8 @@ def collect(
         notes: footnotes on all our numbers.
     """
     heading = spec.heading
-    chosen = pipeline.choices(_of_a_row(overrides, cells))
+    # Of the first row: its experiment's method has settings of its own and may choose another backbone.
+    chosen = cells[0].plan.choices if cells else pipeline.choices(split_seeds(overrides)[0])
     return Table(
         heading=heading,
         data=chosen["data"],
@@ -85,12 +86,7 @@ def _store(cells: list[Cell]) -> Path:
 
 def output_root(overrides: list[str], cells: list[Cell]) -> Path:
     """`paths.root` under the overrides: everything that is written lies below it."""
-    return Path(str(pipeline.compose(_of_a_row(overrides, cells)).paths.root))
-
-
-def _of_a_row(overrides: list[str], cells: list[Cell]) -> list[str]:
-    """Those of the first row: its experiment's method has settings of its own and may choose another backbone."""
-    return cells[0].overrides if cells else split_seeds(overrides)[0]
+    return cells[0].plan.root if cells else Path(str(pipeline.compose(split_seeds(overrides)[0]).paths.root))
 
 
 def write_snapshot(table: Table, root: Path) -> Path:

@@ -56,6 +56,21 @@ def test_an_infinite_cost_is_never_paid() -> None:
     assert found.tolist() == [[True, False, True]]
 
 
+def test_ortools_cuts_as_scipy_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ortools")
+    rng, ties = np.random.default_rng(0), np.arange(600) % 3 == 0
+    for seed in range(5):
+        image = np.random.default_rng(seed).integers(0, 256, (20, 30, 3)).astype(np.uint8)
+        foreground, background = rng.exponential(size=(2, 20, 30))
+        foreground.ravel()[ties] = background.ravel()[ties]
+        foreground[0, :5], background[9, 3] = np.inf, np.inf
+        edges, cuts = contrast_edges(image, smoothness=1.0, neighbours=8), []
+        for has in (True, False):
+            monkeypatch.setattr("wsss_lightning.methods.coseg.graph_cut._has_ortools", lambda has=has: has)
+            cuts.append(graph_cut(foreground, background, edges))
+        assert np.array_equal(*cuts) and 0 < cuts[0].mean() < 1
+
+
 def test_costs_must_be_numbers_and_edges_not_negative() -> None:
     edges = contrast_edges(np.zeros((1, 2, 3), np.uint8), smoothness=1.0, neighbours=4)
     with pytest.raises(ValueError, match="numbers"):

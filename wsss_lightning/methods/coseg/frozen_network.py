@@ -60,8 +60,8 @@ class FrozenNetwork(nn.Module):
 
     def forward(self, images: Tensor, scale: float = 1.0) -> Scores:
         """Normalised images (N, 3, H, W), enlarged by `scale` -> their scores, a cell of the trunk each."""
-        shallow, _ = self.trunk.look(images, Variant())
-        return self.scores(shallow, self.trunk.look(images, Variant(scale))[1])
+        shallow, deep = self.trunk.look(images, Variant())
+        return self.scores(shallow, deep if scale == 1.0 else self.trunk.look(images, Variant(scale))[1])
 
     def scores(self, shallow: Tensor, deep: Tensor) -> Scores:
         """Maps (N, D, h, w) at the image's own scale and (N, E, k, l) at any -> scores (N, L, k, l)."""

@@ -1,5 +1,7 @@
 """Exact minimum of a binary Markov random field on the pixel grid, by maximum flow (Boykov & Jolly, ICCV 2001)."""
 
+from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ _MOST = 10_000_000  # of a capacity, 10,000 units of energy
 _FORBIDDEN = 1_000_000_000  # of an infinite cost: more than all edges of a pixel, less than 2**31
 OFFSETS = {4: ((0, 1), (1, 0)), 8: ((0, 1), (1, 0), (1, 1), (1, -1))}
 
+Arcs = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]  # from, to, capacities
 Edges = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]
 
 
@@ -66,25 +69,48 @@ def graph_cut(foreground: NDArray[np.floating], background: NDArray[np.floating]
     most = np.where(np.isinf(gain), _FORBIDDEN, _MOST)
     gain = gain.clip(-most, most).round().astype(np.int32)
     between = (weights * _UNITS).round().clip(0, _MOST).astype(np.int32)
-    graph = _graph(first, second, between, gain)
-    source, sink = gain.size, gain.size + 1
-    flow = maximum_flow(graph, source, sink).flow
-    residual = graph - flow
-    residual.eliminate_zeros()
-    reached = breadth_first_order(residual, source, return_predecessors=False)
+    arcs = _arcs(first, second, between, gain)
+    # Both give the one least set of all minimal cuts; OR-Tools in less than half of the time.
+    reached = _reached_by_ortools(*arcs, gain.size) if _has_ortools() else _reached_by_scipy(*arcs, gain.size)
     inside = np.zeros(gain.size + 2, bool)
     inside[reached] = True
     return inside[: gain.size].reshape(foreground.shape)
 
 
-def _graph(
+def _arcs(
     first: NDArray[np.int32], second: NDArray[np.int32], between: NDArray[np.int32], gain: NDArray[np.int32]
-) -> Any:
+) -> Arcs:
     """Capacities: source to pixels that gain by being foreground, pixels to sink where they lose, both ways between."""
     source, sink = gain.size, gain.size + 1
     gains, losses = np.flatnonzero(gain > 0), np.flatnonzero(gain < 0)
     rows: list[NDArray[Any]] = [first, second, np.full(gains.size, source), losses]
     columns: list[NDArray[Any]] = [second, first, gains, np.full(losses.size, sink)]
     capacities = np.concatenate([between, between, gain[gains], -gain[losses]]).astype(np.int32)
-    places = (np.concatenate(rows).astype(np.int32), np.concatenate(columns).astype(np.int32))
-    return csr_array((capacities, places), shape=(gain.size + 2, gain.size + 2))  # type: ignore[no-untyped-call]
+    return np.concatenate(rows).astype(np.int32), np.concatenate(columns).astype(np.int32), capacities
+
+
+def _reached_by_scipy(
+    rows: NDArray[np.int32], columns: NDArray[np.int32], capacities: NDArray[np.int32], source: int
+) -> NDArray[Any]:
+    """Nodes that the source reaches by arcs which a maximum flow does not fill; the sink is the one after it."""
+    shape = (source + 2, source + 2)
+    graph = csr_array((capacities, (rows, columns)), shape=shape)  # type: ignore[no-untyped-call]
+    residual = graph - maximum_flow(graph, source, source + 1).flow
+    residual.eliminate_zeros()
+    return breadth_first_order(residual, source, return_predecessors=False)  # type: ignore[no-any-return]
+
+
+@cache
+def _has_ortools() -> bool:
+    return find_spec("ortools") is not None
+
+
+def _reached_by_ortools(
+    rows: NDArray[np.int32], columns: NDArray[np.int32], capacities: NDArray[np.int32], source: int
+) -> NDArray[Any]:
+    from ortools.graph.python.max_flow import SimpleMaxFlow  # type: ignore[import-not-found]
+
+    network = SimpleMaxFlow()
+    network.add_arcs_with_capacity(rows, columns, capacities.astype(np.int64))
+    network.solve(source, source + 1)
+    return np.asarray(network.get_source_side_min_cut(), np.int64)

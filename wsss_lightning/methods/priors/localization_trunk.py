@@ -58,7 +58,7 @@ class LocalizationTrunk(nn.Module):
         return [self._sum(maps, tags, (int(size[0]), int(size[1]))) for maps, tags, size in columns]
 
     def _looked(self, images: Tensor) -> list[dict[Variant, Tensor]]:
-        seen = {variant: self.backbone.look(images, variant)[1] for variant in self.variants}
+        seen = {variant: deep for variant, (_, deep) in self.backbone.looks(images, self.variants)}
         return [{variant: maps[index] for variant, maps in seen.items()} for index in range(len(images))]
 
     def _sum(self, maps: dict[Variant, Tensor], tags: Tensor, size: tuple[int, int]) -> Tensor:
