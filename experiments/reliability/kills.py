@@ -7,8 +7,9 @@ Every run is forked from this process, which has imported all, so that kills do 
 loading process, a third of them processes for images. A kill falls on the main process, one of its worker processes or
 all at once (`group`). `term`: SIGTERM to the main process; `interrupt`: Ctrl-C in a terminal, which all processes get.
 `preempted`, `warned`: as SLURM ends a job, by SIGTERM to all processes, or by the SIGUSR1 that `--signal` asks for, in
-an environment as SLURM sets it, where Lightning would requeue the job and call `scontrol`. What is left is run again until all kills are done,
-from an empty store whenever a run has ended by itself, and then to its end. Writes N-METHOD.json, N being kills.
+an environment as SLURM sets it, where Lightning would requeue the job and call `scontrol`. What is left is run again
+until all kills are done, from an empty store whenever a run has ended by itself, and then to its end. Writes
+N-METHOD.json, N being kills.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """Runs that must agree bit by bit: once more, with loading processes, several at once, after their store was deleted.
 
-python experiments/reliability/runs.py [METHOD] [--what twice,workers,shared,deleted,locked] [--processes N,...] [--out D]
+python experiments/reliability/runs.py [METHOD] [--what twice,workers,shared,deleted,locked] [--processes N,...]
+                                     [--out D] [--work D]
 
 twice: the same seed a second time. workers: `runtime.workers=2` beside 0. shared: N processes start the same sweep of
 two seeds on one store, for each N. deleted: the store is deleted under a run, after its first stage, in the middle and
