@@ -1,12 +1,13 @@
 """Runs that must agree bit by bit: once more, with loading processes, several at once, after their store was deleted.
 
 python experiments/reliability/runs.py [METHOD] [--what twice,workers,shared,deleted,locked] [--processes N,...]
-                                     [--out D] [--work D]
+                                     [--name N] [--out D] [--work D]
 
 twice: the same seed a second time. workers: `runtime.workers=2` beside 0. shared: N processes start the same sweep of
 two seeds on one store, for each N. deleted: the store is deleted under a run, after its first stage, in the middle and
 before its last one, and the run started again. locked: a run is killed while it holds a lock, and started again, where
-the dead process was one of this machine, and where its claim is that of another one. Writes runs-METHOD.json.
+the dead process was one of this machine, and where its claim is that of another one. Writes N-METHOD.json, N being
+runs.
 """
 
 import argparse
@@ -48,7 +49,9 @@ def main(arguments: list[str]) -> int:
         found["locked"] = locked(given, work)
     command = f"python experiments/reliability/runs.py {options.method} --what {','.join(options.what)}"
     command += f" --processes {','.join(map(str, options.processes))}"
-    write_json(options.out / f"runs-{options.method}.json", {"command": command, **found, "machine": machine()})
+    write_json(
+        options.out / f"{options.name}-{options.method}.json", {"command": command, **found, "machine": machine()}
+    )
     print(found)
     return int(not all(each["kept"] for each in found.values()))
 
@@ -58,6 +61,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("method", nargs="?", choices=sorted(SMALL), default="points")
     parser.add_argument("--what", type=lambda text: text.split(","), default=list(WHAT))
     parser.add_argument("--processes", type=lambda text: [*map(int, text.split(","))], default=[2, 4])
+    parser.add_argument("--name", default="runs", help="of the figures' file, before the method")
     parser.add_argument("--work", type=Path, help="where the stores are; default: a temporary folder")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     return parser.parse_args(arguments)
@@ -122,7 +126,7 @@ def locked(given: Sequence[str], work: Path) -> dict[str, Any]:
 
 
 def _after_a_kill(given: Sequence[str], root: Path, *, elsewhere: bool) -> float:
-    """Kill a run while it holds a claim; how long a second one looks at that before it has one of its own, seconds."""
+    """Kill a run while it holds a claim; how long a second one waits until it has one of its own, seconds."""
     shutil.rmtree(root, ignore_errors=True)
     job = start(given, root)
     while not (claims := list(root.glob("store/.locks/*.lease"))) or not claims[0].stat().st_size:
@@ -133,15 +137,17 @@ def _after_a_kill(given: Sequence[str], root: Path, *, elsewhere: bool) -> float
     content = json.loads(claim.read_text())
     claim.write_text(json.dumps(content | ({"machine": "another", "host": "another"} if elsewhere else {})))
     job = start(given, root, log="log-again.txt")
-    while "[1/" not in (root / "log-again.txt").read_text():
-        time.sleep(_LOOK)
-    begun = time.monotonic()
-    while ": running" not in (root / "log-again.txt").read_text():
-        time.sleep(_LOOK)
-    waited = round(time.monotonic() - begun, 1)
+    begun, running = (_said(root / "log-again.txt", words) for words in ("stages to do", ": running"))
     if job.wait() != 0:
         raise RuntimeError(f"wsss run failed: see {root / 'log-again.txt'}")
-    return waited
+    return round(running - begun, 1)
+
+
+def _said(log: Path, words: str) -> float:
+    """Wait until a run says something; when that was, seconds."""
+    while words not in log.read_text():
+        time.sleep(_LOOK)
+    return time.monotonic()
 
 
 if __name__ == "__main__":
