@@ -59,9 +59,9 @@ def fail_without(*, out_dir: str, fuse: str, previous: Any = None) -> dict[str, 
     return {"written": len(missing)}
 
 
-def vanish(*, out_dir: str, previous: Any = None, fails: bool = False) -> dict[str, float]:
-    """Have the whole store deleted, write on, and fail or not."""
-    shutil.rmtree(Path(out_dir).parent)
+def vanish(*, out_dir: str, previous: Any = None, fails: bool = False, upstream: bool = False) -> dict[str, float]:
+    """Have the whole store, or what lies `upstream`, deleted, write on, and fail or not."""
+    shutil.rmtree(str(previous) if upstream else Path(out_dir).parent)
     replace_file(Path(out_dir) / "item", lambda path: path.write_text("whole"))
     if fails:
         raise FileNotFoundError("what was there before")

@@ -1,3 +1,4 @@
+import ast
 import os
 import subprocess
 import sys
@@ -109,3 +110,17 @@ def test_processes_of_joblib_s_own_ask_to_end_with_their_parent_first_of_all(bac
     with parallel_config(backend=backend):
         pool = parallel._pool(2, return_as="generator")
     assert (pool._backend_kwargs.get("initializer") is end_with_parent) == (backend == "loky")
+
+
+def test_every_loader_with_processes_has_them_end_with_their_parent() -> None:
+    """By themselves they look only every five seconds whether it is still there."""
+    calls = [
+        node
+        for path in Path(parallel.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and "num_workers" in {keyword.arg for keyword in node.keywords}
+    ]
+    for call in calls:
+        chosen = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+        assert chosen.get("worker_init_fn") == "begin_loading", ast.unparse(call)
+    assert len(calls) >= 6

@@ -22,3 +22,8 @@ def end_with_parent(parent: int | None = None) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != expected:  # the parent ended before the call
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def begin_loading(worker: int) -> None:  # noqa: ARG001
+    """`worker_init_fn` of a loader: its processes look only every five seconds whether there is still a parent."""
+    end_with_parent()

@@ -10,12 +10,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 Item = TypeVar("Item")
 
 
+class _Bar(Progress):
+    def stop(self) -> None:
+        """End the line, where there is one: rich before 14.3 writes an empty one for a bar that is never shown."""
+        if not self.disable:
+            super().stop()
+
+
 def display(enabled: bool) -> Progress:
     """The bar of this project, on standard error; nothing where that is no terminal."""
     columns = (TextColumn("    {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     # In a log file a bar is noise: the pipeline's own lines say what started and what ended.
-    return Progress(*columns, console=console, transient=True, disable=not (enabled and console.is_terminal))
+    return _Bar(*columns, console=console, transient=True, disable=not (enabled and console.is_terminal))
 
 
 def track(items: Iterable[Item], *, description: str, total: int, enabled: bool = True) -> Iterator[Item]:

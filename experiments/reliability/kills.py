@@ -4,9 +4,12 @@ python experiments/reliability/kills.py METHOD [--kills N] [--how main,worker,gr
                                       [--name N] [--out D] [--work D]
 
 Every run is forked from this process, which has imported all, so that kills do not fall into imports. All have a
-loading process, a third of them processes for images. A kill (SIGKILL; `term`, `interrupt`: SIGTERM, Ctrl-C) falls
-on the main process, one of its worker processes or all at once. What is left is run again until all kills are done,
-from an empty store whenever a run has ended by itself, and then to its end. Writes N-METHOD.json, N being kills.
+loading process, a third of them processes for images. A kill falls on the main process, one of its worker processes or
+all at once (`group`). `term`: SIGTERM to the main process; `interrupt`: Ctrl-C in a terminal, which all processes get.
+`preempted`, `warned`: as SLURM ends a job, by SIGTERM to all processes, or by the SIGUSR1 that `--signal` asks for, in
+an environment as SLURM sets it, where Lightning would requeue the job and call `scontrol`. What is left is run again
+until all kills are done, from an empty store whenever a run has ended by itself, and then to its end. Writes
+N-METHOD.json, N being kills.
 """
 
 import argparse
@@ -32,6 +35,19 @@ from wsss_lightning.stages.io import write_json
 
 SIGNALS = {"main": signal.SIGKILL, "worker": signal.SIGKILL, "group": signal.SIGKILL}
 SIGNALS |= {"term": signal.SIGTERM, "interrupt": signal.SIGINT}
+SIGNALS |= {"preempted": signal.SIGTERM, "warned": signal.SIGUSR1}
+_TO_ALL = {"group", "interrupt", "preempted", "warned"}
+_SLURM = {
+    "SLURM_JOB_ID": "1",
+    "SLURM_JOB_NAME": "campaign",
+    "SLURM_NTASKS": "1",
+    "SLURM_NTASKS_PER_NODE": "1",
+    "SLURM_PROCID": "0",
+    "SLURM_LOCALID": "0",
+    "SLURM_NODEID": "0",
+    "SLURM_JOB_NODELIST": "node1",
+}
+_HOW = ["main", "worker", "group"]
 _PATIENCE = 1200.0  # seconds until a run that lost a worker must have ended; one that can do without it ends as planned
 _UNTIL_WORKER = 10.0  # seconds that a kill of a worker waits for one
 _GONE = 60.0  # seconds until processes are counted as left behind
@@ -50,6 +66,7 @@ class Found:
     processes_left: int = 0  # after `_GONE`
     slowest_end_s: float = 0.0  # of a main process
     slowest_last_process_s: float = 0.0
+    requeued: int = 0  # by whatever called `scontrol`
 
     def as_json(self) -> dict[str, Any]:
         figures = {**vars(self), "kills": dict(self.kills), "stages": dict(self.stages), **self.compared.as_json()}
@@ -63,21 +80,35 @@ def main(arguments: list[str]) -> int:
     work = Path(options.work or tempfile.mkdtemp(prefix="kills-"))
     given = [*overrides(options.method), "runtime.workers=1"]
     os.environ |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}  # before what reads them is imported
+    if {"preempted", "warned"} & {*options.how}:
+        os.environ |= _SLURM | {"PATH": f"{_scontrol(work)}:{os.environ['PATH']}"}
     import_all()
     end = time.monotonic() + 60 * options.minutes
     seconds, found = campaign(given, kills=options.kills, how=options.how, seed=options.seed, work=work, end=end)
+    found.requeued = sum(1 for _ in work.glob("bin/requeued*"))
     command = f"python experiments/reliability/kills.py {options.method} --kills {options.kills} --seed {options.seed}"
+    command += "" if options.how == _HOW else f" --how {','.join(options.how)}"
     figures = {**found.as_json(), "undisturbed_s": seconds, "machine": machine()}
     write_json(options.out / f"{options.name or 'kills'}-{options.method}.json", {"command": command, **figures})
     print({name: value for name, value in figures.items() if name not in {"differ", "surplus"}})
-    return int(bool(found.compared.differ or found.compared.surplus or found.processes_left or found.tracebacks))
+    compared = found.compared
+    return int(bool(compared.differ or compared.surplus or found.processes_left or found.tracebacks or found.requeued))
+
+
+def _scontrol(work: Path) -> Path:
+    """A folder for PATH, with a `scontrol` that does nothing but count its calls."""
+    program = work / "bin" / "scontrol"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.write_text(f"#!/bin/sh\nmktemp {program.parent}/requeued.XXXXXX\n")
+    program.chmod(0o755)
+    return program.parent
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="A run killed at random moments.")
     parser.add_argument("method", choices=sorted(SMALL))
     parser.add_argument("--kills", type=int, default=30)
-    parser.add_argument("--how", type=lambda text: text.split(","), default=["main", "worker", "group"])
+    parser.add_argument("--how", type=lambda text: text.split(","), default=_HOW)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="kill no more after so long")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--name", help="of the figures' file, before the method")
@@ -155,7 +186,7 @@ def _kill(job: Job, kind: str, generator: random.Random) -> tuple[str, float]:
     workers = _workers(job) if kind == "worker" else []
     kind = "main" if kind == "worker" and not workers else kind
     begun = time.monotonic()
-    if kind == "group":
+    if kind in _TO_ALL:
         os.killpg(job.pid, SIGNALS[kind])
     else:
         with suppress(ProcessLookupError):  # a worker that has just done its work

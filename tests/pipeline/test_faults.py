@@ -38,10 +38,17 @@ def test_a_disk_that_refuses_is_one_sentence_and_leaves_no_half_file(
 def test_a_store_that_vanishes_is_one_sentence_and_nothing_is_recorded(make_plan: MakePlan, fails: bool) -> None:
     plan = make_plan({"first": stage("write"), "last": stage("vanish", previous="${artifact:first}", fails=fails)})
     with pytest.raises(
-        InputError, match=r"last-\w+ was deleted while last ran: nothing of it is recorded; run it again"
+        InputError, match=r"last-\w+ was deleted while last ran: nothing of last is recorded; run it again"
     ):
         pipeline.run(plan)
     assert [each.status() for each in plan.stages.values()] == ["to run", "half done"]
+
+
+def test_where_all_but_the_stage_itself_vanished_the_store_is_named_and_no_data_set(make_plan: MakePlan) -> None:
+    """It was deleted before the stage began: what it reads is not there, which is no fault of the data."""
+    last = stage("vanish", previous="${artifact:first}", fails=True, upstream=True)
+    with pytest.raises(InputError, match=r"/store/first-\w+ was deleted while last ran: nothing of last is recorded"):
+        pipeline.run(make_plan({"first": stage("write"), "last": last}))
 
 
 def test_a_killed_worker_is_one_sentence(make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,20 +88,27 @@ def test_what_a_dead_process_of_this_machine_left_is_not_waited_for(
     assert not path.exists()
 
 
-def test_a_machine_that_was_not_heard_of_says_that_another_computes(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    "taken, said",
+    [
+        (True, "other heard nothing of this process for 0 s and computes key, too; both write the same bits"),
+        (False, "{} was deleted: another job may compute key, too; both write the same bits"),
+    ],
+)
+def test_a_claim_that_is_lost_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, taken: bool, said: str
 ) -> None:
     path = tmp_path / "key.lease"
+    monkeypatch.setattr(leases, "EVERY", 0.2)  # both steps fall between two signs of life
     with caplog.at_level(logging.ERROR), leased(path, alone=True):
         path.unlink()
-        leases._made(path, {"machine": "other", "host": "other", "process": 1, "id": "x"})
+        if taken:
+            leases._made(path, {"machine": "other", "host": "other", "process": 1, "id": "x"})
         deadline = time.monotonic() + 10
         while not caplog.messages and time.monotonic() < deadline:
             time.sleep(0.01)
-    assert caplog.messages == [
-        "other heard nothing of this process for 0 s and computes key, too; both write the same bits"
-    ]
-    assert elsewhere(path), "its claim is left alone"
+    assert caplog.messages == [said.format(path)]
+    assert elsewhere(path) is taken, "its claim is left alone"
 
 
 @pytest.mark.parametrize("error", [NotImplementedError(), OSError(errno.ENOLCK, "no locks")])

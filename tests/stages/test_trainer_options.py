@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from wsss_lightning.data.steps import StepData, share
-from wsss_lightning.stages.fit import fit, seeded
+from wsss_lightning.stages.fit import fit, make_trainer, seeded
 
 STEPS = 12
 
@@ -227,6 +227,35 @@ def test_killed_and_resumed_gives_the_same_bits(tmp_path: Path, name: str, every
         again = train(folder, resumed, stage_callbacks=callbacks(), every=every, **options)
         assert torch.equal(weights(resumed), weights(whole)), f"killed at {dies_at}"
         assert again == metrics, f"killed at {dies_at}"
+
+
+@pytest.mark.parametrize("loop", ["fit", "validate", "predict"])
+def test_sigterm_ends_the_process_at_once_in_every_loop(tmp_path: Path, loop: str) -> None:
+    """Lightning's own handler waits for the end of a step, and in inference for that of all images."""
+    handlers = []
+
+    class Look(pl.Callback):
+        def look(self, *_: Any) -> None:
+            handlers.append(signal.getsignal(signal.SIGTERM))
+
+        on_train_batch_start = on_validation_batch_start = on_predict_batch_start = look
+
+    class Predicting(Line):
+        def predict_step(self, batch: Tensor, _: int) -> Tensor:
+            return self.net(batch)  # type: ignore[no-any-return]
+
+    made = make_trainer(
+        partial(pl.Trainer, accelerator="cpu", devices=1, limit_train_batches=2),
+        callbacks=[Look()],
+        logger=[],
+        folder=tmp_path,
+    )
+    data = StepData(steps=lambda parts: Numbers(parts), held_out=DataLoader(torch.zeros(2, 4)))  # type: ignore[arg-type]
+    if loop == "fit":
+        made.fit(Predicting(), datamodule=data)
+    else:
+        getattr(made, loop)(Predicting(), DataLoader(torch.zeros(2, 4)))  # type: ignore[arg-type]
+    assert len(handlers) >= 2 and set(handlers) == {signal.SIG_DFL}
 
 
 class KilledAtTheEnd(pl.Callback):

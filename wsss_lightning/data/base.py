@@ -36,6 +36,7 @@ from wsss_lightning.data.samples import (
 )
 from wsss_lightning.data.steps import ImageSteps, OwnShare, StepLoader, accumulated, seed_step
 from wsss_lightning.errors import InputError
+from wsss_lightning.lifetime import begin_loading
 from wsss_lightning.opened import note_truth
 
 if TYPE_CHECKING:
@@ -247,6 +248,7 @@ class SegmentationDataModule(LightningDataModule):
             batch_size=self.inference_batch_size,
             sampler=OwnShare(images, trainer=trainer),
             num_workers=self.workers,
+            worker_init_fn=begin_loading,
             collate_fn=collate,
             generator=torch.Generator(),  # torch's global one stays as it is
         )

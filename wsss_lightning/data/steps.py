@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from wsss_lightning.data.samples import Pixels, Sample, collate
 from wsss_lightning.errors import InputError
+from wsss_lightning.lifetime import begin_loading
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -116,6 +117,7 @@ class StepLoader(DataLoader[Sample]):
             batch_size=None,
             sampler=_FromStep(batches, trainer=trainer),
             num_workers=workers,
+            worker_init_fn=begin_loading,
             persistent_workers=workers > 0,
             generator=torch.Generator(),  # torch's global one stays as it is
         )

@@ -121,19 +121,20 @@ def _compute(stage: PlannedStage, *, card: dict[str, Any], lock: int | None) -> 
     begun = _begin(stage, described)
     software = {**provenance(), "sources": source_hashes(stage.node)}
     start = time.perf_counter()
-    with explained(stage.name, stage.folder):
+    with explained(stage.name, stage.folder, stage.reads()):
         outcome = _execute(stage.node, stage.bindings, folder=stage.folder, lock=lock)
-    known = {**described, "bindings": _portable(stage.bindings), **begun, **outcome}
-    record = {
-        **known,
-        "card": derived(card, known, store=stage.folder.parent),
-        "wall_seconds": round(time.perf_counter() - start, 3),
-        "items": items(stage),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        **software,
-    }
-    _hand_on(record["card"], stage.folder / MODEL)
-    write_json(stage.folder / RECORD, {**record, **listed(stage.folder)})
+        known = {**described, "bindings": _portable(stage.bindings), **begun, **outcome}
+        record = {
+            **known,
+            "card": derived(card, known, store=stage.folder.parent),
+            "wall_seconds": round(time.perf_counter() - start, 3),
+            "items": items(stage),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            **software,
+        }
+        _hand_on(record["card"], stage.folder / MODEL)
+        record |= listed(stage.folder)
+    write_json(stage.folder / RECORD, record)
     return record
 
 

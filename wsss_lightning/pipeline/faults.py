@@ -1,24 +1,27 @@
 """What goes wrong around a stage, not in it: a full disk, a store that vanishes, a process that is killed."""
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from wsss_lightning.atomic import storage_fault
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.store import NODE
+from wsss_lightning.pipeline.store import NODE, RECORD
 
 _LOADER = "DataLoader worker (pid"  # torch names no class for it
 
 
 @contextmanager
-def explained(stage: str, folder: Path) -> Iterator[None]:
-    """Turn what the machine does to a stage into an `InputError`; what the stage itself raises stays as it is."""
+def explained(stage: str, folder: Path, upstream: Collection[Path] = ()) -> Iterator[None]:
+    """Turn what the machine does to a stage into an `InputError`; what the stage itself raises stays as it is.
+
+    `upstream`: folders of the finished stages that it reads.
+    """
     try:
         yield
     except Exception as error:
-        if sentence := _sentence(error, stage, folder):
+        if sentence := _gone(stage, folder, upstream) or _sentence(error, stage, folder):
             raise InputError(sentence) from error
         raise
     if gone := _gone(stage, folder):
@@ -26,8 +29,6 @@ def explained(stage: str, folder: Path) -> Iterator[None]:
 
 
 def _sentence(error: Exception, stage: str, folder: Path) -> str | None:
-    if gone := _gone(stage, folder):
-        return gone
     if reason := storage_fault(error):
         return f"{stage} could not go on in {folder} ({reason}): make room or give the right to, then run it again."
     if _LOADER in str(error) or _connection_lost(error):
@@ -43,7 +44,9 @@ def _connection_lost(error: Exception) -> bool:
     return frames[-1:] == ["multiprocessing.connection"]
 
 
-def _gone(stage: str, folder: Path) -> str | None:
-    if (folder / NODE).is_file():
+def _gone(stage: str, folder: Path, upstream: Collection[Path] = ()) -> str | None:
+    """What of the store was deleted: the stage's own folder, or, if that was made later, one that it reads."""
+    lost = [folder] if not (folder / NODE).is_file() else [each for each in upstream if not (each / RECORD).is_file()]
+    if not lost:
         return None
-    return f"{folder} was deleted while {stage} ran: nothing of it is recorded; run it again."
+    return f"{lost[0]} was deleted while {stage} ran: nothing of {stage} is recorded; run it again."

@@ -134,10 +134,13 @@ def _beat(path: Path, own: dict[str, Any], ended: threading.Event) -> None:
             stream.write(_content(own, beat=beat))
             stream.flush()
             os.fsync(stream.fileno())
-    log.error(
-        "%s heard nothing of this process for %.0f s and computes %s, too; both write the same bits",
-        *((_read(path) or {}).get("host", "Another machine"), LOST_AFTER, path.stem),
-    )
+    if (other := _read(path)) is None:
+        log.error("%s was deleted: another job may compute %s, too; both write the same bits", path, path.stem)
+    else:
+        log.error(
+            "%s heard nothing of this process for %.0f s and computes %s, too; both write the same bits",
+            *(other.get("host", "Another machine"), LOST_AFTER, path.stem),
+        )
 
 
 def _held(path: Path, own: dict[str, Any]) -> bool:

@@ -38,6 +38,7 @@ from wsss_lightning.pipeline.unread import Origin, check_read
 from wsss_lightning.pipeline.values import check_values
 
 _SHOWN = 3  # files of changed code that a status names
+_IN_NAME = 16  # digits of a key
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,10 @@ class PlannedStage:
     def record(self) -> dict[str, Any] | None:
         """The finished stage's `stage.json`, None where it has not finished; `InputError` where it has lost files."""
         return read_whole(self.folder)
+
+    def reads(self) -> list[Path]:
+        """Folders of the stages that this one reads."""
+        return [self.folder.with_name(f"{name}-{key[:_IN_NAME]}") for name, key in self.upstream.items()]
 
     def status(self) -> str:
         """`cached`, `cached, code changed: FILES`, `damaged: ...`, `running` (elsewhere), `half done` or `to run`."""
@@ -221,7 +226,7 @@ class Planner:
         check_inputs(node, where=f"stages.{name}")
         check_trainer(node, where=f"stages.{name}")
         key = key_of(node)
-        folder = self.store / f"{name}-{key[:16]}"
+        folder = self.store / f"{name}-{key[:_IN_NAME]}"
         bindings = self.tokens.bindings | roots | {keyed: str(path) for keyed, path in places.values()}
         bindings |= {OUT_DIR: str(folder), LOGGER: self.tokens.logger(name)}
         check_values(bind(node, bindings), where=f"stages.{name}")

@@ -106,7 +106,7 @@ def make_trainer(
     """Lightning's trainer with what a stage decides; callbacks and length that `trainer` was given stay in force."""
     given: Mapping[str, Any] = getattr(trainer, "keywords", {})
     length = {} if given.keys() & {"max_steps", "max_epochs", "fast_dev_run"} else {"max_epochs": 1}
-    return trainer(
+    runner = trainer(
         callbacks=[*callbacks, *given.get("callbacks", [])],
         plugins=[_environment(given), _Checkpoints(), *given.get("plugins", [])],
         logger=logger,
@@ -118,6 +118,16 @@ def make_trainer(
         num_sanity_val_steps=0,
         **length,
     )
+    _leave_signals(runner)
+    return runner
+
+
+def _leave_signals(runner: pl.Trainer) -> None:
+    """Let SIGTERM end this process at once, as it does outside of a trainer: nothing is lost by it.
+
+    Lightning would note it, go on to the end of a step and, where it predicts, to the last image.
+    """
+    runner._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
 
 
 class _Checkpoints(TorchCheckpointIO):

@@ -23,6 +23,7 @@ from wsss_lightning.data.samples import collate
 from wsss_lightning.data.steps import OwnShare
 from wsss_lightning.data.stored_maps import SizedMaps, StoredMaps, as_lists
 from wsss_lightning.errors import InputError
+from wsss_lightning.lifetime import begin_loading
 from wsss_lightning.nn.description import build, describe
 from wsss_lightning.nn.prediction import Prediction
 from wsss_lightning.progress import display
@@ -178,6 +179,7 @@ def infer(
             batch_size=None,
             sampler=OwnShare(batches, trainer=runner),
             num_workers=workers,
+            worker_init_fn=begin_loading,
             collate_fn=_unchanged,
         )
         runner.predict(model, loader, return_predictions=False)

@@ -15,6 +15,7 @@ from wsss_lightning.data.steps import StepData, share
 from wsss_lightning.data.target import target_index
 from wsss_lightning.data.transforms import central_augmentation
 from wsss_lightning.errors import InputError
+from wsss_lightning.lifetime import begin_loading
 from wsss_lightning.methods.patches.cropping import Image, draw_patches
 
 if TYPE_CHECKING:
@@ -143,7 +144,9 @@ class MiddlePatches(Dataset[Sample]):
 
     def loader(self, *, workers: int) -> DataLoader[Sample]:
         """Image by image."""
-        return DataLoader(self, batch_size=None, num_workers=workers, generator=torch.Generator())
+        return DataLoader(
+            self, batch_size=None, num_workers=workers, worker_init_fn=begin_loading, generator=torch.Generator()
+        )
 
 
 class PatchData(StepData):

@@ -12,6 +12,7 @@ from wsss_lightning.data.samples import Normalisation, Pixels
 from wsss_lightning.data.shapes import picture
 from wsss_lightning.data.steps import ImageSteps, StepData
 from wsss_lightning.data.transforms import augment, picture_augmentation
+from wsss_lightning.lifetime import begin_loading
 
 
 class PictureData(StepData):
@@ -46,7 +47,7 @@ class PictureData(StepData):
         others = Pictures(range(pictures, pictures + held_out), size=size, mean=mean, std=std, seed=seed)
         super().__init__(
             steps=lambda parts: ImageSteps(train, batch_size=batch_size * parts, epochs=epochs, seed=seed, packed=True),
-            held_out=DataLoader(others, batch_size=batch_size, num_workers=workers),
+            held_out=DataLoader(others, batch_size=batch_size, num_workers=workers, worker_init_fn=begin_loading),
             workers=workers,
             seed=seed,
         )

@@ -15,6 +15,7 @@ from wsss_lightning.data.pseudo_masks import with_pseudo_masks
 from wsss_lightning.data.steps import ImageSteps, StepData
 from wsss_lightning.data.stored_maps import MapDataset, MapSteps, StoredMaps, as_lists
 from wsss_lightning.errors import InputError
+from wsss_lightning.lifetime import begin_loading
 from wsss_lightning.methods.coseg.frozen_segmenter import FrozenCosegModule
 from wsss_lightning.methods.coseg.network import Branch
 from wsss_lightning.methods.coseg.segmenter import CosegModule, MakeNetwork, MaskLoss
@@ -93,7 +94,7 @@ def fit_on_masks(
     kept = {} if snapshot_every is None else {SNAPSHOTS: _Snapshots(folder / SNAPSHOTS, inputs, every=snapshot_every)}
     images = with_pseudo_masks(data.records("train"), Path(masks), missing="drop")
     learned: Any = partial(ImageSteps, _crops(images, data, augmentation, seed=seed), packed=True)
-    shown: DataLoader[Any] = DataLoader(held_out.dataset("val"), num_workers=workers)
+    shown: DataLoader[Any] = DataLoader(held_out.dataset("val"), num_workers=workers, worker_init_fn=begin_loading)
     if maps is not None and val_maps is not None:
         learned = partial(MapSteps, _stored(images, data, maps, segmenter, seed=seed))
         shown = _stored_val(held_out, val_maps)
