@@ -27,8 +27,11 @@ ALLOWED = {
     "tables": {"pipeline", "data"},
     "scoring": {"data", "metrics", "ops"},
     "inference": {"models", "stages", "nn", "data", "ops"},
-    "commands": {"inference", "pipeline", "tables", "stages", "scoring", "methods", "nn", "data", "metrics", "ops"},
-    "cli": {"pipeline", "tables", "stages", "commands", "allocator"},
+    "commands": {
+        *("inference", "pipeline", "tables", "stages", "scoring", "methods", "nn", "data", "metrics", "ops"),
+        "allocator",
+    },
+    "cli": {"commands"},
     "allocator": set(),
     "atomic": set(),
     "backends": set(),
@@ -46,13 +49,13 @@ ALLOWED = {
 ONLY = {("data", "ops"): {"resize"}, ("tables", "data"): {"masks"}}
 # Which of our packages may import a library.
 LIBRARIES = {
-    "hydra": {"pipeline", "cli"},
-    "omegaconf": {"pipeline", "cli"},
+    "hydra": {"pipeline", "commands"},
+    "omegaconf": {"pipeline", "commands"},
     "torch": {
-        *("ops", "metrics", "nn", "data", "methods", "stages", "inference", "scoring", "dashboards", "cli", "commands"),
+        *("ops", "metrics", "nn", "data", "methods", "stages", "inference", "scoring", "dashboards", "commands"),
         *("tensors", "trust"),
     },
-    "pytorch_lightning": {"data", "methods", "models", "stages", "inference", "cli", "commands"},
+    "pytorch_lightning": {"data", "methods", "models", "stages", "inference", "commands"},
     "lightning": set(),
     "wandb": {"dashboards"},
     "typer": {"cli", "commands"},

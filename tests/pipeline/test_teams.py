@@ -18,7 +18,8 @@ import pytest
 from fake_stages import MakePlan, stage
 from omegaconf import OmegaConf
 
-from wsss_lightning import cli, pipeline
+from wsss_lightning import pipeline
+from wsss_lightning.commands import run
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline import Plan, teams
 from wsss_lightning.pipeline.store import in_progress
@@ -108,7 +109,7 @@ def test_a_second_machine_of_a_slurm_job_lends_itself(
     assert teams.lends(config) is lent
     if lent:
         (tmp_path / "run").mkdir()
-        cli._lend(config, tmp_path / "run", keep=False)
+        run._lend(config, tmp_path / "run", keep=False)
         assert asked == [("7", 1)] and list(tmp_path.iterdir()) == [], "one folder a row"
 
 

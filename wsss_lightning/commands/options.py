@@ -11,3 +11,4 @@ Overrides = Annotated[list[str] | None, typer.Argument(help="Hydra overrides, fo
 Processes = Annotated[
     int, typer.Option(min=0, envvar="WSSS_PROCESSES", help="How many processes work at once; 0: one for each core.")
 ]
+PlanOverrides = Annotated[list[str] | None, typer.Argument(help="Hydra overrides, for example experiment=points/top.")]

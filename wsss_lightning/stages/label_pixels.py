@@ -38,8 +38,8 @@ def label_pixels(
     """Write `masks/<image_id>.png` of the images of `split` in the data set's own indices.
 
     Background is a map of the constant `background` beside those of the classes, and the highest map gives the label;
-    with a `crf`, the maps, divided by their sum, are its probabilities. What is background only with the higher constant
-    `foreground` is neither and ignored (255), as the labels of IRNet are (Ahn et al., CVPR 2019, sec. 3.2).
+    with a `crf`, the maps, divided by their sum, are its probabilities. What is background only with the higher
+    constant `foreground` is neither and ignored (255), as the labels of IRNet are (Ahn et al., CVPR 2019, sec. 3.2).
 
     Args:
         cams: folder of an `activate_classes` stage.
