@@ -30,4 +30,4 @@ class ChannelsLast(pl.Callback):
     """Channels of an image side by side in memory, which most convolutions of GPUs and CPUs are faster with."""
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
-        pl_module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        pl_module.to(memory_format=torch.channels_last)
