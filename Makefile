@@ -3,7 +3,7 @@ PYTHON ?= $(firstword $(foreach python,python3.12 python3.11 python3.13 python3,
 BIN := .venv/bin
 SAMPLINGS := points/dense,points/spatial,points/top,points/diverse
 
-.PHONY: demo install test test-long test-floors lock lint docs format clean
+.PHONY: demo install test test-long test-floors speed lock lint docs format clean
 
 demo: install ## the points paper's sampling ablation on the embedded data: table and report
 	$(BIN)/wsss run -m experiment=$(SAMPLINGS)
@@ -49,6 +49,9 @@ test-long: install ## what needs longer, the real data or a browser
 
 test-floors: .venv-floors/installed ## the tests with the lowest versions that pyproject.toml allows, in an environment of their own
 	OMP_NUM_THREADS=1 .venv-floors/bin/python -m pytest -n 2 --dist worksteal
+
+speed: install ## beside what a user would pick instead, and experiments/speed/README.md; IMAGES= and BERKELEY= are folders of photographs
+	$(BIN)/python experiments/speed/everything.py $(if $(IMAGES),--images $(IMAGES)) $(if $(BERKELEY),--berkeley $(BERKELEY))
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Processor seconds of what a user types often, beside an interpreter that does nothing and beside bare imports.
+"""Processor seconds of what a user types often, beside an interpreter that does nothing and needed imports.
 
 python experiments/speed/commands.py [--images FOLDER] [--rounds N] [--out D]
 

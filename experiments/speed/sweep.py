@@ -77,8 +77,8 @@ def page(found: Row) -> list[str]:
         f"| the same again, all finished | {again['wall_s']:.1f} | {again['processor_s']:.1f} |",
         f"| `wsss table {TABLE}`, finished | | {found['table']['processor_s']:.2f} |",
         "",
-        f"- The sweep takes {found['wall_over_stages']:.2f} times as long as its stages: "
-        f"{found['a_job_s']:.2f} s a job beside them.",
+        f"- The sweep takes {found['wall_over_stages']:.2f} times as long as its stages: {found['a_job_s']:.2f} s "
+        "a job beside them.",
     ]
 
 

@@ -18,7 +18,8 @@ def test_all_ways_are_timed_and_the_page_says_the_ratio(tmp_path: Path, monkeypa
     monkeypatch.setattr(confusion, "single_core", lambda: None)
     confusion.main(["--masks", "2", "--rounds", "1", "--out", str(tmp_path)])
     found = json.loads((tmp_path / "confusion.json").read_text())
-    assert list(found["rows"]) == [confusion.OURS, confusion.BINCOUNT, confusion.HISTOGRAM]
+    peers = [confusion.BINCOUNT, confusion.HISTOGRAM, confusion.METRICS, confusion.UNCHECKED, confusion.SKLEARN]
+    assert list(found["rows"]) == [confusion.OURS, *peers]
     assert f"takes {found['ratio']:.2f} times as long" in (tmp_path / "confusion.md").read_text()
 
 

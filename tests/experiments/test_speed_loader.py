@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "speed"
@@ -30,7 +31,11 @@ def test_the_loader_beside_a_bare_loop(root: Path, tmp_path: Path, monkeypatch: 
     loader.main([str(root), "--rounds", "1", "--processes", "1", "--out", str(tmp_path / "results")])
     found = json.loads((tmp_path / "results" / "loader.json").read_text())
     assert found["images"] == 5
-    assert set(found["rows"]) == {*loader.LOOPS, *loader.AUGMENTATIONS}
+    assert set(found["rows"]) == {*loader.LOOPS, *loader.PEERS, *loader.AUGMENTATIONS}
+    assert all(set(found["rows"][name]["beside_peers"]) == {*loader.PEERS} for name in loader.AUGMENTATIONS)
+    assert [read(next((root / "JPEGImages").glob("*.jpg"))).dtype for read in loader.PEERS.values()] == [
+        torch.uint8
+    ] * 2
     assert all(found["rows"][name]["ratio"] == 1 for name in (loader.UINT8, loader.FLOAT))
     assert all(row["images_per_s"] > 0 for row in found["rows"].values())
     assert str(root) not in found["machine"]["command"]

@@ -52,6 +52,18 @@ def test_the_mirror_variant_is_what_the_mirror_image_gives(name: str, stride: in
             torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
 
 
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("name", ["resnet", "vgg"])
+def test_looked_at_side_by_side_an_image_has_the_maps_that_it_has_alone(name: str, mirror: bool) -> None:
+    trunk, shown = Trunk(_backbone(name)), variants((1.0, 0.5), mirror=mirror)
+    images = torch.cat([_images(), _images().roll(5, -1)])
+    found = dict(trunk.looks(images, shown))
+    assert [*found] == shown
+    for variant, maps in found.items():
+        for one, other in zip(maps, trunk.look(images, variant), strict=True):
+            torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["resnet", "vgg"])
 def test_a_symmetric_network_gives_mirrored_maps_so_that_no_cell_is_shifted(name: str) -> None:
     backbone = _backbone(name)

@@ -64,7 +64,8 @@ def absolute(statement: ast.ImportFrom, module: str) -> str:
     return ".".join([*base, *([statement.module] if statement.module else [])])
 
 
-def _imported(module: str) -> list[str]:
+@cache
+def _imported(module: str) -> tuple[str, ...]:
     names: list[str] = []
     for statement in ast.walk(tree(module)):
         if isinstance(statement, ast.Import):
@@ -72,4 +73,4 @@ def _imported(module: str) -> list[str]:
         elif isinstance(statement, ast.ImportFrom):
             origin = absolute(statement, module)
             names += [origin, *(f"{origin}.{alias.name}" for alias in statement.names)]
-    return names
+    return tuple(names)

@@ -1,0 +1,145 @@
+"""README.md of this folder: what was measured beside which peer, ratio, target, met or missed, and why it was missed.
+
+python experiments/speed/page.py [--results FOLDER] [--out FILE]
+
+Reads lines.yaml, which says what of results/<program>.json stands beside what, and those files; of a program that
+measured on a device, results/<program>-<device>.json, too. No number is written by hand.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from measurement import Row
+
+HERE = Path(__file__).parent
+Place = list[Any]  # names, numbers of lists, or what an element of a list has: {labels: 7}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A comparison as lines.yaml says it.
+
+    `ours`, `theirs`: where the numbers lie; `limit`: seconds, in the place of theirs; `target`: the least ratio;
+    `rate`: the numbers are items a second; `missed`: where the time goes, and what was tried.
+    """
+
+    program: str
+    what: str
+    peer: str
+    ours: Place
+    theirs: Place | None = None
+    limit: float | None = None
+    target: float | None = None
+    rate: bool = False
+    missed: str | None = None
+
+    def numbers(self, found: Row) -> tuple[float, float]:
+        """Ours and the peer's."""
+        theirs = self.limit if self.theirs is None else at(found, self.theirs)
+        assert theirs is not None
+        return at(found, self.ours), theirs
+
+    def ratio(self, found: Row) -> float:
+        """How many times as fast ours is."""
+        ours, theirs = self.numbers(found)
+        return ours / theirs if self.rate else theirs / ours
+
+
+def read_lines(path: Path = HERE / "lines.yaml") -> list[Line]:
+    """Those of lines.yaml, by program."""
+    programs = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return [Line(program=program, **line) for program, lines in programs.items() for line in lines]
+
+
+def at(found: Any, path: Place) -> float:
+    """The number at a path."""
+    for step in path:
+        found = next(e for e in found if step.items() <= e.items()) if isinstance(step, dict) else found[step]
+    return float(found)
+
+
+def measured(lines: list[Line], results: Path) -> Iterator[tuple[Line, str, Row]]:
+    """Each line with every result that has it, and where that was measured."""
+    for line in lines:
+        paths = [results / f"{line.program}.json", *sorted(results.glob(f"{line.program}-*.json"))]
+        for path in filter(Path.is_file, paths):
+            found = json.loads(path.read_text(encoding="utf-8"))
+            try:
+                line.numbers(found)
+            except (KeyError, IndexError, StopIteration):
+                continue  # of a program that measured less
+            yield line, path.stem, found
+
+
+def page(lines: list[Line], results: Path) -> list[str]:
+    """The Markdown page."""
+    rows = [*measured(lines, results)]
+    judged = [line.ratio(found) >= line.target for line, _, found in rows if line.target is not None]
+    whole = f"{sum(judged)} of {len(judged)} targets are met." if judged else "There are no results yet."
+    return [
+        "# Speed beside what a user would pick instead",
+        "",
+        "Written by `python experiments/speed/page.py` from [results/](results/): `make speed` measures what "
+        "processors allow, `experiments/gpu.sh` the rest. Both sides are measured in one run, in turns, and medians "
+        "compared. The ratio says how many times as fast as the peer ours is; a limit's is the limit over ours. "
+        f"{whole} Each program's own page has spreads, floors and what its numbers are of.",
+        "",
+        "| what | ours | peer | peer's | ratio | target | |",
+        "|---|---:|---|---:|---:|---:|---|",
+        *(_row(*row) for row in rows),
+        "",
+        *_missed(rows),
+        "## Conditions",
+        "",
+        *_conditions(rows),
+    ]
+
+
+def _row(line: Line, stem: str, found: Row) -> str:
+    ours, theirs = line.numbers(found)
+    ratio, target = line.ratio(found), line.target
+    form = (lambda number: f"{number:.0f} /s") if line.rate else _seconds
+    verdict = "" if target is None else "met" if ratio >= target else "**missed**"
+    return (
+        f"| [{line.what}](results/{stem}.md) | {form(ours)} | {line.peer} | {form(theirs)} | {ratio:.2f} "
+        f"| {'' if target is None else f'{target:g}'} | {verdict} |"
+    )
+
+
+def _seconds(number: float) -> str:
+    return f"{1000 * number:.3g} ms" if number < 1 else f"{number:.3g} s" if number < 100 else f"{number:,.0f} s"
+
+
+def _missed(rows: list[tuple[Line, str, Row]]) -> list[str]:
+    """Where the time goes of what is below its target, and what was tried."""
+    below = [line for line, _, found in rows if line.target is not None and line.ratio(found) < line.target]
+    words = [f"- {line.what}, beside {line.peer}: {line.missed or 'not looked into yet.'}" for line in below]
+    return ["## Where a target is missed", "", *dict.fromkeys(words), ""] if words else []
+
+
+def _conditions(rows: list[tuple[Line, str, Row]]) -> list[str]:
+    by_file = {stem: found["machine"] for _, stem, found in rows}
+    return [
+        f"- `{name}`: `{at['command']}`, {at['date']}, commit {at['commit'][:9]}, "
+        f"{at.get('device') or at['processor']}, load average {at['load_average_1_5_15_min'][0]} of {at['cores']} cores."
+        for name, at in by_file.items()
+    ]
+
+
+def main(arguments: list[str]) -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description="One page of all speed results.")
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=HERE / "README.md")
+    options = parser.parse_args(arguments)
+    options.out.write_text("\n".join(page(read_lines(), options.results)) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
