@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,12 @@ METHODS = ("points", "priors", "coseg", "patches", "cam")
 
 
 @pytest.fixture(autouse=True)
-def programs(monkeypatch: pytest.MonkeyPatch) -> None:
+def programs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.syspath_prepend(str(FOLDER))
+    before = os.environ.copy()
+    yield
+    os.environ.clear()  # a campaign sets threads, and what SLURM would
+    os.environ.update(before)
 
 
 def _store(folder: Path) -> Path:
@@ -80,10 +85,9 @@ def test_a_run_that_is_killed_again_and_again_gives_the_same_bits(tmp_path: Path
 
 @pytest.mark.long
 @pytest.mark.parametrize("how", ["term,interrupt", "preempted,warned"])
-def test_signals_end_a_run_and_leave_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+def test_signals_end_a_run_and_leave_no_process(tmp_path: Path, how: str) -> None:
     import kills
 
-    monkeypatch.setattr(os, "environ", os.environ.copy())  # a campaign sets what SLURM would
     arguments = ["points", "--how", how, "--kills", "4", "--work", str(tmp_path / "work")]
     assert kills.main([*arguments, "--out", str(tmp_path)]) == 0
 

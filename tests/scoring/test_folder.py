@@ -229,6 +229,17 @@ def test_a_truth_of_0_and_255_alone_is_no_truth(data: VOCDataModule, tmp_path: P
         _evaluate(data, tmp_path / kind.lower())
 
 
+def test_a_single_truth_without_a_class_is_scored_and_told(data: VOCDataModule, tmp_path: Path) -> None:
+    """It may show what is too difficult to be outlined, or be 0 and 255 by mistake."""
+    data.records("val")[1:] = []
+    (record,) = data.records("val")
+    assert record.mask is not None
+    write_mask(record.mask, np.where(read_mask(record.mask) > 0, 255, 0).astype(np.uint8))
+    write_mask(tmp_path / "masks" / f"{record.image_id}.png", np.zeros_like(read_mask(record.mask)))
+    ignored = int((read_mask(record.mask) == 255).sum())
+    assert f"background alone is scored, and {ignored:,} pixels of 255" in _evaluate(data, tmp_path / "masks").notes[-1]
+
+
 def test_plots_are_pictures_and_a_sweep_has_one_of_its_thresholds(data: VOCDataModule, tmp_path: Path) -> None:
     _cams(data, tmp_path / "cams")
     paths = write_plots(_evaluate(data, tmp_path / "cams"), tmp_path / "plots")

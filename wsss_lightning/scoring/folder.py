@@ -169,7 +169,8 @@ def _notes(counts: Counts, best: int, task: _Task) -> list[str]:
     names, labels = ("background", *task.data.class_names), task.data.labels
     absent = [name for name, value in zip(names, iou(counts.confusions[best]).isnan(), strict=True) if value]
     files = [*notes.missing(task.predictions), *notes.unused(task.predictions)]
-    about = [*files, *notes.labels(len(names), len(labels.names) + 1, absent)]
+    alone = notes.background_alone(counts.confusions[best].sum(dim=1).tolist(), counts.ignored)
+    about = [*files, *notes.labels(len(names), len(labels.names) + 1, absent), *alone]
     if task.predictions.kind is Kind.MASKS:
         return about
     chosen = notes.threshold(task.thresholds[best], task.thresholds if task.is_sweep else (), where=task.where)

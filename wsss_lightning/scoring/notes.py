@@ -36,6 +36,14 @@ def labels(count: int, total: int, absent: Sequence[str]) -> list[str]:
     ]
 
 
+def background_alone(pixels: Sequence[int], ignored: int) -> list[str]:
+    """That nothing but background is scored: `pixels` of each true label, and how many are ignored."""
+    told = (
+        f"The truth has no pixel of any class: background alone is scored, and {ignored:,} pixels of 255 are ignored."
+    )
+    return [told] if ignored and not any(pixels[1:]) else []
+
+
 def threshold(value: float, sweep: Sequence[float], *, where: str) -> str:
     """How the background threshold was chosen: among `sweep`, or given where that is empty."""
     if not sweep:
