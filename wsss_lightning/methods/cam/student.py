@@ -13,6 +13,7 @@ from wsss_lightning.metrics.segmentation import SegmentationConfusion, mean_iou
 from wsss_lightning.metrics.tags import TagScores
 from wsss_lightning.nn.backbones import Backbone
 from wsss_lightning.nn.description import Node, build, describe
+from wsss_lightning.nn.label_prior import with_prior
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, optimisation, polynomial
 from wsss_lightning.nn.prediction import Edges, Prediction
 from wsss_lightning.nn.seeds import seeded
@@ -46,6 +47,7 @@ class Student(pl.LightningModule):
         seed: of its initial weights.
         optimizer: None for Adam.
         scheduler: of the rate; None for polynomial decay.
+        prior: see `nn.label_prior.with_prior`.
     """
 
     def __init__(
@@ -62,10 +64,11 @@ class Student(pl.LightningModule):
         seed: int = 0,
         optimizer: MakeOptimizer | Node | None = None,
         scheduler: Scheduler | Node | None = None,
+        prior: float = 0.0,
     ) -> None:
         super().__init__()
         plain = {"class_names": [*class_names], "stride": stride, "trunk": trunk, "hidden": hidden}
-        plain |= {"dilation": dilation, "rate": rate, "new_layers": new_layers, "seed": seed}
+        plain |= {"dilation": dilation, "rate": rate, "new_layers": new_layers, "seed": seed, "prior": prior}
         described = {"backbone": backbone, "optimizer": optimizer, "scheduler": scheduler}
         self.save_hyperparameters(plain | {name: describe(value) for name, value in described.items()})
         self.trunk = Trunk(build(backbone), stride=stride, learning=trunk)
@@ -74,7 +77,7 @@ class Student(pl.LightningModule):
             self.context = nn.Conv2d(deep, hidden, 3, dilation=dilation, padding=dilation)
             self.out = nn.Conv2d(hidden, labels, 1)
             self.detail = nn.Conv2d(shallow, labels, 1, bias=False)
-        self.rate, self.new_layers = rate, new_layers
+        self.rate, self.new_layers, self.prior = rate, new_layers, prior
         self.optimizer, self.scheduler = build(optimizer) or torch.optim.Adam, build(scheduler) or polynomial
         self.tag_scores, self.confusion = TagScores(), SegmentationConfusion(labels)
         self.reading = partial(read_logits, corners=self.trunk.corners)  # see `stages.predict`
@@ -112,7 +115,7 @@ class Student(pl.LightningModule):
 
     def _loss(self, scores: Tensor, mask: Tensor) -> Tensor:
         logits = self.trunk.enlarge(scores, (mask.shape[-2], mask.shape[-1])).float()
-        total = F.cross_entropy(logits, mask[None], ignore_index=_IGNORE, reduction="sum")
+        total = F.cross_entropy(with_prior(logits, self.prior), mask[None], ignore_index=_IGNORE, reduction="sum")
         return total / (mask != _IGNORE).sum().clamp_min(1)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:  # noqa: ARG002

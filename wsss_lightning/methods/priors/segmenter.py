@@ -17,6 +17,7 @@ from wsss_lightning.nn.backbones import Backbone
 from wsss_lightning.nn.deeplab import DeepLab, full_logits, full_probabilities
 from wsss_lightning.nn.deeplab_trunk import DeepLabTrunk
 from wsss_lightning.nn.description import Node, build, describe
+from wsss_lightning.nn.label_prior import with_prior
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, descent, optimisation, phases
 from wsss_lightning.nn.prediction import Edges, Prediction
 from wsss_lightning.ops.pooling import log_sum_exp_pool
@@ -45,6 +46,7 @@ class SegmenterModule(pl.LightningModule):
         optimizer: None for the paper's.
         scheduler: of the first rate and all steps; None for the paper's phases.
         new_layers: by how much the last layer learns faster.
+        prior: see `nn.label_prior.with_prior`.
     """
 
     edges = Edges()
@@ -62,6 +64,7 @@ class SegmenterModule(pl.LightningModule):
         optimizer: MakeOptimizer | Node | None = None,
         scheduler: Scheduler | Node | None = None,
         new_layers: float = 1.0,
+        prior: float = 0.0,
     ) -> None:
         super().__init__()
         base, make, self.loss = build(backbone), build(network), build(loss)
@@ -69,7 +72,8 @@ class SegmenterModule(pl.LightningModule):
         self.rates, self.steps, self.new_layers = tuple(rates), tuple(steps), new_layers
         given = {"backbone": base, "network": make, "class_names": class_names, "loss": self.loss, "rates": rates}
         given |= {"steps": steps, "seed": seed, "optimizer": self.optimizer, "scheduler": self.scheduler}
-        self.save_hyperparameters(describe(given | {"new_layers": new_layers}))
+        self.save_hyperparameters(describe(given | {"new_layers": new_layers, "prior": prior}))
+        self.prior = prior
         generator = torch.Generator().manual_seed(seed)
         self.segmenter: DeepLab = make(base, class_names=class_names, generator=generator)
         self.tag_scores, self.confusion = TagScores(), SegmentationConfusion(len(class_names) + 1)
@@ -83,20 +87,20 @@ class SegmenterModule(pl.LightningModule):
         return self(images).softmax(dim=1)  # type: ignore[no-any-return]
 
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
-        loss: Tensor = self._loss(self._probabilities(batch), batch) * batch.get("share", 1.0)
+        loss: Tensor = self._loss(self._logits(batch), batch) * batch.get("share", 1.0)
         self.log("train/loss", loss, batch_size=len(batch["tags"]), sync_dist=True)
         return loss
 
-    def _probabilities(self, batch: dict[str, Any]) -> list[Tensor]:
-        """S (eq 9) of the images of a batch: (N, L, H, W), or where they are stored maps, (1, L, H, W) of each."""
+    def _logits(self, batch: dict[str, Any]) -> list[Tensor]:
+        """Of the images of a batch: (N, L, H, W), or where they are stored maps, (1, L, H, W) of each."""
         if "deep" not in batch:
-            return [self(batch["image"]).softmax(dim=1)]
-        whole = [self.segmenter.enlarge(coarse, size) for coarse, size in self._looked(batch)]
-        return [logits.float().softmax(dim=1) for logits in whole]
+            return [self(batch["image"])]
+        return [self.segmenter.enlarge(coarse, size).float() for coarse, size in self._looked(batch)]
 
-    def _loss(self, probs: list[Tensor], batch: dict[str, Any]) -> Tensor:
-        """The mean over a batch."""
+    def _loss(self, logits: list[Tensor], batch: dict[str, Any]) -> Tensor:
+        """The mean over a batch, of S (eq 9)."""
         present, masks = with_background(batch["tags"]), batch.get("mask")
+        probs = [with_prior(each, self.prior).softmax(dim=1) for each in logits]
         if "deep" not in batch:
             return self.loss(probs[0], present, masks)  # type: ignore[no-any-return]
         each = masks if masks is not None else [None] * len(probs)
@@ -105,11 +109,11 @@ class SegmenterModule(pl.LightningModule):
         return torch.stack(losses).mean()
 
     def validation_step(self, batch: dict[str, Any], _: int) -> None:
-        probs = self._probabilities(batch)
-        pooled = torch.cat([log_sum_exp_pool(each[:, 1:], _SHARPNESS) for each in probs])
+        logits = self._logits(batch)
+        pooled = torch.cat([log_sum_exp_pool(each.softmax(dim=1)[:, 1:], _SHARPNESS) for each in logits])
         self.tag_scores.update(pooled, batch["tags"])  # eq 11
         if "mask" in batch:  # made for these images from their tags, no ground truth
-            self.log("val/loss", self._loss(probs, batch), batch_size=len(batch["tags"]), sync_dist=True)
+            self.log("val/loss", self._loss(logits, batch), batch_size=len(batch["tags"]), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
         """Average precision of the tags of images that were not trained on: what rates are chosen by."""

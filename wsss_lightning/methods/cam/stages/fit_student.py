@@ -47,6 +47,7 @@ def fit_student(
     optimizer: MakeOptimizer | None = None,
     scheduler: Scheduler | None = None,
     callbacks: Callbacks = None,
+    prior: float = 0.0,
 ) -> dict[str, float]:
     """Train a `Student` on the training images and the masks of a folder, the only ones that are opened.
 
@@ -66,6 +67,7 @@ def fit_student(
         seed=seed,
         optimizer=optimizer,
         scheduler=scheduler,
+        prior=prior,
     )
     source: LightningDataModule
     if maps is None:

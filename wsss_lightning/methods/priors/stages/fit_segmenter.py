@@ -37,6 +37,7 @@ def fit_segmenter(
     scheduler: Scheduler | None = None,
     callbacks: Callbacks = None,
     new_layers: float = 1.0,
+    prior: float = 0.0,
     size: Sequence[int] | None = None,
     batch_size: int | None = None,
     maps: str | None = None,
@@ -73,6 +74,7 @@ def fit_segmenter(
         optimizer=optimizer,
         scheduler=scheduler,
         new_layers=new_layers,
+        prior=prior,
     )
     source: LightningDataModule = images
     if maps is not None:
