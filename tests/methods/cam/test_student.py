@@ -39,6 +39,15 @@ def test_the_loss_is_the_mean_over_images_of_the_mean_over_pixels_that_count() -
     torch.testing.assert_close(model.training_step({**batch, **stored}, 0), 0.5 * expected.mean())
 
 
+def test_a_prior_is_in_the_loss_as_a_higher_bias_would_be_and_not_in_the_answers() -> None:
+    plain, prior = student(), student(prior=0.8)
+    batch = {"mask": _masks(), "image": _images(), "share": torch.tensor(1.0)}
+    assert torch.equal(prior(_images()), plain(_images()))
+    with torch.no_grad():
+        plain.out.bias[0] += 0.8  # type: ignore[index]
+    torch.testing.assert_close(prior.training_step(batch, 0), plain.training_step(batch, 0))
+
+
 def test_an_image_whose_pixels_are_all_ignored_costs_nothing() -> None:
     masks = torch.full((2, 48, 64), 255)
     loss = student().training_step({"mask": masks, "image": _images(), "share": torch.tensor(1.0)}, 0)

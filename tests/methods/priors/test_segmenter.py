@@ -1,3 +1,4 @@
+import math
 from functools import partial
 
 import pytest
@@ -35,7 +36,7 @@ def noted(probs: Tensor, present: Tensor, labels: Tensor | None) -> Tensor:
     return probs.sum()
 
 
-def module(loss: WeakLoss) -> SegmenterModule:
+def module(loss: WeakLoss, *, prior: float = 0.0) -> SegmenterModule:
     torch.manual_seed(0)
     return SegmenterModule(
         backbone=tiny(None, 20),
@@ -44,6 +45,7 @@ def module(loss: WeakLoss) -> SegmenterModule:
         loss=loss,
         rates=[1e-2],
         steps=[10],
+        prior=prior,
     )
 
 
@@ -89,6 +91,16 @@ def test_a_step_learns_from_probabilities_tags_and_masks() -> None:
     assert probs.shape == (1, 3, 21, 30) and torch.equal(present, PRESENT) and labels is LABELS
     torch.testing.assert_close(probs.sum(dim=1), torch.ones(1, 21, 30))
     assert GIVEN[1][2] is None
+
+
+def test_a_prior_is_added_to_the_logit_of_background_for_the_loss_alone() -> None:
+    GIVEN.clear()
+    one, image = module(noted, prior=0.8), torch.randn(1, 3, 21, 30)
+    one.log = lambda *_, **__: None  # type: ignore[method-assign]
+    one.training_step({"image": image, "tags": TAGS, "mask": LABELS}, 0)
+    answers = one.probabilities(image)
+    odds = GIVEN[0][0][:, 0] / GIVEN[0][0][:, 1]
+    torch.testing.assert_close(odds, answers[:, 0] / answers[:, 1] * math.exp(0.8))
 
 
 def test_a_part_of_a_batch_counts_its_share() -> None:
