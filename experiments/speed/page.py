@@ -127,7 +127,7 @@ def _conditions(rows: list[tuple[Line, str, Row]]) -> list[str]:
     by_file = {stem: found["machine"] for _, stem, found in rows}
     return [
         f"- `{name}`: `{at['command']}`, {at['date']}, commit {at['commit'][:9]}, "
-        f"{at.get('device') or at['processor']}, load average {at['load_average_1_5_15_min'][0]} of {at['cores']} cores."
+        f"{at.get('device') or at['processor']}, load average {at['load_average_1_5_15_min'][0]}, {at['cores']} cores."
         for name, at in by_file.items()
     ]
 
