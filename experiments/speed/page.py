@@ -2,7 +2,7 @@
 
 python experiments/speed/page.py [--results FOLDER] [--out FILE]
 
-Reads lines.yaml, which says what of results/<program>.json stands beside what, and those files; of a program that
+Reads lines.yml, which says what of results/<program>.json stands beside what, and those files; of a program that
 measured on a device, results/<program>-<device>.json, too. No number is written by hand.
 """
 
@@ -23,7 +23,7 @@ Place = list[Any]  # names, numbers of lists, or what an element of a list has: 
 
 @dataclass(frozen=True)
 class Line:
-    """A comparison as lines.yaml says it.
+    """A comparison as lines.yml says it.
 
     `ours`, `theirs`: where the numbers lie; `limit`: seconds, in the place of theirs; `target`: the least ratio;
     `rate`: the numbers are items a second; `missed`: where the time goes, and what was tried.
@@ -51,8 +51,8 @@ class Line:
         return ours / theirs if self.rate else theirs / ours
 
 
-def read_lines(path: Path = HERE / "lines.yaml") -> list[Line]:
-    """Those of lines.yaml, by program."""
+def read_lines(path: Path = HERE / "lines.yml") -> list[Line]:
+    """Those of lines.yml, by program."""
     programs = yaml.safe_load(path.read_text(encoding="utf-8"))
     return [Line(program=program, **line) for program, lines in programs.items() for line in lines]
 
@@ -118,16 +118,18 @@ def _seconds(number: float) -> str:
 
 def _missed(rows: list[tuple[Line, str, Row]]) -> list[str]:
     """Where the time goes of what is below its target, and what was tried."""
-    below = [line for line, _, found in rows if line.target is not None and line.ratio(found) < line.target]
-    words = [f"- {line.what}, beside {line.peer}: {line.missed or 'not looked into yet.'}" for line in below]
-    return ["## Where a target is missed", "", *dict.fromkeys(words), ""] if words else []
+    reasons: dict[str, list[str]] = {}
+    for line in (line for line, _, found in rows if line.target is not None and line.ratio(found) < line.target):
+        reasons.setdefault(line.missed or "not looked into yet.", []).append(f"{line.what}, beside {line.peer}")
+    words = [f"- {'; '.join(dict.fromkeys(lines))}: {reason}" for reason, lines in reasons.items()]
+    return ["## Where a target is missed", "", *words, ""] if words else []
 
 
 def _conditions(rows: list[tuple[Line, str, Row]]) -> list[str]:
     by_file = {stem: found["machine"] for _, stem, found in rows}
     return [
         f"- `{name}`: `{at['command']}`, {at['date']}, commit {at['commit'][:9]}, "
-        f"{at.get('device') or at['processor']}, load average {at['load_average_1_5_15_min'][0]} of {at['cores']} cores."
+        f"{at.get('device') or at['processor']}, load average {at['load_average_1_5_15_min'][0]}, {at['cores']} cores."
         for name, at in by_file.items()
     ]
 

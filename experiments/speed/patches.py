@@ -8,11 +8,12 @@ Random weights and a random image: neither changes how long a product takes. Wri
 import argparse
 import math
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-from measurement import Row, Task, machine, measure, operations, peak_bytes, timed
+from measurement import Clock, Row, Task, machine, measure, operations, peak_bytes, processor_of, timed
 from networks import devices
 from points import write
 from torch import Tensor
@@ -65,7 +66,7 @@ def compare(
     """Times of an image in dense form, of `ones` patches one by one and of a batch of `batch`, and what follows."""
     image = (torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)) * 2 - 1).to(device)
     tasks = {f"{name}: {form}": task for name, n in networks.items() for form, task in _tasks(n, image, ones, batch)}
-    rows, limits = measure(tasks, rounds=rounds, device=device)
+    rows, limits = measure(tasks, rounds=rounds, device=device, clock=_clock(device))
     pixels = math.prod(size)
     ratios = {name: _ratios(rows, name, n, pixels, ones, batch) for name, n in networks.items()}
     return {"size": size, "ones": ones, "batch": batch, "rows": rows, "limits": limits, "ratios": ratios}
@@ -82,9 +83,13 @@ def _tasks(network: PatchNetwork, image: Tensor, ones: int, batch: int) -> list[
     ]
 
 
+def _clock(device: str) -> Clock:
+    return processor_of(device) if torch.get_num_threads() == 1 else time.perf_counter
+
+
 def _task(function: Callable[[], object], inputs: Tensor) -> Task:
     return Task(
-        timed(function, device=inputs.device.type),
+        timed(function, device=inputs.device.type, clock=_clock(inputs.device.type)),
         operations=operations(function),
         traffic=inputs.nbytes,
         memory=inputs.nbytes + peak_bytes(function),

@@ -138,7 +138,8 @@ def page(found: Row) -> list[str]:
     head = ["| | s an image | result |", "|---|---:|---|"]
     lines = [f"| {name} | {value:.4f} | {result[name]} |" for name, value in found["seconds_an_image"].items()]
     words = [
-        "- Superpixels: skimage's felzenszwalb, with the settings of conf/method/patches.yaml; segments are a mean.",
+        "- Superpixels: skimage's felzenszwalb, with the settings of conf/method/patches.yaml; segments are a mean. "
+        "OpenCV's contributed modules give others, and exclude the package of OpenCV that is used here: not taken.",
         f"- Graph cuts: energies in thousandths, summed; {found['pixels_of_another_label']} pixels have another label.",
     ]
     return [conditions, "", *head, *lines, "", *words]

@@ -51,7 +51,7 @@ def test_ratios_say_how_many_times_as_fast_ours_is_and_what_is_missed(tmp_path: 
     assert "- the limit, beside limit: The time goes to x." in text
     assert "- a rate, beside peer: not looked into yet." in text
     assert "not there" not in text and "never ran" not in text
-    assert "- `b-h100`: `python x.py`, 2026-01-01, commit 012345678, P, load average 0.5 of 2 cores." in text
+    assert "- `b-h100`: `python x.py`, 2026-01-01, commit 012345678, P, load average 0.5, 2 cores." in text
 
 
 def test_the_page_is_what_its_results_say_and_tells_of_every_miss() -> None:
