@@ -53,7 +53,7 @@ def check(root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
         return Ended(int(ended.value.code or 0), captured.out, captured.err, report)
 
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(cli, "_prepare_process", lambda: None)  # it replaces the handlers of pytest's own logging
+    monkeypatch.setattr(cli, "prepare_process", lambda: None)  # it replaces the handlers of pytest's own logging
     return run
 
 

@@ -88,6 +88,14 @@ def test_a_class_in_all_images_is_told(tmp_path: Path, caplog: pytest.LogCapture
     assert "tagged cat" in found(data, "worth a look") and "tagged dog" not in caplog.text
 
 
+def test_a_class_that_no_image_shows_is_told_before_anything_is_computed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_voc(tmp_path)
+    data = VOCDataModule(root=tmp_path, train_list="train", classes=["bird", "sheep"])
+    assert "1 classes are shown by no image of the list train, 'sheep' first" in said(data, caplog)
+
+
 def test_images_in_both_lists_are_told_by_a_run_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_voc(tmp_path)
     (tmp_path / "ImageSets/Segmentation/val.txt").write_text("2007_000001\n2007_000006\n")

@@ -34,6 +34,15 @@ def always_tagged(records: Sequence[Record], names: Sequence[str], *, list_name:
     ]
 
 
+def never_tagged(records: Sequence[Record], names: Sequence[str], *, list_name: str) -> list[str]:
+    """About classes that no image shows, where images are tagged at all: what learns each class will refuse them."""
+    shown = np.any([record.tags for record in records], axis=0)
+    absent = [name for name, somewhere in zip(names, shown, strict=True) if not somewhere]
+    if not absent or len(absent) == len(names):
+        return []
+    return counted(absent, f"classes are shown by no image of the list {list_name}")
+
+
 def shared(first: Iterable[Record], second: Iterable[Record], *, lists: tuple[str, str]) -> list[str]:
     """About images that two lists have in common, by file or by id."""
     files = {record.image for record in first}
