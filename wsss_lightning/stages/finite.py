@@ -72,5 +72,6 @@ def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
 
 def _greatest(tensors: Sequence[Tensor]) -> Tensor:
     """Greatest absolute value, in one pass over memory: not finite as soon as one value is not; it cannot overflow."""
-    on_cpu = all(tensor.device.type == "cpu" for tensor in tensors)
-    return torch.nn.utils.get_total_norm(tensors, norm_type=math.inf, foreach=True if on_cpu else None)
+    if all(tensor.device.type == "cpu" for tensor in tensors):  # where a norm takes twenty times as long
+        return torch.stack([end.double() for tensor in tensors for end in torch.aminmax(tensor)]).abs().max()
+    return torch.nn.utils.get_total_norm(tensors, norm_type=math.inf)
