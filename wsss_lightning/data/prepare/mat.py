@@ -57,7 +57,7 @@ class Variable:
         stored, content = self.parts[0]
         if stored not in _STORED:
             raise ValueError(f"values of kind {stored} are no numbers")
-        values = np.frombuffer(content, np.dtype(_STORED[stored]).newbyteorder(self.order))
+        values = np.frombuffer(content, f"{self.order}{_STORED[stored]}")
         return values.astype(kind).reshape(self.shape, order="F")
 
 
