@@ -216,6 +216,7 @@ def _segmentations() -> list[Broken]:
         "empty": (b"", "cannot be read"),
         "text": ("hello", "cannot be read"),
         "cut": (content[: len(content) // 2], "cannot be read"),
+        **{f"with {count} zeros": (content[:-count] + bytes(count), "cannot be read") for count in (64, 80, 96)},
         "that expands": (bomb, "more than 67,108,864 bytes"),
         "of instances": (saved(GTinst={"Segmentation": 1}), "holds GTinst but no GTcls"),
         "of nothing": (saved(), "holds nothing but no GTcls|cannot be read"),

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import struct
-import zlib
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat, whosmat  # type: ignore[attr-defined]
 
 from wsss_lightning.data.images import image_size
 from wsss_lightning.data.masks import read_mask, write_mask
+from wsss_lightning.data.prepare.mat import MOST_BYTES, TooLargeError, variables
 from wsss_lightning.errors import InputError, obstacle
 from wsss_lightning.parallel import in_parallel
 
 _CLASSES = 20  # VOC's; SBD has no index 255
-_MOST_BYTES = 1 << 26  # of a file, and of a part of it when it is no longer compressed; SBD's have some thousand
-_HEADER, _COMPRESSED = 128, 15  # MATLAB's level 5 MAT-files: bytes before the first element, a kind of element
 
 
 def read_sbd_mask(path: Path) -> NDArray[np.uint8]:
@@ -35,7 +29,7 @@ def read_sbd_mask(path: Path) -> NDArray[np.uint8]:
         InputError: the file is missing, damaged or holds anything else.
     """
     try:
-        indices = np.asarray(_variable(path)["Segmentation"][0, 0])
+        indices = _segmentation(path)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: unpack SBD's benchmark.tgz again.") from error
     except InputError:
@@ -51,39 +45,24 @@ def read_sbd_mask(path: Path) -> NDArray[np.uint8]:
     return np.ascontiguousarray(indices, np.uint8)
 
 
-def _variable(path: Path) -> NDArray[np.void]:
-    """`GTcls`, a structure; the file is looked at before anything in it is believed."""
+def _segmentation(path: Path) -> NDArray[np.generic]:
+    """`GTcls.Segmentation`; the file is looked at before anything in it is believed."""
     with path.open("rb") as file:
-        content = file.read(_MOST_BYTES + 1)
+        content = file.read(MOST_BYTES + 1)
     if b"MATLAB 7.3" in content[:128] or content[:8] == b"\x89HDF\r\n\x1a\n":
         raise InputError(f"{path} is a file of MATLAB 7.3: save it with `-v7`, which is read.")
-    if len(content) > _MOST_BYTES or _expanded(content) > _MOST_BYTES:
-        raise InputError(f"{path} holds more than {_MOST_BYTES:,} bytes: save `GTcls` alone in it.")
-    variables = loadmat(io.BytesIO(content), variable_names=["GTcls"])  # type: ignore[no-untyped-call]
-    if "GTcls" not in variables:
-        names = ", ".join(name for name in _names(content) if not name.startswith("__")) or "nothing"
+    try:
+        found = variables(content) if len(content) <= MOST_BYTES else None
+    except TooLargeError:
+        found = None
+    if found is None:
+        raise InputError(f"{path} holds more than {MOST_BYTES:,} bytes: save `GTcls` alone in it.")
+    if "GTcls" not in found:
+        names = ", ".join(name for name in found if name and not name.startswith("__")) or "nothing"
         raise InputError(f"{path} holds {names} but no GTcls: take the file of the folder cls, or name it GTcls.")
-    found: NDArray[np.void] = variables["GTcls"]
-    if found.dtype.names is None or "Segmentation" not in found.dtype.names:
+    if (segmentation := found["GTcls"].field("Segmentation")) is None:
         raise InputError(f"{path}: GTcls is no structure with a field Segmentation: save GTcls.Segmentation.")
-    return found
-
-
-def _names(content: bytes) -> list[str]:
-    return [name for name, *_ in whosmat(io.BytesIO(content))]  # type: ignore[no-untyped-call]
-
-
-def _expanded(content: bytes) -> int:
-    """Bytes of the largest compressed part, as far as they are allowed; a few of these can become gigabytes."""
-    most, place = 0, _HEADER
-    while place + 8 <= len(content):
-        kind, size = struct.unpack_from("<II", content, place)
-        if kind == _COMPRESSED:
-            with suppress(zlib.error):
-                part = content[place + 8 : place + 8 + size]
-                most = max(most, len(zlib.decompressobj().decompress(part, _MOST_BYTES + 1)))
-        place += 8 + size
-    return most
+    return segmentation.numbers()
 
 
 def _reason(error: Exception) -> str:

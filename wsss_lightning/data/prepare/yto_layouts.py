@@ -21,8 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scipy.io import loadmat  # type: ignore[attr-defined]
-
+from wsss_lightning.data.prepare.mat import variables
 from wsss_lightning.data.prepare.videos import count_frames, is_video
 from wsss_lightning.data.yto import YTO_CLASSES
 from wsss_lightning.errors import InputError
@@ -147,7 +146,7 @@ def _ranges(folder: Path) -> list[tuple[int, int, int]]:
             f"{path} does not exist: unpack Ranges.tar.gz of release 2, which says what shot a frame is of."
         )
     try:
-        rows = loadmat(path)["ranges"]  # type: ignore[no-untyped-call]
+        rows = variables(path.read_bytes())["ranges"].numbers()
         return [(int(first), int(last), int(video)) for first, last, video in rows.T]
     except Exception as error:  # a damaged file can raise anything
         raise InputError(f"{path} is no table of 3 x shots numbers ({error}): fetch Ranges.tar.gz again.") from error
