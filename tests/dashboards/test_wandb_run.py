@@ -105,7 +105,7 @@ def test_overlays_hold_class_indices_with_names_and_have_one_size(run: Run, tmp_
     assert {Image.open(path).size for path in pictures} == {(384, 384)}
     assert {path.name.partition("_")[0] for path in pictures} == {"overlays", "cam", "scores"}
     (table,) = files.glob("media/table/evaluation/val/iou_per_class*.json")
-    assert '["cat",0.25]' in table.read_text()
+    assert '["cat",0.25]' in table.read_text().replace(", ", ",")  # wandb wrote blanks before
 
 
 def test_a_failed_job_is_marked_and_keeps_its_curves(run: Run, tmp_path: Path) -> None:
