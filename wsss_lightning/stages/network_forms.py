@@ -29,5 +29,8 @@ class Compiled(pl.Callback):
 class ChannelsLast(pl.Callback):
     """Channels of an image side by side in memory, which most convolutions of GPUs and CPUs are faster with."""
 
+    def __init__(self) -> None:  # plans read what a callback takes from here
+        super().__init__()
+
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
         pl_module.to(memory_format=torch.channels_last)
