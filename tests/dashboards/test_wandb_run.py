@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import wandb
 from omegaconf import OmegaConf
+from packaging.version import Version
 from PIL import Image
 from wandb_file import WandbFile, read_runs
 
@@ -76,7 +77,8 @@ def test_one_run_has_all_that_a_job_computed_and_a_later_one_what_was_cached(run
         assert written.curve("evaluation/miou_by_threshold") == [(0.1, 0.25), (0.2, 0.5)]
         assert written.step_of["evaluation/miou_by_threshold"] == "evaluation/threshold"
         assert (written.summary["val/miou"], written.summary["evaluation/val/iou/cat"]) == (0.5, 0.25)
-        assert written.system, "no system metrics"
+        if Version(wandb.__version__) >= Version("0.31"):  # earlier ones sample for the first time after 15 s
+            assert written.system, "no system metrics"
     assert (first.tags, second.tags) == (["mine"], ["mine", "cached"])
     assert first.config["cached"] == dict.fromkeys(("model", "labels", "evaluation"), False)
     assert second.config["cached"] == dict.fromkeys(("model", "labels", "evaluation"), True)

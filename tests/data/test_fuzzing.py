@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -95,6 +97,17 @@ def try_for(seconds: float, strategy: st.SearchStrategy[Any], attempt: Callable[
 def test_changed_files_are_read_or_refused(name: str) -> None:
     files = changed(SEEDS[name]) | st.binary(max_size=200)
     try_for(SECONDS, files, lambda content: read_or_refuse(Broken("fuzz", name, content, READERS[name])))
+
+
+@pytest.mark.parametrize("name", sorted(READERS))
+def test_files_that_reach_new_code_are_read_or_refused(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("atheris", reason="atheris is not installed: pip install atheris, where it has a wheel")
+    here = Path(__file__).resolve().parent
+    places = [str(here), str(here.parent), str(here.parents[1])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+    command = [sys.executable, str(here / "fuzz_coverage.py"), name, str(int(SECONDS))]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def test_any_value_in_an_annotation_file_is_read_or_refused() -> None:

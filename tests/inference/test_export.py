@@ -70,8 +70,16 @@ def test_the_hubs_mixin_reads_and_writes_it_offline(tmp_path: Path) -> None:
     assert np.array_equal(wsss_lightning.load(tmp_path / "shared").predict(picture(40, 56)).mask, expected)
 
 
-def test_what_cannot_be_exported_or_read_is_refused(tmp_path: Path) -> None:
+def test_what_cannot_be_exported_or_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = save_model(tmp_path / "model", "cam")
+
+    def fails(*_: object, **__: object) -> None:
+        raise torch.onnx.errors.OnnxExporterError("no symbols\nmore")
+
+    monkeypatch.setattr(torch.onnx, "export", fails)
+    with pytest.raises(InputError, match=r"does not write this network as ONNX \(no symbols\): install a newer one"):
+        export_graph(folder, tmp_path / "a.onnx")
+    assert not (tmp_path / "a.onnx").exists()
     with pytest.raises(InputError, match="another folder"):
         export_shared(folder, folder)
     with pytest.raises(InputError, match="no folder of a trained model"):

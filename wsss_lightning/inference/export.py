@@ -110,7 +110,7 @@ def _write_onnx(model: pl.LightningModule, images: Tensor, edges: Edges, path: P
     except ImportError:
         raise InputError("ONNX needs more packages: pip install 'wsss-lightning[export]'.") from None
     method = "onnx_probabilities" if hasattr(model, "onnx_probabilities") else "probabilities"
-    with _silent():
+    with _silent(), _told():
         program = torch.onnx.export(
             _Graph(model, method).eval(),
             (images,),
@@ -140,6 +140,19 @@ def _write_torchscript(model: pl.LightningModule, images: Tensor, edges: Edges, 
         # Lightning's own modules hinder tracing but for this.
         graph = torch.jit.trace(_Graph(model).eval(), images, check_trace=False)  # type: ignore[no-untyped-call]
     graph.save(str(path))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What torch cannot convert as a sentence; torch 2.6 knows no enlarging to free sizes."""
+    try:
+        yield
+    except torch.onnx.errors.OnnxExporterError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"torch {torch.__version__} does not write this network as ONNX ({reason}): install a newer one, or take "
+            "--to torchscript."
+        ) from error
 
 
 @contextmanager
