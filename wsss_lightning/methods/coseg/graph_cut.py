@@ -108,7 +108,7 @@ def _has_ortools() -> bool:
 def _reached_by_ortools(
     rows: NDArray[np.int32], columns: NDArray[np.int32], capacities: NDArray[np.int32], source: int
 ) -> NDArray[Any]:
-    from ortools.graph.python.max_flow import SimpleMaxFlow  # type: ignore[import-not-found]
+    from ortools.graph.python.max_flow import SimpleMaxFlow
 
     network = SimpleMaxFlow()
     network.add_arcs_with_capacity(rows, columns, capacities.astype(np.int64))
