@@ -2,7 +2,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from fake_hypercolumns import trainer, two_layers
+from PIL import Image
 
+from wsss_lightning.data.folder import FolderDataModule
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.points.stages.extract import extract
 from wsss_lightning.methods.points.stages.features import FeatureStore
@@ -81,3 +84,25 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     store.path("train", "id").write_bytes(b"cut")
     with pytest.raises(InputError, match=r"id\.safetensors cannot be read"):
         store.read("train", "id")
+
+
+def test_a_class_without_an_image_is_named_before_anything_is_computed(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for name in ("a", "b"):
+        Image.new("RGB", (64, 64)).save(tmp_path / "images" / f"{name}.png")
+    (tmp_path / "tags.csv").write_text("image,tags\na.png,cat\nb.png,cat\n")
+    data = FolderDataModule(root=tmp_path, names=["cat", "horse"], masks=None, size=(64, 64))
+    with pytest.raises(InputError, match="is tagged horse"):
+        extract(
+            out_dir=str(tmp_path / "features"),
+            data=data,
+            backbone=two_layers(),
+            splits=("train", "val"),
+            grid_stride=4,
+            global_features=False,
+            half=False,
+            trainer=trainer,
+            workers=0,
+            progress=False,
+        )
+    assert not (tmp_path / "features").exists()

@@ -8,6 +8,7 @@ from wsss_lightning.data.base import SegmentationDataModule, Split
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.points.hypercolumn_module import HypercolumnModule
 from wsss_lightning.methods.points.stages.features import FeatureStore
+from wsss_lightning.methods.points.stages.localizer_data import training_tags
 from wsss_lightning.nn.backbones import Backbone, Features, check_statistics
 from wsss_lightning.nn.hypercolumns import Size
 from wsss_lightning.stages.fit import MakeTrainer, inputs_of
@@ -35,11 +36,13 @@ def extract(
     `compress`: leave zeros out, which loses nothing.
 
     Raises:
-        InputError: `compress` without `half`.
+        InputError: `compress` without `half`, or no training image shows a class, which localizers would tell too late.
     """
     if compress and not half:
         raise InputError("compress=true is of half precision: set points.half=true.")
     check_statistics(backbone, data.mean, data.std)
+    if "train" in splits:
+        training_tags(data)
     store, grid = FeatureStore(Path(out_dir)), _grid(data, grid_stride)
     model = HypercolumnModule(backbone=backbone, grid=grid, global_features=global_features)
 

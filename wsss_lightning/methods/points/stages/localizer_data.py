@@ -41,7 +41,7 @@ class LocalizerData(StepData):
         held_out: bool = True,
     ) -> None:
         store = opened(features)
-        schedule = balanced_schedule(_tags(data), data.class_names, epochs=sum(epochs), seed=seed)
+        schedule = balanced_schedule(training_tags(data), data.class_names, epochs=sum(epochs), seed=seed)
         images = StoredImages(store, "train", data.records("train"))
         steps = _LocalizerSteps(images, [step for epoch in schedule for step in epoch])
         super().__init__(
@@ -58,7 +58,12 @@ def held_out_images(store: FeatureStore, data: SegmentationDataModule) -> DataLo
     return DataLoader(StoredImages(store, "val", data.records("val")), batch_size=1, collate_fn=collate)
 
 
-def _tags(data: SegmentationDataModule) -> NDArray[np.bool_]:
+def training_tags(data: SegmentationDataModule) -> NDArray[np.bool_]:
+    """Tags of the training images, (images, classes).
+
+    Raises:
+        InputError: a class is shown by none, so that no localizer of it could learn.
+    """
     tags = np.stack([record.tags for record in data.records("train")])
     missing = [data.class_names[index] for index in np.flatnonzero(~tags.any(axis=0))]
     if missing:
