@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -53,3 +54,12 @@ def test_what_things_are_built_with_is_locked_and_no_server_is_named() -> None:
     assert {"hatchling", "editables", "setuptools", "wheel", "cython"} <= _locked("build.txt").keys()
     for path in FOLDER.iterdir():
         assert "://" not in path.read_text() and "index-url" not in path.read_text()
+
+
+@pytest.mark.parametrize("job", ["run", "floors"])
+def test_every_job_calls_targets_of_the_makefile(job: str) -> None:
+    path = ROOT / ".ci" / job
+    called = re.findall(r"^make (\S+)$", path.read_text(), re.M)
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert called and {*called} <= targets
+    assert os.access(path, os.X_OK)
