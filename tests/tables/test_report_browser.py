@@ -161,7 +161,8 @@ def test_tables_sort_and_images_are_filtered_enlarged_and_faded(opened: Callable
     assert re.fullmatch(rf"{second} · Top IoU of cat [\d.]+ · sampled points", page.text_content(".said") or "")
     page.keyboard.press("Escape")
     page.locator("#viewer").wait_for(state="hidden")
-    page.wait_for_function(f"document.activeElement.closest('.panel')?.dataset.image === '{second}'")  # after "close"
+    # After "close"; a locator, since the page's policy forbids what `wait_for_function` evaluates.
+    page.locator(f".panel[data-image='{second}'] :focus").wait_for()
 
 
 def test_a_row_opens_what_stands_behind_it_and_curves_are_read_by_keys(opened: Callable[..., Page]) -> None:
@@ -171,7 +172,7 @@ def test_a_row_opens_what_stands_behind_it_and_curves_are_read_by_keys(opened: C
     details.wait_for()
     assert "wsss run experiment=points/diverse" in details.inner_text()
     details.locator(".copy").first.click()
-    page.wait_for_function("['copied', 'marked'].includes(document.querySelector('#table-1-row-2 .copy').textContent)")
+    details.locator(".copy", has_text=re.compile("^(copied|marked)$")).first.wait_for()
     chart = page.locator("svg.traced").first
     chart.focus()
     page.keyboard.press("ArrowRight")

@@ -28,12 +28,13 @@ def extract(
     workers: int,
     progress: bool,
     compress: bool = False,
+    stored: bool = True,
 ) -> dict[str, float]:
     """Store the maps of all layers, the global vector and, where `splits` hold train, the statistics of its images.
 
     The folder is that of the `HypercolumnModule`, too: whoever reads the features knows what they are of.
     `grid_stride`: input pixels per grid cell (paper: 4); `half`: store float16, refused where a value exceeds it;
-    `compress`: leave zeros out, which loses nothing.
+    `compress`: leave zeros out, which loses nothing; `stored=False`: leave the maps out, see `open_recomputed`.
 
     Raises:
         InputError: `compress` without `half`, or no training image shows a class, which localizers would tell too late.
@@ -47,7 +48,7 @@ def extract(
     model = HypercolumnModule(backbone=backbone, grid=grid, global_features=global_features)
 
     def write(image: tuple[str, Features]) -> None:
-        store.write(split, *image, grid, half=half, compress=compress)
+        store.write(split, *image, grid, half=half, compress=compress, stored=stored)
 
     for split in splits:
         images = data.dataset(split)

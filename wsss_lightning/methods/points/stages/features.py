@@ -34,17 +34,25 @@ class FeatureStore:
         return self.folder / split / f"{image_id}.safetensors"
 
     def write(
-        self, split: str, image_id: str, features: Features, grid: Size, *, half: bool, compress: bool = False
+        self,
+        split: str,
+        image_id: str,
+        features: Features,
+        grid: Size,
+        *,
+        half: bool,
+        compress: bool = False,
+        stored: bool = True,
     ) -> None:
         """Store one image (N = 1) with the sums over the grid from which mean and variance follow.
 
-        `compress`: leave zeros of half-precision maps out.
+        `compress`: leave zeros of half-precision maps out; `stored=False`: leave the maps out.
         """
         maps = compact(features.maps, grid)
         kept = [to_float16(m, what=f"A feature of {image_id}") if half else m for m in maps]
         # What is read later are the stored values, so the statistics are theirs.
         tensors: dict[str, Tensor] = {}
-        for index, values in enumerate(kept):
+        for index, values in enumerate(kept if stored else ()):
             name = f"map{index:02d}"
             tensors |= pack(name, values) if compress else {name: values}
         write_tensors(self.path(split, image_id), tensors | _sums(kept, grid) | {"pooled": features.pooled})
