@@ -10,11 +10,13 @@ import pytest
 import torch
 from fake_data import write_coco
 from fake_stages import forget_files
+from PIL import Image
 
 from wsss_lightning import load, pipeline
 from wsss_lightning.cli import main
 from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import colorize, read_mask
+from wsss_lightning.errors import InputError
 from wsss_lightning.methods.points.stages.features import read_backbone
 from wsss_lightning.methods.points.stages.point_data import PointBank
 from wsss_lightning.nn.vgg import tiny
@@ -223,6 +225,33 @@ def test_the_backbone_can_be_fine_tuned_on_the_points(root: Path) -> None:
     assert again == planned.stages["tuned"].record()["metrics"]
     one, other = (place / "model.safetensors" for place in (folder, folder.with_name("again")))
     assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_class_without_an_image_is_named_before_anything_is_computed(tmp_path: Path) -> None:
+    (tmp_path / "own" / "images").mkdir(parents=True)
+    for name in ("a", "b"):
+        Image.new("RGB", (64, 64)).save(tmp_path / "own" / "images" / f"{name}.png")
+    (tmp_path / "own" / "tags.csv").write_text("image,tags\na.png,cat\nb.png,cat\n")
+    own = ["data=folder", f"data.root={tmp_path / 'own'}", "data.names=[cat,horse]", "data.val_list=null"]
+    planned = pipeline.plan(
+        [f"paths.root={tmp_path / 'runs'}", "method=points", "data.size=[96,96]", *own, "result=localizers"]
+    )
+    with pytest.raises(InputError, match="is tagged horse"):
+        pipeline.run(planned)
+    assert not any((tmp_path / "runs").rglob("stage.json"))
+
+
+def test_features_that_are_not_stored_teach_the_same(root: Path) -> None:
+    planned = plan(root, "experiment=points/diverse", "ablation=points/recomputed", "result=localizers")
+    stored = plan(root, "experiment=points/diverse").stages
+    assert pipeline.run(planned)["val/tag_ap"] == pytest.approx(
+        stored["localizers"].record()["metrics"]["val/tag_ap"], abs=0.05
+    )
+    sizes = [
+        sum(path.stat().st_size for path in stages["features"].folder.rglob("*/*.safetensors"))
+        for stages in (planned.stages, stored)
+    ]
+    assert sizes[0] < 0.1 * sizes[1]
 
 
 def test_a_training_that_diverges_ends_with_the_images_and_leaves_no_result(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
@@ -154,6 +155,15 @@ class SegmentationDataModule(LightningDataModule):
             if split == "train":
                 self._say_doubts()
         return self._records[split]
+
+    def require_every_class(self) -> None:
+        """Raise `InputError` where no training image shows a class: what learns each class by itself cannot."""
+        shown = np.any([record.tags for record in self.records("train")], axis=0)
+        if missing := [name for name, somewhere in zip(self.class_names, shown, strict=True) if not somewhere]:
+            raise InputError(
+                f"No image of the list {self.lists['train']} in {self.root} is tagged {', '.join(missing)}: add "
+                "images, or leave the class out of data.classes."
+            )
 
     def _say_doubts(self) -> None:
         """Log what `doubts` finds, once in a process, since every stage opens its data anew."""

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from wsss_lightning.pipeline.configuration import bind, compose, one_sentence, plain
 from wsss_lightning.pipeline.foreign import check_record
 from wsss_lightning.pipeline.identity import current_target, with_current_targets
+from wsss_lightning.pipeline.signatures import constant_beside
 from wsss_lightning.pipeline.store import RECORD, read_record
 
 
@@ -58,3 +59,16 @@ def recorded_inputs(folder: Path, *, target: str, names: tuple[str, ...]) -> dic
             return dict(instantiate(bind(node, bindings), _convert_="all"))
     except InstantiationException as error:
         raise error.__cause__ or error from None
+
+
+def require_classes(node: dict[str, Any], bindings: dict[str, Any]) -> None:
+    """Raise `InputError` where a stage that learns class by class finds no image of one; before it is its turn.
+
+    Data that an earlier stage has yet to write is looked at by the stage itself.
+    """
+    if constant_beside(node["_target_"], "SHARES") != "classes":
+        return
+    data = bind(node["data"], bindings)
+    if Path(str(data["root"])).is_dir():
+        with one_sentence():
+            instantiate(data, _convert_="all").require_every_class()

@@ -23,6 +23,7 @@ from wsss_lightning.metrics.tags import TagScores
 from wsss_lightning.nn.backbones import Backbone
 from wsss_lightning.nn.deeplab import STRIDE, whole_cells
 from wsss_lightning.nn.description import Node, build, describe
+from wsss_lightning.nn.label_prior import with_prior
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, descent, optimisation, phases
 from wsss_lightning.nn.prediction import Edges, Prediction
 from wsss_lightning.ops.pooling import log_sum_exp_pool
@@ -200,6 +201,7 @@ def mask_loss(
     *,
     balance: float,
     present: Present,
+    prior: float = 0.0,
     shown: Tensor | None = None,
     counted: Tensor | None = None,
     share: Tensor | float = 1.0,
@@ -213,16 +215,17 @@ def mask_loss(
         balance: lambda of eq 4.
         present: which labels the branch is to tell: "mask", those of the whole mask, background too, as the authors'
             code, or "tags", the y of the text, and background.
+        prior: log odds by which masks show background too often, see `nn.label_prior`; the paper knows none.
         shown: labels of the masks before they were cropped, (N, L or more) bool; None where these are whole.
         counted: see `mask_losses.joint_loss`.
         share: see `mask_losses.joint_loss`.
     """
-    labels = labels_at(mask, scores)
+    labels, pixels = labels_at(mask, scores), with_prior(scores.pixels, prior)
     if scores.image is None:
-        return pixel_loss(scores.pixels, labels, counted=counted)
+        return pixel_loss(pixels, labels, counted=counted)
     if present == "tags":
         shown = F.pad(tags, (1, 0), value=True)
     else:
         count = scores.image.shape[1]
         shown = labels_in(mask, count) if shown is None else shown[:, :count]
-    return joint_loss(scores.pixels, scores.image, labels, shown, balance=balance, counted=counted, share=share)
+    return joint_loss(pixels, scores.image, labels, shown, balance=balance, counted=counted, share=share)

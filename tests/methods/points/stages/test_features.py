@@ -1,16 +1,18 @@
+import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from fake_hypercolumns import trainer, two_layers
-from PIL import Image
+from fake_hypercolumns import SHIPPED, scenes, trainer
 
-from wsss_lightning.data.folder import FolderDataModule
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.points.stages.extract import extract
 from wsss_lightning.methods.points.stages.features import FeatureStore
+from wsss_lightning.methods.points.stages.recomputed import open_recomputed
 from wsss_lightning.nn.backbones import Features
 from wsss_lightning.nn.hypercolumns import assemble
+from wsss_lightning.nn.vgg import tiny
 
 GRID = (4, 6)
 
@@ -86,23 +88,29 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         store.read("train", "id")
 
 
-def test_a_class_without_an_image_is_named_before_anything_is_computed(tmp_path: Path) -> None:
-    (tmp_path / "images").mkdir()
-    for name in ("a", "b"):
-        Image.new("RGB", (64, 64)).save(tmp_path / "images" / f"{name}.png")
-    (tmp_path / "tags.csv").write_text("image,tags\na.png,cat\nb.png,cat\n")
-    data = FolderDataModule(root=tmp_path, names=["cat", "horse"], masks=None, size=(64, 64))
-    with pytest.raises(InputError, match="is tagged horse"):
-        extract(
-            out_dir=str(tmp_path / "features"),
-            data=data,
-            backbone=two_layers(),
-            splits=("train", "val"),
-            grid_stride=4,
-            global_features=False,
-            half=False,
-            trainer=trainer,
-            workers=0,
-            progress=False,
-        )
-    assert not (tmp_path / "features").exists()
+def test_recomputed_features_are_the_stored_ones(tmp_path: Path) -> None:
+    data = scenes(tmp_path / "scenes", train=3, val=2)
+    own: dict[str, Any] = {"data": data, "backbone": tiny(str(SHIPPED), 20), "splits": ["train", "val"]}
+    own |= {
+        "grid_stride": 4,
+        "global_features": True,
+        "half": True,
+        "trainer": trainer,
+        "workers": 0,
+        "progress": False,
+    }
+    folders = {stored: tmp_path / str(stored) for stored in (True, False)}
+    for stored, folder in folders.items():
+        extract(out_dir=str(folder), stored=stored, **own)
+    kept, computed = FeatureStore(folders[True]), open_recomputed(folder=str(folders[False]), data=data, half=True)
+    for split in ("train", "val"):
+        for record in data.records(split):
+            one, other = (store.read_stored(split, record.image_id) for store in (kept, computed))
+            assert [m.dtype for m in other.maps] == [torch.float16] * len(other.maps)
+            for a, b in zip([*one.maps, one.pooled], [*other.maps, other.pooled], strict=True):
+                torch.testing.assert_close(a, b, rtol=2e-3, atol=1e-5)  # a unit of float16: batches round differently
+    for a, b in zip(kept.statistics(with_global=True), computed.statistics(with_global=True), strict=True):
+        torch.testing.assert_close(a, b)
+    sizes = [sum(path.stat().st_size for path in folder.glob("*/*.safetensors")) for folder in folders.values()]
+    assert sizes[1] < 0.2 * sizes[0]
+    pickle.loads(pickle.dumps(computed)).read("val", data.records("val")[0].image_id)  # as loading processes get it

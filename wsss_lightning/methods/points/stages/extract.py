@@ -8,7 +8,6 @@ from wsss_lightning.data.base import SegmentationDataModule, Split
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.points.hypercolumn_module import HypercolumnModule
 from wsss_lightning.methods.points.stages.features import FeatureStore
-from wsss_lightning.methods.points.stages.localizer_data import training_tags
 from wsss_lightning.nn.backbones import Backbone, Features, check_statistics
 from wsss_lightning.nn.hypercolumns import Size
 from wsss_lightning.stages.fit import MakeTrainer, inputs_of
@@ -37,13 +36,11 @@ def extract(
     `compress`: leave zeros out, which loses nothing; `stored=False`: leave the maps out, see `open_recomputed`.
 
     Raises:
-        InputError: `compress` without `half`, or no training image shows a class, which localizers would tell too late.
+        InputError: `compress` without `half`.
     """
     if compress and not half:
         raise InputError("compress=true is of half precision: set points.half=true.")
     check_statistics(backbone, data.mean, data.std)
-    if "train" in splits:
-        training_tags(data)
     store, grid = FeatureStore(Path(out_dir)), _grid(data, grid_stride)
     model = HypercolumnModule(backbone=backbone, grid=grid, global_features=global_features)
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from wsss_lightning.data.base import SegmentationDataModule
@@ -41,7 +40,9 @@ class LocalizerData(StepData):
         held_out: bool = True,
     ) -> None:
         store = opened(features)
-        schedule = balanced_schedule(training_tags(data), data.class_names, epochs=sum(epochs), seed=seed)
+        data.require_every_class()
+        tags = np.stack([record.tags for record in data.records("train")])
+        schedule = balanced_schedule(tags, data.class_names, epochs=sum(epochs), seed=seed)
         images = StoredImages(store, "train", data.records("train"))
         steps = _LocalizerSteps(images, [step for epoch in schedule for step in epoch])
         super().__init__(
@@ -56,22 +57,6 @@ class LocalizerData(StepData):
 def held_out_images(store: FeatureStore, data: SegmentationDataModule) -> DataLoader[Any]:
     """The val images one by one."""
     return DataLoader(StoredImages(store, "val", data.records("val")), batch_size=1, collate_fn=collate)
-
-
-def training_tags(data: SegmentationDataModule) -> NDArray[np.bool_]:
-    """Tags of the training images, (images, classes).
-
-    Raises:
-        InputError: a class is shown by none, so that no localizer of it could learn.
-    """
-    tags = np.stack([record.tags for record in data.records("train")])
-    missing = [data.class_names[index] for index in np.flatnonzero(~tags.any(axis=0))]
-    if missing:
-        raise InputError(
-            f"No image of the list {data.lists['train']} in {data.root} is tagged {', '.join(missing)}: add images, or "
-            "leave the class out of data.classes."
-        )
-    return tags
 
 
 class _LocalizerSteps:
