@@ -23,6 +23,7 @@ SCENES = 64
 PROGRAMS: dict[str, tuple[list[str], list[str]]] = {
     "cams": (["IMAGES", "--photographs", "2", "--batch", "2"], ["--backbone", "resnet18", "--rounds", "1"]),
     "crf": (["IMAGES"], ["--photographs", "1", "--rounds", "1", "--labels", "7"]),
+    "crf_cores": (["IMAGES"], ["--photographs", "2", "--labels", "3"]),
     "confusion": ([], ["--masks", "2", "--rounds", "1"]),
     "loader": (["ROOT", "--list", "train"], ["--rounds", "1"]),
     "prediction": (["ROOT", "--photographs", "20"], ["--backbone", "resnet18", "--photographs", "2", "--rounds", "1"]),
