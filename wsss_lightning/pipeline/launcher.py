@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from torch.distributed.elastic.multiprocessing.api import SignalException
+
 from wsss_lightning.lifetime import end_with_parent
 
 
@@ -17,7 +19,10 @@ def main(caller: int, number: int, request: str) -> None:
     content = json.loads(Path(request).read_text())
     worker = ["-m", "wsss_lightning.pipeline.worker", request]
     sys.argv = ["torchrun", f"--nproc-per-node={content['processes']}", *_rendezvous(content, number), *worker]
-    runpy.run_module("torch.distributed.run", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module("torch.distributed.run", run_name="__main__", alter_sys=True)
+    except SignalException as signalled:  # it has ended the workers and said so
+        sys.exit(128 + signalled.sigval)
 
 
 def _rendezvous(content: dict[str, Any], number: int) -> list[str]:

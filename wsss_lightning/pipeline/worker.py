@@ -21,6 +21,8 @@ def main(request: Path) -> None:
     except InputError as error:
         write_json(answer, {"error": str(error)})
         sys.exit(1)
+    except KeyboardInterrupt:  # Ctrl-C reaches all processes, and the run tells of it
+        sys.exit(130)
     if os.environ["RANK"] == "0" and not answer.exists():
         write_json(answer, outcome)
 
