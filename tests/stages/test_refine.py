@@ -58,7 +58,9 @@ def regions_of(image_id: str) -> NDArray[np.uint16]:
     return order.repeat(2, axis=0).repeat(4, axis=1).astype(np.uint16)
 
 
-def run(out: Path, data: VOCDataModule, predictions: Path, regions: Path | None, *, workers: int = 1) -> Path:
+def run(
+    out: Path, data: VOCDataModule, predictions: Path, regions: Path | None, *, workers: int = 1, tagged: bool = False
+) -> Path:
     refine(
         out_dir=str(out),
         data=data,
@@ -67,6 +69,7 @@ def run(out: Path, data: VOCDataModule, predictions: Path, regions: Path | None,
         unary=unary_from_probabilities,
         crf=CRF,
         regions=None if regions is None else str(regions),
+        tagged=tagged,
         workers=workers,
         progress=False,
     )
@@ -116,3 +119,16 @@ def test_noise_in_the_probabilities_of_two_plain_halves_is_smoothed_away(with_re
     assert 0.7 < (noisy == truth).mean() < 0.9
     regions = truth.astype(np.int32) if with_regions else None
     assert np.array_equal(smooth(image, probs, regions, unary=unary_from_probabilities, crf=CRF), truth)
+
+
+def test_with_tags_the_field_is_one_of_background_and_the_tags(
+    tmp_path: Path, data: VOCDataModule, predictions: Path
+) -> None:
+    run(tmp_path / "tagged", data, predictions, tmp_path / "numbered", tagged=True)
+    for record in data.records("val"):
+        image, shown = read_image(record.image), [0, *(np.flatnonzero(record.tags) + 1)]
+        probs = read_probabilities(predictions, record.image_id, image.shape[:2]).numpy()[shown]
+        probs /= probs.sum(axis=0)
+        expected = smooth(image, probs, regions_of(record.image_id), unary=unary_from_probabilities, crf=CRF)
+        labels = data.encode(read_mask(tmp_path / "tagged" / "masks" / f"{record.image_id}.png"), Path())
+        assert np.array_equal(labels, np.array(shown)[expected]) and set(np.unique(labels)) > {0}

@@ -28,6 +28,7 @@ def refine(
     unary: Unary,
     crf: Crf,
     regions: str | None = None,
+    tagged: bool = False,
     workers: int,
     progress: bool,
 ) -> None:
@@ -40,6 +41,7 @@ def refine(
         unary: energies of probabilities (L, H, W), for example `ops.crf.unary_from_probabilities`.
         crf: `ops.crf.dense_crf` with its weights.
         regions: folder of `regions/<image_id>.png` for the higher-order terms; None for a CRF of pairs alone.
+        tagged: the field is one of background and the image's tags alone, for labels of images that have tags.
         workers: processes; 0 for as many as there are cores.
     """
     folder = Path(out_dir) / "masks"
@@ -49,6 +51,7 @@ def refine(
         data=data,
         predictions=Path(predictions),
         regions=None if regions is None else Path(regions),
+        tagged=tagged,
         unary=unary,
         crf=crf,
     )
@@ -87,11 +90,14 @@ def _refine_one(
     data: SegmentationDataModule,
     predictions: Path,
     regions: Path | None,
+    tagged: bool,
     unary: Unary,
     crf: Crf,
 ) -> None:
     image = read_image(record.image)
     probs = read_probabilities(predictions, record.image_id, image.shape[:2]).numpy()
+    possible = np.flatnonzero(np.append(True, record.tags | (not tagged)))
+    among = probs if len(possible) == len(probs) else probs[possible] / probs[possible].sum(axis=0)
     numbered = None if regions is None else read_regions(regions, record.image_id)
-    labels = smooth(image, probs, numbered, unary=unary, crf=crf)
+    labels = possible[smooth(image, among, numbered, unary=unary, crf=crf)]
     write_mask(folder / f"{record.image_id}.png", data.decode(labels.astype(np.uint8)))
