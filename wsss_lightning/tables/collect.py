@@ -148,5 +148,8 @@ def _column(name: str, cell: Cell, records: list[dict[str, Any]], heading: Headi
 
 def _metric(metrics: dict[str, Any], name: str, stage: str, heading: Heading) -> float | None:
     if name not in metrics:
-        raise InputError(f"{heading.name}: {stage} reports no {name}, only {', '.join(metrics)}.")
+        raise InputError(
+            f"{heading.name}: {stage} reports no {name}, only {', '.join(metrics)}: name one "
+            f"of these, or compute it anew with `wsss run ... --fresh {stage}` where older code did."
+        )
     return number(metrics[name])
