@@ -60,7 +60,17 @@ def test_a_dozen_short_items_start_no_process() -> None:
 def test_processes_start_where_they_save_more_than_ten_seconds(
     left: int, done: int, least: float, jobs: int, worth: bool
 ) -> None:
-    assert parallel._worth_starting(left, done, least, jobs) is worth
+    assert parallel._worth_starting(left, done, least, jobs, parallel.START_UP) is worth
+
+
+def test_processes_that_are_there_need_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "START_UP", 0.0)
+    monkeypatch.setattr(parallel, "_used", float("-inf"))
+    _run(5, 2)
+    monkeypatch.setattr(parallel, "START_UP", 1000.0)
+    assert parallel._cost() == parallel.WARM
+    monkeypatch.setattr(parallel, "_used", parallel.time.perf_counter() - 300)
+    assert parallel._cost() == 1000.0
 
 
 def test_this_process_has_as_many_threads_as_another_would(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,9 @@ Result = TypeVar("Result")
 
 START_UP = 10.0  # seconds until processes work: they import torch and what else the function needs
 _AT_ONCE = 16  # items of each process
+WARM = 0.5  # seconds for those that worked a moment ago and are still there
+_IDLE = 250.0  # seconds that joblib's processes wait for more work, 300, less a margin
+_used = float("-inf")  # when they last worked
 
 
 def in_parallel(
@@ -59,7 +62,7 @@ def in_parallel(
 def _run(function: Callable[[Item], Result], items: Sequence[Item], processes: int) -> Iterator[tuple[Result, Opened]]:
     jobs = max(1, min(processes or cpu_count(), len(items)))  # type: ignore[no-untyped-call]
     done, least = 0, float("inf")
-    while done < len(items) and (jobs == 1 or not _worth_starting(len(items) - done, done, least, jobs)):
+    while done < len(items) and (jobs == 1 or not _worth_starting(len(items) - done, done, least, jobs, _cost())):
         start = time.perf_counter()
         with _threads(jobs):
             result = _call(function, items[done])
@@ -74,6 +77,7 @@ def _elsewhere(
     function: Callable[[Item], Result], items: Sequence[Item], processes: int
 ) -> Iterator[tuple[Result, Opened]]:
     job = delayed(_call)  # type: ignore[no-untyped-call]
+    global _used
     with connected() as streams:
         jobs = min(processes or effective_n_jobs(-1), len(items))  # type: ignore[no-untyped-call]
         # What cannot hand on results one by one gets some items at a time, so that a bar moves.
@@ -81,6 +85,7 @@ def _elsewhere(
         with _pool(jobs, return_as="generator" if streams else "list") as pool:
             for start in range(0, len(items), size):
                 yield from pool(job(function, item) for item in items[start : start + size])
+    _used = time.perf_counter()
 
 
 def _pool(jobs: int, *, return_as: str) -> Parallel:
@@ -90,13 +95,17 @@ def _pool(jobs: int, *, return_as: str) -> Parallel:
     return Parallel(n_jobs=jobs, return_as=return_as)  # type: ignore[no-untyped-call]
 
 
-def _worth_starting(left: int, done: int, least: float, jobs: int) -> bool:
-    """Whether processes save more than they cost, where the fastest of `done` items took `least` seconds.
+def _worth_starting(left: int, done: int, least: float, jobs: int, cost: float) -> bool:
+    """Whether processes save more than `cost` seconds, where the fastest of `done` items took `least` seconds.
 
     A first item may be slow because of what is imported or read for all, unless it takes longer than that can.
     """
     measured = done > 1 or (done == 1 and least > START_UP)
-    return measured and left * least * (1 - 1 / jobs) > START_UP
+    return measured and left * least * (1 - 1 / jobs) > cost
+
+
+def _cost() -> float:
+    return WARM if time.perf_counter() - _used < _IDLE else START_UP
 
 
 def _threads(jobs: int) -> AbstractContextManager[object]:
