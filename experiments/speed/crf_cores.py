@@ -102,8 +102,8 @@ def page(measured: Row) -> list[str]:
     """The Markdown page."""
     at = measured["machine"]
     head = [
-        "| labels | processes | ours, workers to be started, s | ours, s | plain loop on one core, s | gain | gain a core "
-        "| pixels of another label |",
+        "| labels | processes | ours, workers to be started, s | ours, s | plain loop on one core, s | gain "
+        "| gain a core | pixels of another label |",
         "|---:|" + "---:|" * 7,
     ]
     lines = [
