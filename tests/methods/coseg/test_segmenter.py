@@ -46,6 +46,16 @@ def test_a_crop_is_told_what_its_whole_mask_shows() -> None:
     torch.testing.assert_close(loss, joint_loss(pixels, image, LABELS, whole, balance=1.0))
 
 
+@pytest.mark.parametrize("branch", [False, True])
+def test_a_prior_raises_background_of_pixels_in_the_loss_alone(branch: bool) -> None:
+    pixels, image = random(1, 3, 2, 3), random(1, 3) if branch else None
+    raised = pixels.clone()
+    raised[:, 0] += 0.7
+    loss = mask_loss(Scores(pixels, image), MASK, TAGS, balance=1.0, present="mask", prior=0.7)
+    torch.testing.assert_close(loss, mask_loss(Scores(raised, image), MASK, TAGS, balance=1.0, present="mask"))
+    assert loss != mask_loss(Scores(pixels, image), MASK, TAGS, balance=1.0, present="mask")
+
+
 def test_the_papers_optimiser_trains_every_weight() -> None:
     trained = module(rates=[16e-4, 16e-5])
     (group,) = trained.configure_optimizers()["optimizer"].param_groups
