@@ -176,16 +176,16 @@ class SegmentationDataModule(LightningDataModule):
     def doubts(self) -> list[str]:
         """What is doubtful about the training images and the whole data set; see `data.doubts`."""
         records, (train, val) = self.records("train"), (self.lists["train"], self.lists["val"])
-        found = always_tagged(records, self.class_names, list_name=train)
-        found += never_tagged(records, self.class_names, list_name=train)
-        found += doubtful_ids(record.image_id for record in records)
+        doubts = always_tagged(records, self.class_names, list_name=train)
+        doubts += never_tagged(records, self.class_names, list_name=train)
+        doubts += doubtful_ids(record.image_id for record in records)
         if train != val:
             with suppress(InputError):  # whoever needs the other list is told
-                found += shared(records, self.reader.listed(val), lists=(train, val))
+                doubts += shared(records, self.reader.listed(val), lists=(train, val))
         with suppress(InputError):
             lists = [*self.lists.values()]
-            found += [*self.reader.warnings(lists), *self.reader.shapeless(lists)]
-        return found
+            doubts += [*self.reader.warnings(lists), *self.reader.shapeless(lists)]
+        return doubts
 
     def dataset(self, split: Split, *, with_masks: bool = False) -> SegmentationDataset:
         """The split as a dataset, with the ground truth if `with_masks`; see `SegmentationDataset`."""

@@ -91,17 +91,17 @@ def _inspect(data: SegmentationDataModule, report: SplitReport, *, processes: in
     # `data.encode` would send the whole data module to every process.
     look = partial(inspect, encode=data.labels.encode, with_mask=with_mask)
     about = f"{report.split}: {'images and masks' if with_mask else 'images'}"
-    for found in in_parallel(look, report.records, processes=processes, description=about, progress=progress):
-        for fault in found.faults:
-            report.find(fault.kind, fault.message, found.image_id)
-        if found.digest is not None:
-            report.digests[found.image_id] = found.digest
-        if found.shown is not None:
-            report.shown[found.image_id] = found.shown[1 : data.num_classes + 1]
-            report.ignoring += int(found.shown[IGNORE] and not found.shown[1:IGNORE].any())
-        if found.orientation != 1:
-            message = f"{found.image_id} is stored turned (EXIF orientation {found.orientation}) and read upright"
-            report.find(Kind.TURNED, f"{message}: its mask has to fit the upright image.", found.image_id)
+    for image in in_parallel(look, report.records, processes=processes, description=about, progress=progress):
+        for fault in image.faults:
+            report.find(fault.kind, fault.message, image.image_id)
+        if image.digest is not None:
+            report.digests[image.image_id] = image.digest
+        if image.shown is not None:
+            report.shown[image.image_id] = image.shown[1 : data.num_classes + 1]
+            report.ignoring += int(image.shown[IGNORE] and not image.shown[1:IGNORE].any())
+        if image.orientation != 1:
+            message = f"{image.image_id} is stored turned (EXIF orientation {image.orientation}) and read upright"
+            report.find(Kind.TURNED, f"{message}: its mask has to fit the upright image.", image.image_id)
 
 
 def _compare_tags(data: SegmentationDataModule, report: SplitReport) -> None:

@@ -96,9 +96,9 @@ class COCOReader(Reader):
     def _record(self, image: ImageEntry, shown: set[int], *, images: Path, masks: Path, stems: set[str]) -> Record:
         path = images / image["file_name"]
         names = [path.stem, *({str(image["id"])} - stems)]  # a number that is another image's name is that one's
-        found = [masks / f"{name}.png" for name in names]
+        candidates = [masks / f"{name}.png" for name in names]
         tags = np.isin(np.arange(len(self.names)), list(shown))
-        return Record(path.stem, path, next((mask for mask in found if mask.is_file()), found[0]), tags)
+        return Record(path.stem, path, next((mask for mask in candidates if mask.is_file()), candidates[0]), tags)
 
     def listed(self, list_name: str) -> list[Record]:
         """See the base class; a list that has annotations is not read from an image_info file."""
@@ -169,14 +169,14 @@ class COCOLabels(LabelMap):
         known = [*range(len(self.names) + 1), IGNORE]
         contiguous = np.full(256, -1, np.int16)
         contiguous[self._own()[known]] = known
-        found = contiguous[mask]
-        if (found < 0).any():
-            index, other = mask[found < 0][0], next(other for other in Ids if other is not self.ids)
+        labels = contiguous[mask]
+        if (labels < 0).any():
+            index, other = mask[labels < 0][0], next(other for other in Ids if other is not self.ids)
             raise InputError(
                 f"{path} holds index {index}, which is none of the {self.ids} ids: set data.ids={other}, or paint "
                 "it again."
             )
-        return super().encode(found.astype(np.uint8), path)
+        return super().encode(labels.astype(np.uint8), path)
 
     def decode(self, labels: Mask) -> Mask:
         """See `LabelMap.decode`."""
@@ -193,7 +193,7 @@ class COCOLabels(LabelMap):
 
 def _ids(choice: str, folders: Sequence[Path]) -> Ids:
     """What the indices of the label maps in `folders` are; `choice` is "auto" or one of `Ids`."""
-    said = {str(folder): found.ids for folder in folders if (found := read_convention(folder))}
+    said = {str(folder): convention.ids for folder in folders if (convention := read_convention(folder))}
     if choice != "auto":
         said["data.ids"] = Ids(choice)
     if len(set(said.values())) > 1:

@@ -135,10 +135,10 @@ def class_numbers(content: Content, *, names: Sequence[str], path: Path, remedy:
 
 def by_image(content: Content) -> dict[Id, list[Annotation]]:
     """The annotations of every image that has one, crowds among them, in the file's order, by the image's number."""
-    found: dict[Id, list[Annotation]] = defaultdict(list)
+    annotations: dict[Id, list[Annotation]] = defaultdict(list)
     for annotation in content["annotations"]:
-        found[annotation["image_id"]].append(annotation)
-    return dict(found)
+        annotations[annotation["image_id"]].append(annotation)
+    return dict(annotations)
 
 
 def shapeless(content: Content) -> str:

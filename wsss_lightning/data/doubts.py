@@ -17,8 +17,8 @@ def counted(names: Collection[str], about: str) -> list[str]:
 
 def strays(folder: Path, suffix: str, images: Collection[str], *, of: str) -> list[str]:
     """About the files of a folder that are called as none of `images`."""
-    found = {path.stem for path in folder.glob(f"*{suffix}")} - {*images}
-    return counted(found, f"files {folder}/*{suffix} meet no image of {of}")
+    unmatched = {path.stem for path in folder.glob(f"*{suffix}")} - {*images}
+    return counted(unmatched, f"files {folder}/*{suffix} meet no image of {of}")
 
 
 def always_tagged(records: Sequence[Record], names: Sequence[str], *, list_name: str) -> list[str]:

@@ -129,8 +129,13 @@ class DataReport:
     def as_json(self) -> dict[str, Any]:
         """All of it in plain values."""
         splits = {report.split: self._split_as_json(report) for report in self.splits}
-        found = {"errors": [vars(finding) for finding in self.errors], "notes": [vars(note) for note in self.notes]}
-        return {"root": self.root, "strict": self.strict, "splits": splits, **found}
+        return {
+            "root": self.root,
+            "strict": self.strict,
+            "splits": splits,
+            "errors": [vars(finding) for finding in self.errors],
+            "notes": [vars(note) for note in self.notes],
+        }
 
     def _split_as_json(self, report: SplitReport) -> dict[str, Any]:
         return {
@@ -145,6 +150,6 @@ class DataReport:
 
     def _findings(self) -> list[Finding]:
         order = list(Kind)
-        found = [finding for report in self.splits for finding in report.findings]
+        findings = [finding for report in self.splits for finding in report.findings]
         # Images are looked through in no order: this makes two reports of the same data equal.
-        return sorted(found, key=lambda one: (order.index(one.kind), one.split, one.image_id or ""))
+        return sorted(findings, key=lambda one: (order.index(one.kind), one.split, one.image_id or ""))

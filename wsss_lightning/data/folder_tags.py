@@ -72,13 +72,13 @@ def _of_folders(images: Path, *, names: Sequence[str] | None) -> TagTable:
     if not rows:
         raise InputError(f"{images} has no images in folders of their classes: put them into {images / 'CLASS'}.")
     require_distinct_ids(((row.image_id, images / row.image) for row in rows), images)
-    found = sorted({name for row in rows for name in row.tags})
-    if unknown := sorted({*found} - {*(names or found)}):
+    classes = sorted({name for row in rows for name in row.tags})
+    if unknown := sorted({*classes} - {*(names or classes)}):
         raise InputError(
             f"{images}: the folder {unknown[0]} is none of {', '.join(names or ())}: add it to data.names."
         )
-    require_class_names(names or found, images)
-    return _said(TagTable(images, tuple(names or found), rows, divided=divided), names)
+    require_class_names(names or classes, images)
+    return _said(TagTable(images, tuple(names or classes), rows, divided=divided), names)
 
 
 def _rows(images: Path, *, divided: bool) -> Iterator[TagRow]:

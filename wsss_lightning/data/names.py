@@ -134,11 +134,11 @@ def near_name(path: Path) -> str | None:
         names = _names(folder, folder.stat().st_mtime_ns)
     except (OSError, ValueError):
         return None
-    found = names.get(_key(path.name)) or names.get(_key(path.stem))
-    if found is None or found == path.name:
+    name = names.get(_key(path.name)) or names.get(_key(path.stem))
+    if name is None or name == path.name:
         return None
-    alike = unicodedata.normalize("NFC", found) == unicodedata.normalize("NFC", path.name)
-    return f"{found!r} in another Unicode form (NFC, NFD)" if alike else repr(found)
+    alike = unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", path.name)
+    return f"{name!r} in another Unicode form (NFC, NFD)" if alike else repr(name)
 
 
 @lru_cache(maxsize=4)

@@ -160,16 +160,16 @@ class _Unpickler(pickle.Unpickler):
         known = (module.replace("numpy._core", "numpy.core"), name)
         if known not in _ADMITTED:
             raise pickle.UnpicklingError(f"it holds {module}.{name}")
-        found = _ADMITTED[known]
-        return found if found in _PLAIN else partial(self._call, found)
+        function = _ADMITTED[known]
+        return function if function in _PLAIN else partial(self._call, function)
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         for argument in arguments:
             self._spend(argument)
-        made = function(*arguments)
-        if isinstance(made, _Array):
-            made.spend = self._spend
-        return made
+        value = function(*arguments)
+        if isinstance(value, _Array):
+            value.spend = self._spend
+        return value
 
     def _spend(self, value: object) -> None:
         self.left -= len(value) if isinstance(value, bytes | str | list | tuple) else 1

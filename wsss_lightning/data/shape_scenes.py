@@ -219,9 +219,9 @@ def _acceptable(figures: list[Figure], maps: list[Bytes], instances: Bytes, part
     """Whether 5 to 60 % of the image is object, and of each object half, and of its part two thirds, is seen."""
     objects = [(figure, drawn) for figure, drawn in zip(figures, maps, strict=True) if figure.kind.texture is not None]
     for number, (figure, drawn) in enumerate(objects, start=1):
-        seen = instances == number
-        part = np.count_nonzero(seen & (parts == PART))
-        if 2 * np.count_nonzero(seen) < np.count_nonzero(drawn) or part < 2 * figure.part_radius**2:
+        visible = instances == number
+        part = np.count_nonzero(visible & (parts == PART))
+        if 2 * np.count_nonzero(visible) < np.count_nonzero(drawn) or part < 2 * figure.part_radius**2:
             return False
     return 5 * instances.size <= 100 * int(np.count_nonzero(instances)) <= 60 * instances.size
 

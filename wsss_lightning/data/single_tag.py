@@ -37,13 +37,13 @@ def _beside(records: list[Record], seed: int) -> list[Record]:
     tags = np.stack([record.tags for record in records])
     counts = tags[tags.sum(axis=1) == 1].sum(axis=0)
     smallest = int(counts[counts > 0].min(initial=len(records)))
-    left, found = np.asarray(tags.any(axis=1)), []
+    left, single_tagged = np.asarray(tags.any(axis=1)), []
     for label in np.flatnonzero(counts == 0):
         shown = np.flatnonzero(tags[:, label] & left)
         drawn = np.sort(np.random.default_rng([seed, int(label)]).permutation(shown)[:smallest])
         left[drawn] = False
-        found += [replace(records[index], tags=np.arange(tags.shape[1]) == label) for index in drawn]
-    return found
+        single_tagged += [replace(records[index], tags=np.arange(tags.shape[1]) == label) for index in drawn]
+    return single_tagged
 
 
 def without_single_tag(*, data: SegmentationDataModule) -> SegmentationDataModule:

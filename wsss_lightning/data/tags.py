@@ -88,11 +88,11 @@ def tags_from_masks(find_mask: Callable[[str], Path], *, names: Sequence[str]) -
 
     def tags(image_id: str) -> NDArray[np.bool_]:
         path = find_mask(image_id)
-        found = np.bincount(read_mask(path).ravel(), minlength=256) > 0
-        if found[len(names) + 1 : 255].any():
-            index = len(names) + 1 + int(found[len(names) + 1 :].argmax())
+        present = np.bincount(read_mask(path).ravel(), minlength=256) > 0
+        if present[len(names) + 1 : 255].any():
+            index = len(names) + 1 + int(present[len(names) + 1 :].argmax())
             raise InputError(f"{path} holds index {index}, but there are {len(names)} classes: check the class names.")
-        return found[1 : len(names) + 1]
+        return present[1 : len(names) + 1]
 
     return tags
 

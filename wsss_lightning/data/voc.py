@@ -84,8 +84,8 @@ class VOCReader(Reader):
     def warnings(self, lists: Sequence[str]) -> list[str]:
         """See the base class; an image that any list of the folder names is used."""
         images = {path.stem for path in (self.root / "JPEGImages").glob("*.jpg")}
-        found = [path for folder in FOLDERS for path in (self.root / folder).glob("*.txt")]
-        listed = {image_id for path in found for image_id in read_list(path)}
+        files = [path for folder in FOLDERS for path in (self.root / folder).glob("*.txt")]
+        listed = {image_id for path in files for image_id in read_list(path)}
         unused = counted(images - listed, f"images of {self.root / 'JPEGImages'} are in no list of ImageSets")
         places = (("Annotations", ".xml"), ("SegmentationClass", ".png"), ("SegmentationClassAug", ".png"))
         lost = [about for name, suffix in places for about in strays(self.root / name, suffix, images, of="JPEGImages")]
@@ -98,8 +98,8 @@ class VOCReader(Reader):
             return tags_from_xml(self.root / "Annotations", names=names)
         if self.tags_source == "masks":
             return tags_from_masks(self._mask, names=names)
-        found = [self.root / name for name in TAG_FILES if (self.root / name).is_file()]
-        return tags_from_npy(found[0] if found else self.root / TAG_FILES[0], names=names)
+        files = [self.root / name for name in TAG_FILES if (self.root / name).is_file()]
+        return tags_from_npy(files[0] if files else self.root / TAG_FILES[0], names=names)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

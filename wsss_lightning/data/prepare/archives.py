@@ -49,11 +49,11 @@ def check_md5(archive: Path, md5: str) -> None:
     """
     try:
         with archive.open("rb") as file:
-            found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+            digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     except OSError as error:
         raise InputError(f"{archive} cannot be read ({error.strerror}): check its path.") from error
-    if found != md5:
-        raise InputError(f"{archive} has the MD5 sum {found}, not {md5}: it is damaged or cut off, fetch it again.")
+    if digest != md5:
+        raise InputError(f"{archive} has the MD5 sum {digest}, not {md5}: it is damaged or cut off, fetch it again.")
 
 
 def holds(archive: Path, inside: str) -> bool:

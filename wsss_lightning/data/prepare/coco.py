@@ -133,12 +133,12 @@ def check_convention(folder: Path, *, convention: Convention, overwrite: bool) -
     """
     if overwrite:
         return
-    found = read_convention(folder)
-    if found is None and any(folder.glob("[!.]*.png")):
+    recorded = read_convention(folder)
+    if recorded is None and any(folder.glob("[!.]*.png")):
         raise InputError(f"{folder} holds masks but no {RECORD}: move them away, or replace them with --overwrite.")
-    if found not in (None, convention):
+    if recorded not in (None, convention):
         raise InputError(
-            f"{folder} was painted with other options ({found}): repeat those, or replace it with --overwrite."
+            f"{folder} was painted with other options ({recorded}): repeat those, or replace it with --overwrite."
         )
 
 

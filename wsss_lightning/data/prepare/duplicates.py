@@ -54,11 +54,11 @@ def near_pairs(signs: Signs, *, within: int, block: int = 256) -> NDArray[np.int
     # Mirroring negates the frequencies with an odd number of half waves along the width.
     odd = np.arange(1, SIGNS + 1) % _FREQUENCIES % 2 == 1
     kept, negated = signs[:, ~odd].astype(np.float32), signs[:, odd].astype(np.float32)
-    found = [np.empty((0, 2), np.intp)]
+    near = [np.empty((0, 2), np.intp)]
     for start in range(0, len(signs), block):
         rows = slice(start, start + block)
         # The number of equal signs less that of different ones, of the better of both directions.
         agreement = kept[rows] @ kept[start:].T + np.abs(negated[rows] @ negated[start:].T)
         pairs = np.argwhere(agreement >= SIGNS - 2 * within)
-        found.append(pairs[pairs[:, 0] < pairs[:, 1]] + start)
-    return np.concatenate(found)
+        near.append(pairs[pairs[:, 0] < pairs[:, 1]] + start)
+    return np.concatenate(near)

@@ -124,7 +124,7 @@ def _write_lists(
     for name, is_here in {"train": False, "held_out": True}.items():
         rows = (row for row in _rows(place, classes, subtrees) if is_held_out(row[0], share) == is_here)
         lists[name] = _write(root / f"{name}.csv", header, rows)
-    left_out = {f"{place / found.synset}/{name}": why for found in classes for name, why in found.faults.items()}
+    left_out = {f"{place / folder.synset}/{name}": why for folder in classes for name, why in folder.faults.items()}
     _write(root / "left_out.csv", ("image", "reason"), left_out.items())
     return Prepared(_count_all(classes, subtrees), lists, left_out)
 
@@ -132,11 +132,11 @@ def _write_lists(
 def _rows(
     place: PurePosixPath, classes: Sequence[ClassFolder], subtrees: Mapping[str, set[str]]
 ) -> Iterator[tuple[str, ...]]:
-    for found in classes:
-        tags = ["1" if found.synset in synsets else "0" for synsets in subtrees.values()]
-        folder = place / found.synset
-        for name in found.images:
-            yield image_id(name), f"{folder}/{name}", *tags
+    for folder in classes:
+        tags = ["1" if folder.synset in synsets else "0" for synsets in subtrees.values()]
+        path = place / folder.synset
+        for name in folder.images:
+            yield image_id(name), f"{path}/{name}", *tags
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> int:
@@ -158,11 +158,11 @@ def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 
 def _count_all(classes: Sequence[ClassFolder], subtrees: Mapping[str, set[str]]) -> dict[str, Count]:
     counts = {tree.name: _count([c for c in classes if c.synset in subtrees[tree.name]], tree) for tree in SUBTREES}
-    others = [found for found in classes if not any(found.synset in synsets for synsets in subtrees.values())]
+    others = [folder for folder in classes if not any(folder.synset in synsets for synsets in subtrees.values())]
     return counts | {"background": _count(others)}
 
 
 def _count(classes: Sequence[ClassFolder], subtree: Subtree | None = None) -> Count:
     above = subtree.synset if subtree else None
-    synsets = sum(bool(found.images) and found.synset != above for found in classes)
-    return Count(synsets, sum(len(found.images) for found in classes))
+    synsets = sum(bool(folder.images) and folder.synset != above for folder in classes)
+    return Count(synsets, sum(len(folder.images) for folder in classes))

@@ -87,20 +87,20 @@ def decode_classes(folder: Path, *, cache: Path, processes: int, progress: bool)
     classes = [path for path in folder.iterdir() if path.is_dir() and SYNSET.fullmatch(path.name)]
     work = partial(decode_class, cache=cache)
     done = in_parallel(work, classes, processes=processes, description="decoding classes", progress=progress)
-    return sorted(done, key=lambda found: found.synset)
+    return sorted(done, key=lambda class_folder: class_folder.synset)
 
 
 def decode_class(folder: Path, *, cache: Path) -> ClassFolder:
     """Decode the images of one class folder, and note in `cache` which of them do decode."""
     path = cache / f"{folder.name}.csv"
     known, files = _read_decoded(path), sorted(_files(folder))
-    found = {name: "" if (name, *state) in known else _fault(folder / name) for name, *state in files}
-    decoded = [file for file in files if not found[file[0]]]
+    faults = {name: "" if (name, *state) in known else _fault(folder / name) for name, *state in files}
+    decoded = [file for file in files if not faults[file[0]]]
     if set(decoded) != known:
         replace_file(path, partial(_write_decoded, files=decoded))
-    found |= _repeated(name for name, *_ in decoded)
-    images = tuple(name for name, fault in found.items() if not fault)
-    return ClassFolder(folder.name, images, {name: fault for name, fault in found.items() if fault})
+    faults |= _repeated(name for name, *_ in decoded)
+    images = tuple(name for name, fault in faults.items() if not fault)
+    return ClassFolder(folder.name, images, {name: fault for name, fault in faults.items() if fault})
 
 
 def image_id(name: str) -> str:

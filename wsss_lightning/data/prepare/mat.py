@@ -70,8 +70,8 @@ def variables(content: bytes) -> dict[str, Variable]:
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
     if order is None:
         raise ValueError("it is no MAT-file of level 5")
-    found = [_variable(part, order) for part in _matrices(content[_HEADER:], order)]
-    return {variable.name: variable for variable in found}
+    parts = _matrices(content[_HEADER:], order)
+    return {variable.name: variable for variable in (_variable(part, order) for part in parts)}
 
 
 def _matrices(content: bytes, order: str) -> Iterator[bytes]:

@@ -52,15 +52,15 @@ def _segmentation(path: Path) -> NDArray[np.generic]:
     if b"MATLAB 7.3" in content[:128] or content[:8] == b"\x89HDF\r\n\x1a\n":
         raise InputError(f"{path} is a file of MATLAB 7.3: save it with `-v7`, which is read.")
     try:
-        found = variables(content) if len(content) <= MOST_BYTES else None
+        stored = variables(content) if len(content) <= MOST_BYTES else None
     except TooLargeError:
-        found = None
-    if found is None:
+        stored = None
+    if stored is None:
         raise InputError(f"{path} holds more than {MOST_BYTES:,} bytes: save `GTcls` alone in it.")
-    if "GTcls" not in found:
-        names = ", ".join(name for name in found if name and not name.startswith("__")) or "nothing"
+    if "GTcls" not in stored:
+        names = ", ".join(name for name in stored if name and not name.startswith("__")) or "nothing"
         raise InputError(f"{path} holds {names} but no GTcls: take the file of the folder cls, or name it GTcls.")
-    if (segmentation := found["GTcls"].field("Segmentation")) is None:
+    if (segmentation := stored["GTcls"].field("Segmentation")) is None:
         raise InputError(f"{path}: GTcls is no structure with a field Segmentation: save GTcls.Segmentation.")
     return segmentation.numbers()
 

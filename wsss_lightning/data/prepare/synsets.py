@@ -47,13 +47,13 @@ def read_synsets(path: Path) -> set[str]:
 
 def below(tree: Tree, root: str) -> set[str]:
     """`root` and all that is below it, each once however many ways lead there; a cycle ends where it began."""
-    found, waiting = set(), [root]
+    synsets, waiting = set(), [root]
     while waiting:
         synset = waiting.pop()
-        if synset not in found:
-            found.add(synset)
+        if synset not in synsets:
+            synsets.add(synset)
             waiting.extend(tree[synset])
-    return found
+    return synsets
 
 
 def _read_lines(path: Path) -> list[str]:

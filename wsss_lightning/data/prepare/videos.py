@@ -65,8 +65,8 @@ def read_frames(path: Path, numbers: Collection[int]) -> Iterator[tuple[int, NDA
             if not video.grab():
                 return
             if number in numbers:
-                found, pixels = video.retrieve()
-                if found:
+                decoded, pixels = video.retrieve()
+                if decoded:
                     yield number, np.ascontiguousarray(pixels[..., ::-1], np.uint8)
 
 

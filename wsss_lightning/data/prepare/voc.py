@@ -111,8 +111,8 @@ def augmented(lists: Lists) -> list[str]:
         InputError: the four lists have their known lengths, but the result has not 10,582 images.
     """
     val = set(lists["VOC val"])
-    found = dict.fromkeys([*lists["VOC train"], *lists["SBD train"], *lists["SBD val"]])
-    ids = [image_id for image_id in found if image_id not in val]
+    union = dict.fromkeys([*lists["VOC train"], *lists["SBD train"], *lists["SBD val"]])
+    ids = [image_id for image_id in union if image_id not in val]
     if all(len(lists[name]) == KNOWN[name] for name in _DELIVERED) and len(ids) != KNOWN["train_aug"]:
         raise InputError(
             f"the lists of VOC and SBD have their known lengths but together {len(ids):,} training images, not "
@@ -202,9 +202,8 @@ def _mask_sources(voc: Path, dataset: Path | None, lists: Lists) -> list[MaskSou
     sources = {image_id: voc / "SegmentationClass" / f"{image_id}.png" for image_id in own}
     if dataset:
         sources |= {i: dataset / "cls" / f"{i}.mat" for i in lists["train_aug"] if i not in own}
-    found = [image_id for image_id in lists["trainval_aug"] if image_id in sources]
-    images = voc / "JPEGImages"
-    return [MaskSource(sources[i], _augmented_mask(voc, i), images / f"{i}.jpg") for i in found]
+    ids, images = lists["trainval_aug"], voc / "JPEGImages"
+    return [MaskSource(sources[i], _augmented_mask(voc, i), images / f"{i}.jpg") for i in ids if i in sources]
 
 
 def _write_tags(voc: Path, ids: Sequence[str], *, progress: bool) -> str:

@@ -94,11 +94,11 @@ def prepare_web(
     pictures = [result for result in results if isinstance(result, Picture)]
     if not pictures:
         raise InputError(f"{source} has no file that can be decoded, {results[0].source} for one: fetch images anew.")
-    found = _sort_out(pictures, [result for result in results if isinstance(result, LeftOut)], within=within)
-    _write(found, root)
-    for image_id in {picture.image_id for picture in pictures} - {picture.image_id for picture in found.kept}:
+    prepared = _sort_out(pictures, [result for result in results if isinstance(result, LeftOut)], within=within)
+    _write(prepared, root)
+    for image_id in {picture.image_id for picture in pictures} - {picture.image_id for picture in prepared.kept}:
         (folder / f"{image_id}.jpg").unlink(missing_ok=True)
-    return found
+    return prepared
 
 
 def _find_files(source: Path, names: Sequence[str]) -> list[tuple[str, Path]]:
@@ -184,18 +184,20 @@ def _near_copies(pictures: Sequence[Picture], *, within: int) -> list[LeftOut]:
     for i, j in pairs:  # ascending: whether i itself is a copy is known here
         if i not in copies and not {i, j} & ambiguous.keys():
             copies.setdefault(j, i)
-    found = [_copy(pictures[i], "two classes", pictures[j]) for i, j in ambiguous.items()]
-    return found + [_copy(pictures[j], "duplicate", pictures[i]) for j, i in copies.items()]
+    return [
+        *(_copy(pictures[i], "two classes", pictures[j]) for i, j in ambiguous.items()),
+        *(_copy(pictures[j], "duplicate", pictures[i]) for j, i in copies.items()),
+    ]
 
 
 def _copy(picture: Picture, reason: Reason, other: Picture) -> LeftOut:
     return LeftOut(picture.name, picture.source, reason, other.source)
 
 
-def _write(found: Prepared, root: Path) -> None:
-    images = ((f"{picture.image_id}.jpg", picture.name, picture.source) for picture in found.kept)
+def _write(prepared: Prepared, root: Path) -> None:
+    images = ((f"{picture.image_id}.jpg", picture.name, picture.source) for picture in prepared.kept)
     _write_csv(root / TAGS, ("image", "tags", "source"), images)
-    others = ((item.source, item.reason, item.detail) for item in found.left_out)
+    others = ((item.source, item.reason, item.detail) for item in prepared.left_out)
     _write_csv(root / LEFT_OUT, ("file", "reason", "detail"), others)
 
 

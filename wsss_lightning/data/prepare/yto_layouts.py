@@ -76,13 +76,13 @@ def class_folders(root: Path) -> dict[str, Path]:
         InputError: there is none, or a class has two.
     """
     places = [place for place in _folders(root) if place.name != MASKS]
-    found = _classes([root]) or _classes(places)
-    if not found:
+    folders = _classes([root]) or _classes(places)
+    if not folders:
         raise InputError(
             f"{root} has no folder of a class, nor has a folder in it: unpack YouTube-Objects so that there is "
             f"{root / 'aeroplane'}, or set --root to where it is."
         )
-    return {name: found[name] for name in YTO_CLASSES if name in found}
+    return {name: folders[name] for name in YTO_CLASSES if name in folders}
 
 
 def find_shots(name: str, folder: Path) -> list[Shot]:
@@ -107,13 +107,13 @@ def find_annotations(root: Path) -> list[Annotation]:
         InputError: there are none, and so nobody knows which shots must not be trained on.
     """
     folders = sorted((root / MASKS).glob("*/data/*/shots/*/labels"))
-    found = [item for folder in folders for item in _annotations(folder)]
-    if not found:
+    annotations = [item for folder in folders for item in _annotations(folder)]
+    if not annotations:
         raise InputError(
             f"{root / MASKS} has no masks (<class>/data/<video>/shots/<shot>/labels/*): unpack those of Jain & Grauman "
             "there; they also say which shots must not be trained on."
         )
-    return found
+    return annotations
 
 
 def _of_release_1(name: str, folder: Path) -> Iterator[Shot]:
@@ -165,22 +165,22 @@ def _annotations(labels: Path) -> Iterator[Annotation]:
 
 
 def _classes(places: list[Path]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for folder in [child for place in places for child in _folders(place)]:
         name = _SPELLINGS.get(folder.name.lower())
-        if name is not None and found.setdefault(name, folder) != folder:
-            raise InputError(f"{found[name]} and {folder} both hold the class {name}: move one of them elsewhere.")
-    return found
+        if name is not None and folders.setdefault(name, folder) != folder:
+            raise InputError(f"{folders[name]} and {folder} both hold the class {name}: move one of them elsewhere.")
+    return folders
 
 
 def _numbered(folder: Path) -> dict[int, str]:
     """The pictures of a folder by the number that their stems end in, ascending."""
-    found = {}
+    pictures = {}
     for path in folder.iterdir():
         number = re.search(r"\d+$", path.stem)
         if number and path.suffix.lower() in _PICTURES and not path.name.startswith("."):
-            found[int(number[0])] = path.name
-    return dict(sorted(found.items()))
+            pictures[int(number[0])] = path.name
+    return dict(sorted(pictures.items()))
 
 
 def _folders(place: Path) -> list[Path]:
