@@ -56,8 +56,8 @@ def _reason(error: Exception) -> str:
         return "does not exist"
     if "TorchScript" in text:
         return "is a TorchScript program, not a file of tensors"
-    if found := _FOREIGN.search(text):
-        return f"holds {found[1] or found[2]}, which is neither a tensor nor plain data"
+    if foreign := _FOREIGN.search(text):
+        return f"holds {foreign[1] or foreign[2]}, which is neither a tensor nor plain data"
     if "eights only" in text or "weights_only" in text:
         return "holds something else than tensors and plain data, or is damaged"
     return f"is damaged or no file of torch.save ({_first_line(error)})"

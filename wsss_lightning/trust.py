@@ -69,14 +69,14 @@ def find(name: object, *, where: str, trust: Collection[str] = ()) -> Any:
     if not _may_import(text) and text.partition(".")[0] not in trusted(trust):
         raise _foreign(text, where)
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        target = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError):
         raise InputError(
             f"There is no {text} here, which {where} names: install the version of the package that it is of."
         ) from None
-    if text.partition(".")[0] not in trusted(trust) and not _may_call(found, text):
+    if text.partition(".")[0] not in trusted(trust) and not _may_call(target, text):
         raise _foreign(text, where)
-    return found
+    return target
 
 
 def _foreign(name: str, where: str) -> InputError:
@@ -97,12 +97,12 @@ def _may_import(name: str) -> bool:
     return name in _LIGHTNING or name.startswith(("torch.nn.", "torch.optim."))
 
 
-def _may_call(found: Any, name: str) -> bool:
+def _may_call(target: Any, name: str) -> bool:
     """Whether it is what it is called: not something that a module of ours has imported for itself."""
     module, _, attribute = name.rpartition(".")
     if name.partition(".")[0] == _OURS:
-        return callable(found) and (found.__module__, found.__qualname__) == (module, attribute)
-    return name in _LIGHTNING or (isinstance(found, type) and issubclass(found, _torch_bases()))
+        return callable(target) and (target.__module__, target.__qualname__) == (module, attribute)
+    return name in _LIGHTNING or (isinstance(target, type) and issubclass(target, _torch_bases()))
 
 
 def _torch_bases() -> tuple[type, ...]:

@@ -48,7 +48,7 @@ class HubModel(ModelHubMixin, library_name="wsss-lightning"):
     ) -> "HubModel":
         folder = Path(model_id)
         if not folder.is_dir():
-            found = snapshot_download(
+            snapshot = snapshot_download(
                 model_id,
                 revision=revision,
                 cache_dir=cache_dir,
@@ -57,5 +57,5 @@ class HubModel(ModelHubMixin, library_name="wsss-lightning"):
                 token=token,
                 allow_patterns=[models.WEIGHTS, models.SHARED_DESCRIPTION],
             )
-            folder = Path(found)
+            folder = Path(snapshot)
         return cls(load(folder, trust=trust), describe_model(folder))

@@ -106,8 +106,8 @@ def _predict(
     """A model's own prediction of a scaled and mirrored picture, and its probabilities, (L, H, W), turned back."""
     size = _scaled(network_size(_size(pixels), _expected(inputs)), scale)
     size = getattr(model, "takes", Edges()).nearest(size)
-    seen = pixels if size == _size(pixels) else resize_image(pixels, size)
-    image = Normalisation(inputs.mean, inputs.std)(np.ascontiguousarray(seen[:, ::-1]) if mirrored else seen)
+    resized = pixels if size == _size(pixels) else resize_image(pixels, size)
+    image = Normalisation(inputs.mean, inputs.std)(np.ascontiguousarray(resized[:, ::-1]) if mirrored else resized)
     batch = {
         "image": image[None].to(model.device),
         "image_id": [name],

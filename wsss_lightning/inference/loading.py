@@ -94,11 +94,11 @@ def find_model(text: str, store: Path) -> Path:
     if path.is_file() or (path / models.DESCRIPTION).is_file() or (path / models.SHARED_DESCRIPTION).is_file():
         return path
     stages = sorted(file.parent for file in store.glob(f"*/{models.DESCRIPTION}"))
-    found = [stage for stage in stages if _is_named(stage.name, text)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise InputError(f"There are several models {text} in {store}: name one of {_names(found)}.")
+    matches = [stage for stage in stages if _is_named(stage.name, text)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise InputError(f"There are several models {text} in {store}: name one of {_names(matches)}.")
     if path.is_dir():
         raise InputError(f"{text} is no folder of a trained model: name the stage that trained it, {_names(stages)}.")
     raise InputError(f"There is no model {text}, neither here nor in {store}, which has {_names(stages)}.")

@@ -57,7 +57,7 @@ def find_pictures(inputs: Sequence[str], *, every: int = 1) -> tuple[list[Pictur
         InputError: there is no such file, or no picture in a folder.
     """
     pictures, faults, taken = [], [], Counter[str]()
-    for name, path in (found for text in inputs for found in _files(text)):
+    for name, path in (file for text in inputs for file in _files(text)):
         taken[name] += 1
         unique = name if taken[name] == 1 else f"{name}-{taken[name]}"
         try:
@@ -110,7 +110,7 @@ class PictureReader:
         assert self._video is not None
         while self._position < picture.frame and self._video.grab():
             self._position += 1
-        found, pixels = self._video.retrieve() if self._position == picture.frame else (False, None)
-        if not found or pixels is None:
+        decoded, pixels = self._video.retrieve() if self._position == picture.frame else (False, None)
+        if not decoded or pixels is None:
             raise InputError(f"{picture.path} cannot be read behind frame {self._position}: it is cut off or damaged.")
         return np.ascontiguousarray(pixels[..., ::-1], np.uint8)

@@ -27,13 +27,13 @@ def precedence_matching(neighbours: Sequence[Sequence[int]], columns: int) -> Ma
         neighbours: the columns that each row may take, preferred ones first.
         columns: how many there are.
     """
-    owners, seen = [-1] * columns, [-1] * columns
+    owners, reached = [-1] * columns, [-1] * columns
     matched = np.zeros(len(neighbours), bool)
     for row in range(len(neighbours)):
-        parents, free = _search(row, neighbours, owners, seen)
+        parents, free = _search(row, neighbours, owners, reached)
         if free is None:
             for column in parents:  # nothing free will ever be reached from these
-                seen[column] = len(neighbours)
+                reached[column] = len(neighbours)
         else:
             _augment(free, parents, owners)
             matched[row] = True
@@ -41,14 +41,14 @@ def precedence_matching(neighbours: Sequence[Sequence[int]], columns: int) -> Ma
 
 
 def _search(
-    row: int, neighbours: Sequence[Sequence[int]], owners: list[int], seen: list[int]
+    row: int, neighbours: Sequence[Sequence[int]], owners: list[int], reached: list[int]
 ) -> tuple[dict[int, int], int | None]:
     """Columns reached on alternating paths, breadth first, with the rows they are reached from, and a free one."""
     queue, parents = [row], dict[int, int]()
     for current in queue:
         for column in neighbours[current]:
-            if seen[column] < row:
-                seen[column], parents[column] = row, current
+            if reached[column] < row:
+                reached[column], parents[column] = row, current
                 if owners[column] < 0:
                     return parents, column
                 queue.append(owners[column])
@@ -74,8 +74,8 @@ def _near(pixels: NDArray[np.intp], truth: Mask, radius: float) -> list[list[int
     numbers = np.full(truth.shape, -1)
     numbers[truth] = np.arange(np.count_nonzero(truth))
     numbers = np.pad(numbers, reach, constant_values=-1)
-    found = numbers[pixels[:, :1] + reach + down[order], pixels[:, 1:] + reach + across[order]]
-    return [row[row >= 0].tolist() for row in found]
+    neighbours = numbers[pixels[:, :1] + reach + down[order], pixels[:, 1:] + reach + across[order]]
+    return [row[row >= 0].tolist() for row in neighbours]
 
 
 def boundary_counts(
@@ -110,7 +110,7 @@ def boundary_counts(
     radius = tolerance * float(np.hypot(*strength.shape))
     totals = [int(np.count_nonzero(truth)) for truth in truths]
     near = (_near(pixels[order], truth, radius) for truth in truths)
-    matched = np.stack([precedence_matching(found, total) for found, total in zip(near, totals, strict=True)])
+    matched = np.stack([precedence_matching(neighbours, total) for neighbours, total in zip(near, totals, strict=True)])
     predicted = np.searchsorted(-values[order], -thresholds, side="right")
     sums = (np.append(0, flags.cumsum())[predicted] for flags in (matched.sum(axis=0), matched.any(axis=0)))
     recalled, right = sums

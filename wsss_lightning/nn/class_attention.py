@@ -27,13 +27,13 @@ def attended(network: Any, look: Callable[[], list[Tensor]]) -> list[Tensor]:
         raise InputError(
             f"The attention of {type(network).__name__} is none that can be read: set backbone.class_token=ignored."
         )
-    seen: list[Tensor] = []
-    hook = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    tokens: list[Tensor] = []
+    hook = layer.register_forward_pre_hook(lambda _, inputs: tokens.append(inputs[0]))
     try:
         *before, last = look()
     finally:
         hook.remove()
-    weights = class_attention(layer, seen[-1], prefix=network.num_prefix_tokens)
+    weights = class_attention(layer, tokens[-1], prefix=network.num_prefix_tokens)
     cells = last.shape[-2] * last.shape[-1]
     return [*before, last * (cells * weights).to(last.dtype).view(len(last), 1, *last.shape[-2:])]
 

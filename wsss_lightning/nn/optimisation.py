@@ -39,9 +39,9 @@ def optimisation(
     groups: list[dict[str, Any]] = [{"params": [each for each in parameters if id(each) not in known], "lr": 1.0}]
     if fresh:
         groups.append({"params": fresh, "lr": factor})
-    made = optimizer(groups, lr=1.0)
-    schedule = torch.optim.lr_scheduler.LambdaLR(made, rate)
-    return {"optimizer": made, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    algorithm = optimizer(groups, lr=1.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(algorithm, rate)
+    return {"optimizer": algorithm, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def phases(rates: Sequence[float], steps: Sequence[int]) -> Rate:

@@ -87,8 +87,8 @@ def load_weights(
     own = network.state_dict()
     missing, unexpected = [key for key in own if key not in state], [key for key in state if key not in own]
     if missing:
-        found = f"; {_first(unexpected)} fits nothing" if unexpected else ""
-        raise _misfit(network, source, f"it lacks {_first(missing)}{found}")
+        surplus = f"; {_first(unexpected)} fits nothing" if unexpected else ""
+        raise _misfit(network, source, f"it lacks {_first(missing)}{surplus}")
     if wrong := [key for key in own if own[key].shape != state[key].shape]:
         has, needs = tuple(state[wrong[0]].shape), tuple(own[wrong[0]].shape)
         raise _misfit(network, source, f"{_first(wrong)} has the shape {has}, not {needs}")

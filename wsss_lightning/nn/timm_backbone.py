@@ -97,8 +97,8 @@ class TimmBackbone(Backbone):
         Images are seen at the nearest size at which the coarsest cells meet both borders.
         """
         images = _resized(images, self.period, rest=int(self.on_corners))
-        seen = attended(self.network, lambda: self._maps(images)) if self.attends else self._maps(images)
-        shallow, deep = (self._at(maps, grid) for maps in seen[-2:])
+        levels = attended(self.network, lambda: self._maps(images)) if self.attends else self._maps(images)
+        shallow, deep = (self._at(maps, grid) for maps in levels[-2:])
         return shallow, deep
 
     def last_parameters(self) -> list[nn.Parameter]:
@@ -110,10 +110,10 @@ class TimmBackbone(Backbone):
         modules = dict(self.network.named_modules())
         names, inside = list(modules), (self.before_last, f"{self.before_last}.")
         start = max(place for place, name in enumerate(names) if name == inside[0] or name.startswith(inside[1]))
-        found = [each for name in names[start + 1 :] for each in modules[name].parameters(recurse=False)]
-        if not found:
+        parameters = [each for name in names[start + 1 :] for each in modules[name].parameters(recurse=False)]
+        if not parameters:
             raise InputError(f"The last map of timm's {self.name} has no weights of its own: take trunk frozen or all.")
-        return found
+        return parameters
 
     def _maps(self, images: Tensor) -> list[Tensor]:
         if self.plain:

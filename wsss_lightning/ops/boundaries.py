@@ -70,13 +70,13 @@ def oriented_gradients(values: NDArray[np.floating], vectors: NDArray[np.floatin
     smooth, slope = smooth / smooth.sum(), slope / np.abs(slope).sum()
     normals = np.stack([-np.sin(_angles()), np.cos(_angles())], axis=1).astype(np.float32)
     spans = np.ptp(vectors, axis=(0, 1)) * np.sqrt(values)
-    found = np.zeros((ORIENTATIONS, vectors.shape[0] * vectors.shape[1]), np.float32)
+    gradients = np.zeros((ORIENTATIONS, vectors.shape[0] * vectors.shape[1]), np.float32)
     for k in 1 + np.flatnonzero(spans[1:] > 0):
         plane = np.ascontiguousarray(vectors[..., k] / spans[k], np.float32)
         across = cv2.sepFilter2D(plane, -1, slope, smooth, borderType=cv2.BORDER_REFLECT)
         down = cv2.sepFilter2D(plane, -1, smooth, slope, borderType=cv2.BORDER_REFLECT)
-        found += np.abs(normals @ np.stack([across.ravel(), down.ravel()]))
-    return found.reshape(ORIENTATIONS, *vectors.shape[:2])
+        gradients += np.abs(normals @ np.stack([across.ravel(), down.ravel()]))
+    return gradients.reshape(ORIENTATIONS, *vectors.shape[:2])
 
 
 def _angles() -> NDArray[np.float64]:

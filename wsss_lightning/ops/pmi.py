@@ -131,13 +131,13 @@ def affinity_table(codes: Floats, first: Floats, second: Floats, bandwidth: floa
 
 def _kernels(codes: Floats, samples: Floats, bandwidth: float) -> Floats:
     """Epanechnikov kernel around each sample at each code, (M, N)."""
-    found = np.full((len(codes), len(samples)), (0.75 / bandwidth) ** codes.shape[1], np.float32)
+    kernels = np.full((len(codes), len(samples)), (0.75 / bandwidth) ** codes.shape[1], np.float32)
     for channel in range(codes.shape[1]):
         distances = (codes[:, channel, None] - samples[:, channel]) / np.float32(bandwidth)
         np.square(distances, out=distances)
         np.subtract(1, distances, out=distances)
-        found *= np.maximum(distances, 0, out=distances)
-    return found
+        kernels *= np.maximum(distances, 0, out=distances)
+    return kernels
 
 
 def affinity_rows(codes: Sequence[Indices], tables: Sequence[Floats], rows: Indices, radius: int) -> Any:
@@ -189,7 +189,7 @@ def pmi_affinity(
     """
     indices, tables = [], []
     for features in pixel_features(image, scale):
-        means, found = quantise(features, codes, rng)
+        means, leaves = quantise(features, codes, rng)
         tables.append(affinity_table(means, *sample_pairs(features, pairs, rng), bandwidth))
-        indices.append(found)
+        indices.append(leaves)
     return affinity_rows(indices, tables, rows, radius)

@@ -77,9 +77,9 @@ class MapsModule(pl.LightningModule):
                 file |= own
         return list(zip(batch["image_id"], files, strict=True))
 
-    def _kept(self, variant: Variant, seen: dict[str, Tensor]) -> list[dict[str, Tensor]]:
-        kept = {name: seen[name].float() for name, scales in self.layers.items() if variant.scale in scales}
-        pooled = seen["deep"].float().mean(dim=(2, 3))
+    def _kept(self, variant: Variant, levels: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+        kept = {name: levels[name].float() for name, scales in self.layers.items() if variant.scale in scales}
+        pooled = levels["deep"].float().mean(dim=(2, 3))
         return [
             {f"{variant.name}/{name}": maps[index] for name, maps in kept.items()}
             | {f"{variant.name}/pooled": pooled[index]}

@@ -126,8 +126,8 @@ class TagClassifier(pl.LightningModule):
         return [self._activation(*image) for image in zip(batch["image_id"], batch["tags"], deep, sizes, strict=True)]
 
     def _deep(self, images: Tensor) -> list[dict[Variant, Tensor]]:
-        seen = {variant: deep for variant, (_, deep) in self.trunk.looks(images, self.variants)}
-        return [{variant: maps[index] for variant, maps in seen.items()} for index in range(len(images))]
+        deep_maps = {variant: deep for variant, (_, deep) in self.trunk.looks(images, self.variants)}
+        return [{variant: maps[index] for variant, maps in deep_maps.items()} for index in range(len(images))]
 
     def _activation(
         self, image_id: str, tags: Tensor, deep: dict[Variant, Tensor], size: tuple[int, int]

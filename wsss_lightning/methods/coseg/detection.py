@@ -46,8 +46,8 @@ def overlaps(first: NDArray[np.floating], second: NDArray[np.floating]) -> Float
     height = np.minimum(one[3], other[3]) - np.maximum(one[1], other[1])
     shared = np.maximum(width, 0) * np.maximum(height, 0)
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    found: Floats = (shared / (areas[0] + areas[1] - shared)).astype(np.float32)
-    return found
+    iou: Floats = (shared / (areas[0] + areas[1] - shared)).astype(np.float32)
+    return iou
 
 
 def covered(boxes: Floats, by: Floats) -> Floats:
@@ -74,17 +74,17 @@ def suppressed(
         Detector, window and score of what stays, (D,) each, every detector's best first, round after round.
     """
     left, detectors = scores.T.copy(), np.arange(scores.shape[1])
-    found: list[tuple[Indices, Indices, Floats]] = []
+    rounds: list[tuple[Indices, Indices, Floats]] = []
     for _ in range(most if len(scores) else 0):
         best = left.argmax(axis=1)
         score = left[detectors, best]
         good = score >= threshold
-        found.append((detectors[good], best[good], score[good]))
+        rounds.append((detectors[good], best[good], score[good]))
         left[overlaps(boxes[best], boxes) > overlap] = -np.inf
         left[detectors, best] = -np.inf
-    if not found:
+    if not rounds:
         return np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0, np.float32)
-    first, second, third = zip(*found, strict=True)
+    first, second, third = zip(*rounds, strict=True)
     return np.concatenate(first), np.concatenate(second), np.concatenate(third)
 
 

@@ -65,8 +65,8 @@ def product_sums(levels: Sequence[Floats], reach: int) -> NDArray[np.float64]:
     spectra = [rfft2(level, s=(side, side), axes=(0, 1)) for level in extended]
     whole = sum(each.conj()[..., :, None] * each[..., None, :] for each in spectra)
     offsets = np.arange(-reach, reach + 1)
-    found: NDArray[np.float64] = irfft2(whole, s=(side, side), axes=(0, 1))[np.ix_(offsets, offsets)].astype(np.float64)
-    return found
+    sums: NDArray[np.float64] = irfft2(whole, s=(side, side), axes=(0, 1))[np.ix_(offsets, offsets)].astype(np.float64)
+    return sums
 
 
 def background(sums: NDArray[np.float64]) -> Background:

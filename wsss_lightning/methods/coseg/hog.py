@@ -34,8 +34,8 @@ def hog(image: Image) -> Floats:
     padded = cv2.copyMakeBorder(image, CELL, CELL, CELL, CELL, cv2.BORDER_REPLICATE)
     rows, columns = image.shape[0] // CELL, image.shape[1] // CELL
     size, block, cell = (padded.shape[1], padded.shape[0]), (2 * CELL, 2 * CELL), (CELL, CELL)
-    found = cv2.HOGDescriptor(size, block, cell, cell, _BINS, 1, _FLAT, 0, _CLIP, False, 1, True).compute(padded)
-    blocks = np.asarray(found, np.float32).reshape(columns + 1, rows + 1, 2, 2, _BINS).transpose(1, 0, 3, 2, 4)
+    descriptor = cv2.HOGDescriptor(size, block, cell, cell, _BINS, 1, _FLAT, 0, _CLIP, False, 1, True).compute(padded)
+    blocks = np.asarray(descriptor, np.float32).reshape(columns + 1, rows + 1, 2, 2, _BINS).transpose(1, 0, 3, 2, 4)
     return _features([blocks[y : y + rows, x : x + columns, 1 - y, 1 - x] for y, x in _NEAR])
 
 
@@ -97,8 +97,8 @@ class Scan:
         least = min(min(shape) for shape in self.shapes)
         count = max(int(np.log2(start / least) * self.interval) + 1, 1)
         scales = start / longest * 2 ** (-np.arange(count) / self.interval)
-        found = [(max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)) for scale in scales]
-        return list(dict.fromkeys(found))
+        sizes = [(max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)) for scale in scales]
+        return list(dict.fromkeys(sizes))
 
     def windows(self, levels: list[Floats], shape: Shape, size: Shape) -> tuple[Floats, Floats]:
         """Features (P, h w 31) and boxes (P, 4) of a template's windows in the pyramid of an image (H, W)."""
@@ -156,9 +156,9 @@ def crop(image: Pixels, box: NDArray[np.floating], size: Shape) -> Pixels:
     shift = np.array([left, top]) + scale / 2 - 0.5
     matrix = np.column_stack([np.diag(scale), shift])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    seen: Any = cv2.warpAffine(smooth, matrix, size[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    found: Pixels = seen
-    return found
+    warped: Any = cv2.warpAffine(smooth, matrix, size[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    pixels: Pixels = warped
+    return pixels
 
 
 def _boxes(level: Floats, shape: Shape, size: Shape) -> Floats:

@@ -91,17 +91,17 @@ def segment_jointly(views: Sequence[View], settings: Joint, *, seed: int) -> tup
     Outside its box a pixel is background. The average is over the good segmentations (see `Joint.border`), or over all
     where there is none.
     """
-    found, changing = list(views), np.ones(len(views), bool)
+    segmented, changing = list(views), np.ones(len(views), bool)
     for _ in range(settings.rounds):
-        group, average = _group_models(found, settings, seed), _average(found, settings)
+        group, average = _group_models(segmented, settings, seed), _average(segmented, settings)
         for index in np.flatnonzero(changing):
-            mask = _cut(found[index], group, average, settings, seed)
-            changing[index] = (mask != found[index].mask).mean() >= _CONVERGED
-            found[index] = replace(found[index], mask=mask)
+            mask = _cut(segmented[index], group, average, settings, seed)
+            changing[index] = (mask != segmented[index].mask).mean() >= _CONVERGED
+            segmented[index] = replace(segmented[index], mask=mask)
         if changing.mean() < _STILL:
             break
-    found = [replace(each, mask=cleaned(each.mask)) for each in found]
-    return [each.mask for each in found], _average(found, settings)
+    segmented = [replace(each, mask=cleaned(each.mask)) for each in segmented]
+    return [each.mask for each in segmented], _average(segmented, settings)
 
 
 def _average(views: Sequence[View], settings: Joint) -> Floats:

@@ -175,13 +175,13 @@ class Scene:
 def _fit_colours(scene: Scene, settings: Transfer, seed: int) -> ColourModels | None:
     """Models of the last cut that left both labels; None where the prior already leaves one."""
     mask = scene.prior >= 0.5
-    found = scene.models(mask, components=settings.components, seed=seed)
+    models = scene.models(mask, components=settings.components, seed=seed)
     for _ in range(settings.rounds):
-        if found is None:
+        if models is None:
             break
-        before, mask = mask, scene.cut(found)
+        before, mask = mask, scene.cut(models)
         fitted = scene.models(mask, components=settings.components, seed=seed)
         if fitted is None or (mask != before).mean() < _CONVERGED:
             break
-        found = fitted
-    return found
+        models = fitted
+    return models

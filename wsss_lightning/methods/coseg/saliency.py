@@ -17,6 +17,6 @@ def saliency(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def salient_region(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Pixels whose saliency is at least twice the image's mean, the threshold of their paper (H, W)."""
-    found = saliency(image)
-    region: NDArray[np.bool_] = (found >= 2 * found.mean()) & (found > 0)
+    values = saliency(image)
+    region: NDArray[np.bool_] = (values >= 2 * values.mean()) & (values > 0)
     return region

@@ -131,13 +131,13 @@ def _absorb(sets: Floats, similarity: Floats, first: int, second: int) -> None:
 
 
 def _clusters(votes: NDArray[np.bool_], columns: Indices, settings: Pass) -> list[Subcategory]:
-    found = []
+    clusters = []
     for cluster in merge(votes[:, columns], settings):
         detectors = columns[cluster]
         counts = votes[:, detectors].sum(axis=1)
         nodes = np.flatnonzero(counts > 1)  # a single detector's vote is no agreement
-        found.append(Subcategory(tuple(detectors.tolist()), nodes, counts[nodes]))
-    return found
+        clusters.append(Subcategory(tuple(detectors.tolist()), nodes, counts[nodes]))
+    return clusters
 
 
 def _dropped(clusters: Sequence[Subcategory], settings: Merging) -> set[int]:

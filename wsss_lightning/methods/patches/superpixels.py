@@ -19,8 +19,8 @@ def superpixels(image: NDArray[np.uint8], *, scale: float, sigma: float, min_siz
         sigma: of the Gaussian that smooths the image first, in px.
         min_size: pixels of the smallest segment.
     """
-    found: Superpixels = felzenszwalb(image, scale=scale, sigma=sigma, min_size=min_size)
-    return found
+    segments: Superpixels = felzenszwalb(image, scale=scale, sigma=sigma, min_size=min_size)
+    return segments
 
 
 def majority_vote(labels: NDArray[Label], superpixels: Superpixels) -> NDArray[Label]:

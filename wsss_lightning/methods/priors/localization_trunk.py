@@ -58,8 +58,8 @@ class LocalizationTrunk(nn.Module):
         return [self._sum(maps, tags, (int(size[0]), int(size[1]))) for maps, tags, size in columns]
 
     def _looked(self, images: Tensor) -> list[dict[Variant, Tensor]]:
-        seen = {variant: deep for variant, (_, deep) in self.backbone.looks(images, self.variants)}
-        return [{variant: maps[index] for variant, maps in seen.items()} for index in range(len(images))]
+        deep_maps = {variant: deep for variant, (_, deep) in self.backbone.looks(images, self.variants)}
+        return [{variant: maps[index] for variant, maps in deep_maps.items()} for index in range(len(images))]
 
     def _sum(self, maps: dict[Variant, Tensor], tags: Tensor, size: tuple[int, int]) -> Tensor:
         with torch.autocast(self.weights.device.type, enabled=False):

@@ -67,15 +67,15 @@ def make_detectors(collections: Sequence[Collection], settings: Cosegmentation, 
 def _make_detectors(
     path: Path, shape: Shape, *, collections: Sequence[Collection], settings: Cosegmentation, folder: Path
 ) -> None:
-    found = {collection.label: _of_shape(collection, shape, folder) for collection in collections}
-    features = [features for places, features in found.values() if len(places)]
+    exemplars = {collection.label: _of_shape(collection, shape, folder) for collection in collections}
+    features = [features for places, features in exemplars.values() if len(places)]
     if not features:
         return write_arrays(path)
     statistics, regularisation = read_background(folder), settings.exemplars.regularisation
     weights, offsets = exemplar_detectors(np.concatenate(features), statistics, regularisation=regularisation)
     arrays: Arrays = {}
     start = 0
-    for label, (places, _) in found.items():
+    for label, (places, _) in exemplars.items():
         stop = start + len(places)
         of_label = {"places": places, "weights": weights[start:stop], "offsets": offsets[start:stop]}
         arrays |= {f"{label}_{name}": values for name, values in of_label.items()}
@@ -108,8 +108,8 @@ def _detect(path: Path, item: tuple[Record, int], *, settings: Cosegmentation, f
                 of_label = [stored[f"{label}_{name}"] for name in ("places", "weights", "offsets")]
                 features, boxes = settings.scan.windows(levels, shape, image.shape[:2])
                 parts.append(_best(features, boxes, *of_label, settings=settings))
-    found = join(parts)
-    write_arrays(path, detector=found.detector.astype(np.int32), score=found.score, box=found.box)
+    detections = join(parts)
+    write_arrays(path, detector=detections.detector.astype(np.int32), score=detections.score, box=detections.box)
 
 
 def _best(

@@ -78,26 +78,26 @@ def transfer_masks(collections: Sequence[Collection], found: Path, settings: Pla
     for collection in collections:
         names = read_members(found, collection)
         averages = [read_arrays(found / "averages" / f"{name}.npz")["average"] for name in names]
-        work = partial(_transfer, averages=averages, settings=settings, found=found)
+        work = partial(_transfer, averages=averages, settings=settings, steps=found)
         passes.write("segmentations", work, [(record.image_id, record) for record in collection.records])
 
 
-def _transfer(path: Path, record: Record, *, averages: Sequence[np.ndarray], settings: Placing, found: Path) -> None:
+def _transfer(path: Path, record: Record, *, averages: Sequence[np.ndarray], settings: Placing, steps: Path) -> None:
     image, objects = (
         shrunk(read_image(record.image), settings.side),
-        read_arrays(found / "objects" / f"{record.image_id}.npz"),
+        read_arrays(steps / "objects" / f"{record.image_id}.npz"),
     )
     ways = zip(objects["subcategory"].astype(int), objects["flipped"] > 0, strict=True)
-    seen = [averages[number][:, ::-1] if flipped else averages[number] for number, flipped in ways]
+    oriented = [averages[number][:, ::-1] if flipped else averages[number] for number, flipped in ways]
     used = settings.transfer
-    start = None if used.near is None else Start(_seed_box(record, image, found, settings), symmetric_mean(averages))
-    mask = transfer(image, objects["box"], objects["score"], seen, used, start=start, seed=settings.seed)
+    start = None if used.near is None else Start(_seed_box(record, image, steps, settings), symmetric_mean(averages))
+    mask = transfer(image, objects["box"], objects["score"], oriented, used, start=start, seed=settings.seed)
     write_segmentation(path, mask)
 
 
-def _seed_box(record: Record, image: Image, found: Path, settings: Placing) -> Floats:
+def _seed_box(record: Record, image: Image, steps: Path, settings: Placing) -> Floats:
     """That of step 1, which only exemplars have a file of."""
-    path = found / "exemplars" / f"{record.image_id}.npz"
+    path = steps / "exemplars" / f"{record.image_id}.npz"
     if path.exists():
         return read_arrays(path)["box"]
     return settings.box(settings.edges(image), (image.shape[0], image.shape[1]))

@@ -34,8 +34,8 @@ def find_subcategories(collections: Sequence[Collection], settings: Cosegmentati
 def _find_subcategories(path: Path, collection: Collection, *, settings: Cosegmentation, folder: Path) -> None:
     place = {record.image_id: index for index, record in enumerate(collection.records)}
     own = np.array([place[record.image_id] for record in collection.exemplars], np.intp)
-    found, chosen = _all_detections(collection, folder), settings.exemplars
-    top = top_detections(found, own, top=min(chosen.top, len(collection.records)), kept=chosen.kept)
+    detections, chosen = _all_detections(collection, folder), settings.exemplars
+    top = top_detections(detections, own, top=min(chosen.top, len(collection.records)), kept=chosen.kept)
     nodes = detection_nodes(top, overlap=settings.merging.overlap)
     clusters = subcategories(nodes.votes, settings.merging)
     # The best agreed on come first: only so many are segmented together.
@@ -57,10 +57,10 @@ def _all_detections(collection: Collection, folder: Path) -> Detections:
 def read_members(folder: Path, collection: Collection) -> dict[str, list[Member]]:
     """Members of each subcategory of a class, by its name `<label>-<number>`."""
     stored = read_arrays(folder / "subcategories" / f"{collection.label}.npz")
-    found: dict[str, list[Member]] = {}
+    members: dict[str, list[Member]] = {}
     for image, box, cluster in zip(stored["image"], stored["box"], stored["cluster"], strict=True):
-        found.setdefault(f"{collection.label}-{cluster}", []).append((collection.records[image], box))
-    return found
+        members.setdefault(f"{collection.label}-{cluster}", []).append((collection.records[image], box))
+    return members
 
 
 def segment_subcategories(collections: Sequence[Collection], settings: Cosegmentation, passes: Passes) -> None:
@@ -97,8 +97,8 @@ def _fit_detector(
     members, scenes = item
     sides = np.median([box[2:] - box[:2] for _, box in members], axis=0)
     shape = settings.scan.nearest(np.concatenate([np.zeros(2), sides]).astype(np.float32))
-    found = np.stack([template(settings.working_image(record), box, shape) for record, box in members])
-    positives = np.concatenate([found, mirrored(found)]).reshape(2 * len(found), -1)
+    templates = np.stack([template(settings.working_image(record), box, shape) for record, box in members])
+    positives = np.concatenate([templates, mirrored(templates)]).reshape(2 * len(templates), -1)
     rng = np.random.default_rng(settings.seed)
     negatives = np.concatenate([choose(scene, shape, settings, rng) for scene in scenes])
     fitted = fit_detector(positives, negatives, shape, settings.detectors, seed=settings.seed)

@@ -100,8 +100,8 @@ def single_tag_records(source: SegmentationDataModule) -> dict[int, list[Record]
 
 def collect(source: SegmentationDataModule, *, most: int, seed: int) -> list[Collection]:
     """Collections of the classes that have images; at most `most` exemplars of each, drawn at random."""
-    found = {label: records for label, records in single_tag_records(source).items() if records}
-    return [Collection(label, records, draw_records(records, most, seed=seed)) for label, records in found.items()]
+    by_label = {label: records for label, records in single_tag_records(source).items() if records}
+    return [Collection(label, records, draw_records(records, most, seed=seed)) for label, records in by_label.items()]
 
 
 def draw_records(records: Sequence[Record], most: int, *, seed: int) -> list[Record]:

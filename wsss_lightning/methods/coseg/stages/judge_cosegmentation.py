@@ -32,7 +32,7 @@ def judge_cosegmentation(
         target, label = source.read_target(records[image_id]), source.class_names.index(name) + 1
         scores.append(score(source.encode(read_mask(path), path) > 0, target, label))
     named = zip(rows, scores, strict=True)
-    judged = [(image_id, name, outcome, *found) for (image_id, name, _, outcome), found in named]
+    judged = [(image_id, name, outcome, *measures) for (image_id, name, _, outcome), measures in named]
     write_json(Path(out_dir) / "scores.json", judged)
     return _averages(judged, source.class_names)
 
@@ -51,7 +51,7 @@ def _averages(judged: Sequence[tuple[str, str, str, float, float]], names: Seque
         for which in ("all", KEPT):
             chosen = [row for row in judged if which == "all" or row[2] == which]
             per_class = {name: [float(row[column]) for row in chosen if row[1] == name] for name in names}
-            means = {name: float(np.mean(found)) if found else float("nan") for name, found in per_class.items()}
+            means = {name: float(np.mean(values)) if values else float("nan") for name, values in per_class.items()}
             there = [mean for mean in means.values() if not np.isnan(mean)]
             metrics[f"train/{measure}/{which}"] = float(np.mean(there)) if there else float("nan")
             metrics |= {f"train/{measure}/{which}/{name}": mean for name, mean in means.items()}

@@ -67,12 +67,12 @@ def _segment(
     workers: int,
     progress: bool,
 ) -> dict[str, float]:
-    folder, found = Path(out_dir) / "steps", single_tag_records(source)
-    records = [(record.image_id, record) for of_label in found.values() for record in of_label]
+    folder, by_label = Path(out_dir) / "steps", single_tag_records(source)
+    records = [(record.image_id, record) for of_label in by_label.values() for record in of_label]
     work = partial(_segment_one, method=method, side=side)
     Passes(folder, workers, progress).write("segmentations", work, records)
     masks = partial(_read, folder=folder)
-    return keep_masks(Path(out_dir), source, found, masks, kept=kept)
+    return keep_masks(Path(out_dir), source, by_label, masks, kept=kept)
 
 
 def _segment_one(path: Path, record: Record, *, method: Callable[[Image], Mask], side: int) -> None:

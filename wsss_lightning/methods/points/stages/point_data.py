@@ -48,8 +48,8 @@ class PointBank:
 def _paths(folders: Sequence[Path], image_ids: Sequence[str] | None) -> list[Path]:
     """A file for each image, in the order of their names."""
     if image_ids is None:
-        found = {path.name: path for folder in folders for path in folder.glob("[!.]*.safetensors")}
-        return [path for _, path in sorted(found.items())]
+        paths = {path.name: path for folder in folders for path in folder.glob("[!.]*.safetensors")}
+        return [path for _, path in sorted(paths.items())]
     names = sorted(f"{image_id}.safetensors" for image_id in image_ids)
     return [
         next((folder / name for folder in reversed(folders[1:]) if (folder / name).exists()), folders[0] / name)
