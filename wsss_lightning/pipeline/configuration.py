@@ -147,11 +147,11 @@ def _quoted(override: str) -> str:
 
 
 def _root_cause(error: BaseException) -> InputError:
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, InputError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, InputError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
     text = str(error).partition("Config search path:")[0]
     lines = [line.strip().rstrip(".:") for line in text.splitlines() if "object_type=" not in line]
     return InputError("; ".join(filter(None, lines)) + nearest(text, project_folder("conf")) + ".")
@@ -205,7 +205,7 @@ def _data_sets(node: Any) -> list[dict[str, Any]]:
     if not isinstance(node, dict):
         return []
     own = [node] if "_target_" in node and node.get("root", "???") != "???" else []
-    return own + [found for child in node.values() for found in _data_sets(child)]
+    return own + [data_set for child in node.values() for data_set in _data_sets(child)]
 
 
 def plain(config: DictConfig | None, *, resolve: bool) -> dict[str, Any]:

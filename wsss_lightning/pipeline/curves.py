@@ -30,19 +30,19 @@ def read_trials(folder: Path, metrics: Mapping[str, float]) -> dict[tuple[str, s
     These are the thresholds of an evaluation of activation maps, the snapshots of a training (val mIoU by step), and
     metrics whose names end with a number (`train/ap/0.3`).
     """
-    found: dict[tuple[str, str], Curve] = {}
+    curves: dict[tuple[str, str], Curve] = {}
     by_threshold = _read(folder / "evaluation.json").get("miou_by_threshold") or {}
     if curve := [(float(threshold), value) for threshold, value in by_threshold.items() if value is not None]:
-        found["miou_by_threshold", "threshold"] = curve
+        curves["miou_by_threshold", "threshold"] = curve
     snapshots = [path for path in folder.glob("scores/*.json") if path.stem.isdigit()]
     if snapshots:
         values = [(float(path.stem), json.loads(path.read_text())) for path in snapshots]
-        found["val/miou_of_snapshots", "step"] = [(step, value) for step, value in values if value is not None]
+        curves["val/miou_of_snapshots", "step"] = [(step, value) for step, value in values if value is not None]
     for name, value in metrics.items():
         metric, _, number = name.rpartition("/")
         if _is_number(number):
-            found.setdefault((f"{metric}_by_value", "value"), []).append((float(number), value))
-    return {names: sorted(curve) for names, curve in found.items()}
+            curves.setdefault((f"{metric}_by_value", "value"), []).append((float(number), value))
+    return {names: sorted(curve) for names, curve in curves.items()}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -157,10 +157,10 @@ def _begin(stage: PlannedStage, described: dict[str, Any]) -> dict[str, int]:
 
 def _threads_before(path: Path) -> int | None:
     try:
-        found = json.loads(path.read_text()).get("threads")
+        number = json.loads(path.read_text()).get("threads")
     except (OSError, ValueError, AttributeError):  # there is none, or it is damaged: it is written anew
         return None
-    return found if isinstance(found, int) else None
+    return number if isinstance(number, int) else None
 
 
 def _hand_on(card: dict[str, Any], model: Path) -> None:
@@ -186,11 +186,11 @@ def rerun(path: Path, *, out_dir: Path | None = None, trust: Collection[str] = (
     Nothing of the finished stage is touched, so that the two folders can be compared. A record can come from anywhere:
     code of other packages than this one is called only where `trust` names them.
     """
-    found = read_record(path.parent) if path.name == RECORD else None
-    if found is None:
+    record = read_record(path.parent) if path.name == RECORD else None
+    if record is None:
         raise InputError(f"{path} is no finished stage's {RECORD}: give the path of one.")
     with trusting(trust):
-        return _rerun(check_record(found, path), path, out_dir)
+        return _rerun(check_record(record, path), path, out_dir)
 
 
 def _rerun(record: dict[str, Any], path: Path, out_dir: Path | None) -> Metrics:

@@ -41,14 +41,14 @@ def reading_fingerprint(reading: Reading, *, cache: Path) -> str:
     Raises:
         InputError: a list has another size than the manifest says.
     """
-    index = [found for name in sorted(set(reading.index)) if (found := entry(reading.root, [name]))]
+    index = [file for name in sorted(set(reading.index)) if (file := entry(reading.root, [name]))]
     if (manifest := entry(reading.root, [MANIFEST])) is not None:
         state = ["manifest", repr(reading), manifest, *index]
         return str(_kept(cache, state, lambda: _digest(_of_manifest(reading, index))))
     listed = _kept(
         cache, ["files", repr(reading), *index], lambda: [[names, whole] for names, whole in reading.files()]
     )
-    files = {found: whole for names, whole in listed if (found := entry(reading.root, names))}
+    files = {file: whole for names, whole in listed if (file := entry(reading.root, names))}
     files |= dict.fromkeys(index, True)
     known = ["reading", str(reading.root), *sorted(files.items())]
     return str(_kept(cache, known, lambda: _digest(_of_reading(reading.root, files))))

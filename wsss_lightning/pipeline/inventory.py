@@ -75,15 +75,15 @@ def _size(folder: Path) -> int:
 
 def referring(roots: Iterable[Path]) -> dict[str, list[str]]:
     """By folder name of a stage, the runs and collected tables below `roots` that used it, the latest last."""
-    found: dict[str, list[str]] = {}
+    referrers: dict[str, list[str]] = {}
     for root in roots:
         runs = [path for pattern in _RUNS for path in sorted(root.glob(f"{pattern}/stages.json"))]
         tables = sorted((root / "tables").glob("[!.]*.json"))
         named = [(_run_name(path), _of_run(path)) for path in runs] + [(path.stem, _of_table(path)) for path in tables]
         for name, folders in named:
             for folder in folders:
-                found.setdefault(folder, []).append(name)
-    return found
+                referrers.setdefault(folder, []).append(name)
+    return referrers
 
 
 def _run_name(path: Path) -> str:
@@ -123,13 +123,13 @@ def unreferenced(held: Sequence[Holding], kept: Collection[str], *, before: floa
 def with_upstream(held: Iterable[Holding], names: Iterable[str]) -> set[str]:
     """Folder names with those of all stages that they read, directly or not."""
     by_key = {item.folder.name.rpartition("-")[2]: item for item in held}
-    found, waiting = set(names), [name.rpartition("-")[2] for name in names]
+    closure, waiting = set(names), [name.rpartition("-")[2] for name in names]
     while waiting:
         item = by_key.get(waiting.pop())
         before = [by_key[key] for key in item.upstream if key in by_key] if item else []
-        waiting += [other.folder.name.rpartition("-")[2] for other in before if other.folder.name not in found]
-        found |= {other.folder.name for other in before}
-    return found
+        waiting += [other.folder.name.rpartition("-")[2] for other in before if other.folder.name not in closure]
+        closure |= {other.folder.name for other in before}
+    return closure
 
 
 def dependents(held: Sequence[Holding], names: Collection[str]) -> list[Holding]:
@@ -140,14 +140,14 @@ def dependents(held: Sequence[Holding], names: Collection[str]) -> list[Holding]
 
 def chosen(held: Sequence[Holding], names: Sequence[str]) -> list[Holding]:
     """The stages with these names or folder names; `InputError` for one that the store does not hold."""
-    found = []
+    stages = []
     for name in names:
         plain = Path(name).name
         matches = [item for item in held if plain in {item.folder.name, item.folder.name.rpartition("-")[0]}]
         if not matches:
             raise InputError(f"The store holds no stage {name}: wsss store ls shows what it holds.")
-        found += matches
-    return list(dict.fromkeys(found))
+        stages += matches
+    return list(dict.fromkeys(stages))
 
 
 def remove(held: Iterable[Holding]) -> Iterator[tuple[Holding, bool]]:

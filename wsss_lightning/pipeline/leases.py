@@ -100,8 +100,8 @@ def _made(path: Path, own: dict[str, Any]) -> bool:
     return True
 
 
-def _taken_over(path: Path, own: dict[str, Any], seen: str, *, guarded_long: bool) -> bool:
-    """Put one's own claim in the place of one whose content is still `seen`; of several who want to, one may."""
+def _taken_over(path: Path, own: dict[str, Any], expected: str, *, guarded_long: bool) -> bool:
+    """Put one's own claim in the place of one whose content is still `expected`; of several who want to, one may."""
     guard = path.with_suffix(".takeover")
     try:
         guard.mkdir()
@@ -111,7 +111,7 @@ def _taken_over(path: Path, own: dict[str, Any], seen: str, *, guarded_long: boo
                 guard.rmdir()
         return False
     try:
-        if _text(path) != seen:
+        if _text(path) != expected:
             return False
         new = path.with_name(f"{path.name}-{own['id']}")
         new.write_text(_content(own, beat=0))
@@ -166,8 +166,8 @@ def _text(path: Path) -> str | None:
 
 def _parsed(text: str) -> dict[str, Any]:
     with suppress(ValueError):
-        found = json.loads(text)
-        return found if isinstance(found, dict) else {}
+        claim = json.loads(text)
+        return claim if isinstance(claim, dict) else {}
     return {}  # just being written
 
 

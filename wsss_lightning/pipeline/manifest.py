@@ -79,26 +79,26 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         InputError: it is no manifest.
     """
-    found: Manifest = {}
+    entries: Manifest = {}
     try:
         with path.open(encoding="utf-8") as lines:
             if next(lines, "") != _HEAD:
                 raise ValueError("its first line is another")
             for line in lines:
                 name, size, content = line.rstrip("\n").split("\t")
-                found[name] = int(size), content
+                entries[name] = int(size), content
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is no manifest ({error}): delete it, or write it by wsss data manifest.") from None
-    return found
+    return entries
 
 
 def entry(root: Path, names: Iterable[str]) -> Entry | None:
     """The first of `names` that is a file below `root`."""
     for name in names:
         with contextlib.suppress(OSError):
-            found = os.stat(f"{root}/{name}")  # noqa: PTH116  # a third of the time of Path.stat
-            if stat.S_ISREG(found.st_mode):
-                return name, found.st_size, found.st_mtime_ns
+            status = os.stat(f"{root}/{name}")  # noqa: PTH116  # a third of the time of Path.stat
+            if stat.S_ISREG(status.st_mode):
+                return name, status.st_size, status.st_mtime_ns
     return None
 
 
@@ -112,8 +112,8 @@ def _entries(root: Path) -> list[Entry]:
 
 
 def _hashed(root: Path, entries: list[Entry]) -> Iterator[tuple[str, int, str]]:
-    def hashed(found: Entry) -> tuple[str, int, str]:
-        name, size, _ = found
+    def hashed(file: Entry) -> tuple[str, int, str]:
+        name, size, _ = file
         return name, size, sha256(root / name) if is_read_whole(name) else ""
 
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as threads:  # hashlib lets go of the interpreter's lock

@@ -17,25 +17,25 @@ def module_path(module: str) -> Path | None:
     for part in rest:
         folder = path.parent
         candidates = [folder / part / "__init__.py", folder / f"{part}.py", *sorted(folder.glob(f"{part}.*.so"))]
-        found = next((candidate for candidate in candidates if candidate.is_file()), None)
-        if path.name != "__init__.py" or found is None:
+        child = next((candidate for candidate in candidates if candidate.is_file()), None)
+        if path.name != "__init__.py" or child is None:
             return None
-        path = found
+        path = child
     return path
 
 
 @cache
 def sources(module: str) -> frozenset[Path]:
     """Files of `module` and of all it imports, directly or not, from its own top-level package."""
-    found: set[Path] = set()
+    files: set[Path] = set()
     waiting = [module]
     while waiting:
         current = waiting.pop()
         path = module_path(current)
-        if path is not None and path.suffix == ".py" and path not in found:
-            found.add(path)
+        if path is not None and path.suffix == ".py" and path not in files:
+            files.add(path)
             waiting += [name for name in _imported(current) if name.split(".")[0] == module.split(".")[0]]
-    return frozenset(found)
+    return frozenset(files)
 
 
 def targets(node: object) -> set[str]:

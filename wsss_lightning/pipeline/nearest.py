@@ -17,8 +17,8 @@ def nearest(message: str, conf: Path) -> str:
     if match is None or folder is None or not folder.is_dir():
         return ""
     names = [path.relative_to(folder).with_suffix("").as_posix() for path in sorted(folder.rglob("*.yaml"))]
-    found = close(match[2], names)
-    return f"; nearest: {', '.join(found)}" if found else ""
+    similar = close(match[2], names)
+    return f"; nearest: {', '.join(similar)}" if similar else ""
 
 
 def close(name: str, names: Iterable[str]) -> list[str]:

@@ -30,8 +30,8 @@ def objective(plan: Plan, metrics: dict[str, float], name: str | None) -> float:
         return next(iter(metrics.values()), float("nan"))
     records = [read_record(stage.folder) or {"metrics": {}} for stage in reversed(plan.stages.values())]
     reports = [metrics, *(record["metrics"] for record in records)]
-    found = next((report[name] for report in reports if name in report), None)
-    if found is None:
+    value = next((report[name] for report in reports if name in report), None)
+    if value is None:
         known = dict.fromkeys(metric for report in reports for metric in report)
         raise InputError(f"objective={name}: no stage reports it; there are {', '.join(known) or 'no metrics'}.")
-    return float(found)
+    return float(value)

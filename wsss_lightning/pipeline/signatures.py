@@ -103,9 +103,9 @@ def _find(module: str, name: str) -> tuple[str, _Definition] | None:
             for alias in statement.names:
                 if (alias.asname or alias.name) == name or alias.name == "*":
                     origin = absolute(statement, module)
-                    found = _find(origin, name if alias.name == "*" else alias.name)
-                    if found:
-                        return found
+                    definition = _find(origin, name if alias.name == "*" else alias.name)
+                    if definition:
+                        return definition
     return None
 
 
@@ -151,10 +151,10 @@ def _inherited(module: str, definition: ast.ClassDef) -> Signature | None:
     if not definition.bases and not definition.keywords:
         return _NOTHING
     first = definition.bases[0] if definition.bases else None
-    found = _find(module, first.id) if isinstance(first, ast.Name) else None
-    if found and _is_dataclass(definition) and not _is_dataclass(found[1]):
+    base = _find(module, first.id) if isinstance(first, ast.Name) else None
+    if base and _is_dataclass(definition) and not _is_dataclass(base[1]):
         return _NOTHING  # the parameters of a dataclass are its fields and those of dataclasses above it
-    return _signature(*found) if found else None
+    return _signature(*base) if base else None
 
 
 def _is_dataclass(definition: _Definition) -> bool:

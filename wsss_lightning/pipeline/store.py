@@ -208,12 +208,12 @@ def replacing(folder: Path, *, anew: bool) -> Iterator[None]:
 
 def source_hashes(node: object) -> dict[str, str]:
     """Hash of every file of ours, or of the user's, that the targets of a node import, by path in its package."""
-    found: dict[str, str] = {}
+    hashes: dict[str, str] = {}
     for module in sorted(target.rpartition(".")[0] for target in targets(node)):
         top = module_path(module.split(".")[0])
         if top is not None and top.suffix == ".py" and _is_watched(top):
-            found |= {path.relative_to(top.parents[1]).as_posix(): _hash(path) for path in sources(module)}
-    return dict(sorted(found.items()))
+            hashes |= {path.relative_to(top.parents[1]).as_posix(): _hash(path) for path in sources(module)}
+    return dict(sorted(hashes.items()))
 
 
 def _is_watched(top: Path) -> bool:

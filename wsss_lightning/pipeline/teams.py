@@ -195,8 +195,8 @@ def _wait_for(others: dict[int, Signs], team: Team) -> None:
 
 def _read(path: Path) -> dict[str, Any] | None:
     with suppress(OSError, ValueError):
-        found = json.loads(path.read_text())
-        return found if isinstance(found, dict) else None
+        content = json.loads(path.read_text())
+        return content if isinstance(content, dict) else None
     return None
 
 

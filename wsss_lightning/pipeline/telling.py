@@ -158,7 +158,7 @@ def _data_sets(node: Any) -> list[dict[str, Any]]:
     if not isinstance(node, dict):
         return []
     own = [node] if "_target_" in node and node.get("root") else []
-    return own + [found for child in node.values() for found in _data_sets(child)]
+    return own + [data_set for child in node.values() for data_set in _data_sets(child)]
 
 
 @contextmanager

@@ -105,8 +105,8 @@ def _fit_items(values: list[Any], inner: list[ast.expr], annotation: Annotation)
 
 
 def _fits_alias(value: Any, name: str, module: str) -> bool:
-    found = _alias(module, name)
-    return found is None or _fits(value, found)
+    alias = _alias(module, name)
+    return alias is None or _fits(value, alias)
 
 
 @cache
