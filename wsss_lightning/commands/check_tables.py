@@ -45,8 +45,8 @@ def findings(report: DataReport) -> Table:
     table = Table("what", show_lines=True)
     table.add_column("times", justify="right")
     table.add_column(f"the first {_EXAMPLES}", overflow="fold")
-    for level, style, found in (("error", "red", report.errors), ("note", "yellow", report.notes)):
-        for (kind, split), group in groupby(found, key=lambda finding: (finding.kind, finding.split)):
+    for level, style, of_level in (("error", "red", report.errors), ("note", "yellow", report.notes)):
+        for (kind, split), group in groupby(of_level, key=lambda finding: (finding.kind, finding.split)):
             messages = [finding.message.replace(f"{report.root}/", "") for finding in group]
             what = Text(f"{level}: {kind}\n{split}", style=style)
             table.add_row(what, f"{len(messages):,}", Text("\n".join(messages[:_EXAMPLES])))

@@ -23,9 +23,9 @@ def manifest(
     if not check:
         count, size = write_manifest(root)
         typer.echo(f"{root / MANIFEST}: {count:,} files, {size / 1e9:.1f} GB")
-    elif found := differences(root):
-        for line in found[:_SHOWN]:
+    elif lines := differences(root):
+        for line in lines[:_SHOWN]:
             typer.echo(line)
-        raise InputError(f"{len(found):,} files are not as {root / MANIFEST} says: write it again without --check.")
+        raise InputError(f"{len(lines):,} files are not as {root / MANIFEST} says: write it again without --check.")
     else:
         typer.echo(f"{root / MANIFEST}: all files are as it says")

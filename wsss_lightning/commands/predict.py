@@ -45,14 +45,14 @@ def predict(
     path = find_model(model, store_folder(root))
     trained = load(path, trust=trust or [])
     require_labelling(trained)
-    found, failures = find_pictures(pictures, every=every)
-    typer.echo(f"model: {path}, {len(trained.inputs.class_names)} classes; {len(found):,} pictures", err=True)
+    images, failures = find_pictures(pictures, every=every)
+    typer.echo(f"model: {path}, {len(trained.inputs.class_names)} classes; {len(images):,} pictures", err=True)
     contents: list[Content] = ["masks"]
     contents += ["overlays"] if overlays else []
     contents += ["probabilities"] if probabilities else []
     failures += label_pictures(
         trained,
-        found,
+        images,
         out=out,
         inputs=trained.inputs,
         settings=settings,

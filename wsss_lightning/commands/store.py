@@ -39,9 +39,9 @@ def verify(
 
     place, _ = _places(folder, None)
     counts = {"whole": 0, "damaged": 0, "without a list of files": 0}
-    for name, verdict, found in verified(place, stages or []):
+    for name, verdict, files in verified(place, stages or []):
         counts[verdict] += 1
-        for file in found:
+        for file in files:
             typer.echo(f"{name}: {file}")
     typer.echo(f"{place}: " + ", ".join(f"{count:,} {verdict}" for verdict, count in counts.items()))
     if counts["damaged"]:
@@ -94,8 +94,7 @@ def gc(
 
     place, runs = _places(folder, roots)
     kept = {*referring(runs), *(name for overrides in keep or [] for name in _planned(overrides))}
-    found = unreferenced(holdings(place), kept, before=days_ago(days))
-    _delete(found, delete=delete)
+    _delete(unreferenced(holdings(place), kept, before=days_ago(days)), delete=delete)
 
 
 def _planned(overrides: str) -> list[str]:
@@ -124,19 +123,19 @@ def rm(
     _delete([*picked, *readers], delete=delete)
 
 
-def _delete(found: "Sequence[Holding]", *, delete: bool) -> None:
+def _delete(holdings: "Sequence[Holding]", *, delete: bool) -> None:
     from wsss_lightning.pipeline.inventory import remove
 
-    for item in found:
+    for item in holdings:
         typer.echo(f"{_bytes(item.size):>9}  {item.folder.name}  {item.name}")
-    size = _bytes(sum(item.size for item in found))
+    size = _bytes(sum(item.size for item in holdings))
     if not delete:
-        typer.echo(f"{len(found):,} stages, {size}: nothing was deleted{', add --yes to do so' if found else ''}")
+        typer.echo(f"{len(holdings):,} stages, {size}: nothing was deleted{', add --yes to do so' if holdings else ''}")
         return
-    left = [item.folder.name for item, gone in remove(found) if not gone]
+    left = [item.folder.name for item, gone in remove(holdings) if not gone]
     for name in left:
         typer.echo(f"{name} is being computed and stays", err=True)
-    typer.echo(f"{len(found) - len(left):,} stages deleted of {size}")
+    typer.echo(f"{len(holdings) - len(left):,} stages deleted of {size}")
 
 
 @app.command("export")

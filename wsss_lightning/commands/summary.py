@@ -34,12 +34,12 @@ def summary(
     from wsss_lightning.tables.jobs import find_sweeps
     from wsss_lightning.tables.summary import summarise
 
-    found = find_sweeps(sweeps or [], root or Path(str(compose([]).paths.root)))
+    runs = root or Path(str(compose([]).paths.root))
     names = [name.strip() for name in by.split(",")] if by else []
-    made = summarise(found, by=names, metric=metric, reference=reference)
+    averages = summarise(find_sweeps(sweeps or [], runs), by=names, metric=metric, reference=reference)
     if style is SummaryFormat.TEXT:
-        summary_text.show(made, Console())
+        summary_text.show(averages, Console())
     elif style is SummaryFormat.CSV:
-        typer.echo(summary_text.as_csv(made), nl=False)
+        typer.echo(summary_text.as_csv(averages), nl=False)
     else:
-        typer.echo(summary_text.markdown(made) if style is SummaryFormat.MARKDOWN else summary_text.html(made))
+        typer.echo(summary_text.markdown(averages) if style is SummaryFormat.MARKDOWN else summary_text.html(averages))

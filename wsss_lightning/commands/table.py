@@ -43,13 +43,13 @@ def table(
         _print_cells(cells)
         return
     root, failures = output_root(given, cells), run_missing(cells, spec.heading.name) if launch else {}
-    found = collect(spec, given, cells, root=root, failures=failures, notes=note or [])
-    write_snapshot(found, root)
-    _print_table(found, style, root)
+    comparison = collect(spec, given, cells, root=root, failures=failures, notes=note or [])
+    write_snapshot(comparison, root)
+    _print_table(comparison, style, root)
     if keep:
         from wsss_lightning.tables.saving import results_folder, save
 
-        typer.echo(f"written to {save(found, results_folder(spec.path), suffix=suffix)}", err=True)
+        typer.echo(f"written to {save(comparison, results_folder(spec.path), suffix=suffix)}", err=True)
     if failures:
         raise typer.Exit(1)
 
@@ -63,19 +63,19 @@ def _print_cells(cells: "list[Cell]") -> None:
     show_stages(needed(cells), Console())
 
 
-def _print_table(found: "Table", style: Format, root: Path) -> None:
+def _print_table(comparison: "Table", style: Format, root: Path) -> None:
     from rich.console import Console
 
     from wsss_lightning.tables.render import markdown, show
     from wsss_lightning.tables.results import as_json
 
     if style is Format.TEXT:
-        show(found, Console())
+        show(comparison, Console())
     elif style is Format.MARKDOWN:
-        typer.echo(markdown(found), nl=False)
+        typer.echo(markdown(comparison), nl=False)
     elif style is Format.JSON:
-        typer.echo(as_json(found))
+        typer.echo(as_json(comparison))
     else:
         from wsss_lightning.tables.report import page
 
-        typer.echo(page([found], root))
+        typer.echo(page([comparison], root))

@@ -36,10 +36,10 @@ def _size(text: str) -> tuple[int, int] | None:
     """(H, W) of WIDTHxHEIGHT; None for "keep"."""
     if text == "keep":
         return None
-    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
-    if found is None:
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if match is None:
         raise InputError(f"--size {text} is no size: give WIDTHxHEIGHT, for example 854x480, or keep.")
-    return int(found[2]), int(found[1])
+    return int(match[2]), int(match[1])
 
 
 def _print(summary: Summary) -> None:

@@ -56,8 +56,8 @@ def read_overlays(folder: Path, data: list[Any], labels: Mapping[int, str]) -> I
     for panel in panels:
         image = _read(panel / "image.png")
         masks = {path.stem: _indices(_read(path), image, labels) for path in sorted(panel.glob("[!.]*.png"))}
-        found = {name: fitted(mask, IGNORE) for name, mask in masks.items() if mask is not None and name != "image"}
-        yield Overlay(panel.name, fitted(image, _WHITE), found)
+        drawn = {name: fitted(mask, IGNORE) for name, mask in masks.items() if mask is not None and name != "image"}
+        yield Overlay(panel.name, fitted(image, _WHITE), drawn)
     if not panels:
         for image_id, path, photo in _with_photographs(folder / "masks", "png", data):
             image, mask = read_image(photo), read_mask(path)
@@ -112,14 +112,14 @@ def _with_photographs(folder: Path, ending: str, data: list[Any]) -> Iterator[tu
 
 
 def _photographs(data: list[Any]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+    photographs: dict[str, Path] = {}
     for source in data:
         for split in ("train", "val", "test"):
             try:
-                found |= {record.image_id: record.image for record in source.records(split)}
+                photographs |= {record.image_id: record.image for record in source.records(split)}
             except InputError:  # the data set has no such list
                 continue
-    return found
+    return photographs
 
 
 def _read(path: Path) -> Picture:

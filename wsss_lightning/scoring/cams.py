@@ -131,9 +131,9 @@ def _matched(keys: Classes, maps: Maps, *, full: bool, path: Path) -> tuple[Clas
     return keys, _Stored(maps, full)
 
 
-def _no_dictionary(path: Path, found: str) -> InputError:
+def _no_dictionary(path: Path, content: str) -> InputError:
     return InputError(
-        f"{path} holds {found}, neither IRNet's {{keys, cam, high_res}} nor SEAM's {{class: map}} nor "
+        f"{path} holds {content}, neither IRNet's {{keys, cam, high_res}} nor SEAM's {{class: map}} nor "
         "CLIP-ES's {keys, attn_highres}: write one map (H, W) per class in one of these forms."
     )
 

@@ -100,8 +100,8 @@ def score_folder(
     task = _Task(predictions, data, split, _thresholds(predictions, threshold))
     if not partial_ok:
         _require_all(task)
-    found = set(predictions.found)
-    scored = [record for record in records if record.image_id in found]
+    predicted = set(predictions.found)
+    scored = [record for record in records if record.image_id in predicted]
     thresholds = torch.tensor(task.thresholds)
     measure = partial(_score, folder=folder, kind=predictions.kind, labels=data.labels, thresholds=thresholds)
     sums = measure_images(
@@ -122,10 +122,10 @@ def _thresholds(predictions: Predictions, given: float | None) -> tuple[float, .
 
 
 def _require_all(task: _Task) -> None:
-    missing, found = task.predictions.missing, task.predictions.found
+    missing, predicted = task.predictions.missing, task.predictions.found
     if missing:
         raise InputError(
-            f"{task.predictions.folder} has no prediction of {len(missing):,} of the {len(missing) + len(found):,} "
+            f"{task.predictions.folder} has no prediction of {len(missing):,} of the {len(missing) + len(predicted):,} "
             f"images of {task.where}: {notes.some(missing)}; add them, or score what is there with --partial."
         )
 

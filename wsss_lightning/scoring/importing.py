@@ -99,9 +99,9 @@ def import_predictions(
         )
     present = [record for record in records if record.image_id in {*predictions.found}]
     work = partial(_check, folder=folder, kind=predictions.kind, order=order, kept=data.class_names)
-    found = [*in_parallel(work, present, processes=processes, description="reading", progress=progress)]
-    untagged = [entry.image_id for entry in found if entry.untagged]
-    _require_order(untagged, len(found), folder)
+    entries = [*in_parallel(work, present, processes=processes, description="reading", progress=progress)]
+    untagged = [entry.image_id for entry in entries if entry.untagged]
+    _require_order(untagged, len(entries), folder)
     write = partial(_write, folder=folder, kind=predictions.kind, order=order, out=out)
     for _ in in_parallel(write, present, processes=processes, description="writing", progress=progress):
         pass
@@ -110,7 +110,7 @@ def import_predictions(
         names=order.own,
         images=len(present),
         missing=len(predictions.missing),
-        truth=sum(entry.truth for entry in found),
+        truth=sum(entry.truth for entry in entries),
         origin=origin,
         supervision=supervision,
     )

@@ -79,10 +79,10 @@ def find_predictions(folder: Path, ids: Sequence[str]) -> Predictions:
     if all(held.values()):
         raise InputError(f"{folder} holds both masks (.png) and CAMs (.npy) of the images: keep one kind in it.")
     kind = next(kind for kind in Kind if held[kind])
-    found = held[kind]
+    predicted = held[kind]
     missing = tuple(image_id for image_id in ids if f"{image_id}{kind}" not in names)
-    unused = tuple(sorted(names - {f"{image_id}{kind}" for image_id in found}))
-    return Predictions(folder, kind, tuple(found), missing, unused)
+    unused = tuple(sorted(names - {f"{image_id}{kind}" for image_id in predicted}))
+    return Predictions(folder, kind, tuple(predicted), missing, unused)
 
 
 def read_labels(path: Path, *, labels: LabelMap, target: Mask) -> Winners:
@@ -99,14 +99,14 @@ def read_labels(path: Path, *, labels: LabelMap, target: Mask) -> Winners:
     """
     mask = read_mask(path)
     check_prediction_size(mask.shape, target.shape, path)
-    found = labels.encode(mask, path)
-    unlabelled = mask[(found == IGNORE) & (target != IGNORE)]
+    predicted = labels.encode(mask, path)
+    unlabelled = mask[(predicted == IGNORE) & (target != IGNORE)]
     if IGNORE in unlabelled:
         raise InputError(f"{path} holds 255 (ignore) where the truth has a label: predict a class or background there.")
     if unlabelled.size:
         name = labels.names[unlabelled[0] - 1]
         raise InputError(f"{path} predicts {name}, which data.classes leaves out: keep it, or predict kept ones only.")
-    return Winners(found, np.ones(found.shape, np.float32))
+    return Winners(predicted, np.ones(predicted.shape, np.float32))
 
 
 def check_prediction_size(found: tuple[int, ...], expected: tuple[int, ...], path: Path) -> None:

@@ -79,9 +79,9 @@ def pack(predictions: Predictions, out: Path, submission: Submission, *, process
         raise InputError(f"{predictions.folder} holds CAMs: give a folder of index PNGs.")
     with TemporaryDirectory() as staging:
         job = partial(_stage, folder=predictions.folder, staging=Path(staging), submission=submission)
-        found = in_parallel(job, predictions.found, processes=processes, description="predictions")
+        verdicts = in_parallel(job, predictions.found, processes=processes, description="predictions")
         faults = [Fault("is missing", f"{image_id}.png") for image_id in predictions.missing]
-        faults += [fault for fault in found if fault]
+        faults += [fault for fault in verdicts if fault]
         if not faults:
             replace_file(out, partial(_write, staging=Path(staging), submission=submission, processes=processes))
     return sorted(faults, key=lambda fault: (fault.reason, fault.file))
@@ -98,8 +98,8 @@ def check(archive: Path, submission: Submission, *, processes: int) -> list[Faul
         held = [image_id for image_id in submission.ids if (Path(staging) / f"{image_id}.png").exists()]
         faults += [Fault("is missing", f"{image_id}.png") for image_id in submission.ids if image_id not in {*held}]
         job = partial(_examine, folder=Path(staging), submission=submission, finished=True)
-        found = in_parallel(job, held, processes=processes, description="archive")
-        return sorted([*faults, *(fault for fault in found if fault)], key=lambda fault: (fault.reason, fault.file))
+        verdicts = in_parallel(job, held, processes=processes, description="archive")
+        return sorted([*faults, *(fault for fault in verdicts if fault)], key=lambda fault: (fault.reason, fault.file))
 
 
 def _stage(image_id: str, *, folder: Path, staging: Path, submission: Submission) -> Fault | None:

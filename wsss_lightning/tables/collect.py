@@ -112,10 +112,10 @@ def _computed(blank: Result, record: dict[str, Any], cell: Cell, row: SpecRow, h
     metrics, prefix, metric = record["metrics"], heading.per_class, row.metric or heading.metric
     columns = heading.also if row.also is None else row.also
     stages = {stage.key: stage for plan in cell.plans() for stage in plan.stages.values()}
-    records = {key: found for key, stage in stages.items() if (found := read_record(stage.folder))}
+    records = {key: stored for key, stage in stages.items() if (stored := read_record(stage.folder))}
     value = _metric(metrics, metric, cell.plan.result, heading)
-    changed = sorted({file for found in records.values() for file in changed_sources(found)})
-    seconds = {key: found["wall_seconds"] for key, found in records.items()}
+    changed = sorted({file for stored in records.values() for file in changed_sources(stored)})
+    seconds = {key: stored["wall_seconds"] for key, stored in records.items()}
     return replace(
         blank,
         status=CHANGED if changed else COMPUTED,

@@ -24,11 +24,11 @@ class Committed:
 
     def result(self, blank: Result) -> Result:
         """The committed result with the key of `blank`, marked with its commit and date; `blank` if there is none."""
-        found = self.results.get(blank.key)
-        if found is None:
+        committed = self.results.get(blank.key)
+        if committed is None:
             return blank
-        mark = f"commit {short_commit(found.commit)}, {(found.date or '-')[:10]}"
-        return replace(found, seed=blank.seed, overrides=blank.overrides, status=COMMITTED, detail=mark)
+        mark = f"commit {short_commit(committed.commit)}, {(committed.date or '-')[:10]}"
+        return replace(committed, seed=blank.seed, overrides=blank.overrides, status=COMMITTED, detail=mark)
 
 
 def pair_keys(row: Row, reference: Row) -> Keys:

@@ -36,8 +36,7 @@ class ConfusionChart:
 def confusion_charts(table: Table, store: Path) -> list[ConfusionChart]:
     """The matrix of each row, by its first seed that keeps one; that of the row that the heading names comes first."""
     rows = sorted(table.rows, key=lambda row: row.name != table.heading.confusion)
-    found = [(row, _folder(row, store)) for row in rows]
-    charts = [_chart(row.name, folder) for row, folder in found if folder is not None]
+    charts = [_chart(row.name, folder) for row in rows if (folder := _folder(row, store)) is not None]
     return [chart for chart in charts if chart is not None]
 
 

@@ -39,10 +39,10 @@ def _with_interval(plain: Difference, pairs: list[tuple[Result, Result]], store:
     if not all(_is_local(result) for pair in pairs for result in pair):
         return plain
     ours, theirs = ([store / result.folder for result in side] for side in zip(*pairs, strict=True))
-    found = interval(ours, theirs, metric=metric)
-    if found is None:
+    bounds = interval(ours, theirs, metric=metric)
+    if bounds is None:
         return plain
-    low, high, images = found
+    low, high, images = bounds
     return replace(plain, low=low, high=high, images=images, over_seeds=len(pairs) > 1)
 
 

@@ -114,10 +114,10 @@ def bar_chart(table: Table) -> BarChart:
     shown = [values(row, table.heading.metric) for row in table.rows]
     scale = Scale(from_zero(shown), 0.0, PLOT)
     groups, top = [], 0.0
-    for row, found in zip(table.rows, shown, strict=True):
-        bars = [_bar(value, top + _LABEL + i * _BAR, scale) for i, value in enumerate(found)]
+    for row, numbers in zip(table.rows, shown, strict=True):
+        bars = [_bar(value, top + _LABEL + i * _BAR, scale) for i, value in enumerate(numbers)]
         groups.append(BarGroup(row.name, top + _LABEL - 6, bars))
-        top += _LABEL + _BAR * len(found) + _GAP
+        top += _LABEL + _BAR * len(numbers) + _GAP
     return BarChart(height=top + 18, groups=groups, ticks=scale.labels())
 
 
@@ -125,13 +125,13 @@ def values(row: Row, metric: str) -> list[Value]:
     """The paper's number and ours, as far as the row has them."""
     paper = row.paper.get(metric)
     ours = None if row.mean is None else 100 * row.mean
-    found = [] if paper is None else [Value("paper", paper, deviation=None)]
-    return found if ours is None else [*found, Value("ours", ours, None if row.std is None else 100 * row.std)]
+    published = [] if paper is None else [Value("paper", paper, deviation=None)]
+    return published if ours is None else [*published, Value("ours", ours, None if row.std is None else 100 * row.std)]
 
 
 def from_zero(shown: Sequence[Sequence[Value]]) -> list[float]:
     """Ticks from 0 per cent, so that no difference looks larger than it is, to the highest value and deviation."""
-    return ticks(0.0, max((value.ends[1] for found in shown for value in found), default=0.0) or 1.0)
+    return ticks(0.0, max((value.ends[1] for numbers in shown for value in numbers), default=0.0) or 1.0)
 
 
 def _bar(value: Value, top: float, scale: Scale) -> Bar:
@@ -152,16 +152,16 @@ def ticks(low: float, high: float, *, count: int = 5) -> list[float]:
 def curve_charts(table: Table, store: Path) -> list[CurveChart]:
     """What the stages of each row's first seed measured more than once: what training logged (`logs/**/metrics.csv`),
     val mIoU of its snapshots, mIoU by threshold."""
-    found: dict[tuple[str, str, str], dict[str, _Run]] = {}
+    curves: dict[tuple[str, str, str], dict[str, _Run]] = {}
     for row in table.rows:
         for stage in row.measured[0].stages if row.measured else []:
             for (name, axis), points in _measured(store / f"{stage.name}-{stage.key[:16]}").items():
-                runs = found.setdefault((stage.name, name, axis), {})
+                runs = curves.setdefault((stage.name, name, axis), {})
                 runs.setdefault(stage.key, _Run([], points)).rows.append(row.name)
     names = colours(table)
     return [
         _curve_chart(f"{stage}: {name}", axis, list(runs.values()), names, chosen={})
-        for (stage, name, axis), runs in found.items()
+        for (stage, name, axis), runs in curves.items()
     ]
 
 

@@ -86,10 +86,10 @@ class _Seen:
 
 def image_scores(table: Table, store: Path) -> ImageScores:
     """The scores of the first seed of every row whose final stage keeps one matrix of all labels for each image."""
-    found = {row.name: kept for row in table.rows if (kept := _first(row.measured, store)) is not None}
-    ids = dict.fromkeys(image_id for kept in found.values() for image_id in kept.ids)
-    by_row = [_of_row(kept) for kept in found.values()]
-    return ImageScores(list(found), [_image(image_id, by_row) for image_id in ids])
+    evaluations = {row.name: kept for row in table.rows if (kept := _first(row.measured, store)) is not None}
+    ids = dict.fromkeys(image_id for kept in evaluations.values() for image_id in kept.ids)
+    by_row = [_of_row(kept) for kept in evaluations.values()]
+    return ImageScores(list(evaluations), [_image(image_id, by_row) for image_id in ids])
 
 
 def _first(results: list[Result], store: Path) -> _Evaluated | None:
@@ -108,13 +108,13 @@ def _read(folder: Path) -> _Evaluated | None:
 def _of_row(kept: _Evaluated) -> dict[str, _Seen]:
     """By image."""
     means, each, present = mean_ious(kept.matrices), ious(kept.matrices), kept.matrices.sum(axis=2) > 0
-    seen = {}
+    by_image = {}
     for index, image_id in enumerate(kept.ids):
         by_class = dict(zip(kept.labels[1:], each[index, 1:].tolist(), strict=True))
         shown = [name for name, there in zip(kept.labels[1:], present[index, 1:].tolist(), strict=True) if there]
         known = {name: value for name, value in by_class.items() if not np.isnan(value)}
-        seen[image_id] = _Seen(None if np.isnan(means[index]) else float(means[index]), known, shown)
-    return seen
+        by_image[image_id] = _Seen(None if np.isnan(means[index]) else float(means[index]), known, shown)
+    return by_image
 
 
 def _image(image_id: str, by_row: list[dict[str, _Seen]]) -> ImageScore:

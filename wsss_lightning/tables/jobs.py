@@ -55,8 +55,8 @@ class Job:
     def value(self, metric: str) -> float | None:
         """A metric of the result, or else of the last stage that reports it; None where it is none or nan."""
         reports = [self.metrics or {}, *(record["metrics"] for record in reversed(self.records))]
-        found = next((report[metric] for report in reports if metric in report), None)
-        return None if found is None or math.isnan(found) else float(found)
+        number = next((report[metric] for report in reports if metric in report), None)
+        return None if number is None or math.isnan(number) else float(number)
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,10 @@ def _known(known: list[Path], root: Path) -> str:
 
 
 def _jobs(folder: Path) -> list[Path]:
-    found = [path.parents[1] for path in folder.glob(f"*/{_OVERRIDES}")] if folder.is_dir() else []
-    return sorted(found, key=lambda path: (not path.name.isdigit(), int(path.name) if path.name.isdigit() else 0, path))
+    folders = [path.parents[1] for path in folder.glob(f"*/{_OVERRIDES}")] if folder.is_dir() else []
+    return sorted(
+        folders, key=lambda path: (not path.name.isdigit(), int(path.name) if path.name.isdigit() else 0, path)
+    )
 
 
 def read_sweep(folder: Path) -> Sweep:

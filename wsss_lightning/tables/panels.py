@@ -63,18 +63,18 @@ def table_panels(table: Table, store: Path, further: Path | None = None) -> Pane
     `further`: a folder with more of them, `<folder of the final stage>/panels/<image_id>/<name>.png`, of images that
     were scored; they follow from the worst on.
     """
-    found = {row.name: places for row in table.rows if (places := _places(row, store, further))}
-    own = {image_id for places in found.values() for image_id, place in places.items() if store in place.parents}
-    ids = {image_id for places in found.values() for image_id in places}
+    by_row = {row.name: places for row in table.rows if (places := _places(row, store, further))}
+    own = {image_id for places in by_row.values() for image_id, place in places.items() if store in place.parents}
+    ids = {image_id for places in by_row.values() for image_id in places}
     scores = image_scores(table, store)
     ranked = scores.worst(len(scores.images))
     return Panels(
-        row_names=list(found),
+        row_names=list(by_row),
         panels=[
-            _panel(image_id, [places.get(image_id) for places in found.values()], scores.of(image_id))
+            _panel(image_id, [places.get(image_id) for places in by_row.values()], scores.of(image_id))
             for image_id in [*sorted(own), *sorted(ids - own, key=ranked.index)]
         ],
-        legend=_legend(table, found, store),
+        legend=_legend(table, by_row, store),
         scores=scores,
         further=len(ids - own),
     )
@@ -96,8 +96,8 @@ def _pictures(folder: Path) -> list[PurePosixPath]:
     return [place for place in places if len(place.parts) == 3]
 
 
-def _legend(table: Table, found: Mapping[str, object], store: Path) -> list[tuple[str, str]]:
-    folders = [store / result.folder for row in table.rows if row.name in found for result in row.measured]
+def _legend(table: Table, by_row: Mapping[str, object], store: Path) -> list[tuple[str, str]]:
+    folders = [store / result.folder for row in table.rows if row.name in by_row for result in row.measured]
     return next((colours for folder in folders if (colours := legend(folder))), [])
 
 
@@ -113,20 +113,20 @@ def _panel(image_id: str, places: Sequence[Path | None], score: ImageScore | Non
     return Panel(
         image_id=image_id,
         shared=_there([*whole, *common.values()]),
-        rows=[_there(found for name, found in row.items() if name not in common) for row in rows],
+        rows=[_there(image for name, image in row.items() if name not in common) for row in rows],
         score=score,
     )
 
 
 def _headings(folders: Sequence[Path]) -> dict[str, str]:
     """What a row's pictures show, in the order of their columns; those of other `extra_masks` follow by name."""
-    found = {path.stem for folder in folders for path in folder.glob("[!.]*.png")}
-    others = sorted(found - WHOLE.keys() - OF_A_ROW.keys())
+    stems = {path.stem for folder in folders for path in folder.glob("[!.]*.png")}
+    others = sorted(stems - WHOLE.keys() - OF_A_ROW.keys())
     return OF_A_ROW | {name: name.replace("_", " ") for name in others}
 
 
 def _there(pictures: Iterable[Picture | None]) -> list[Picture]:
-    return [found for found in pictures if found is not None]
+    return [image for image in pictures if image is not None]
 
 
 def _first(folders: Sequence[Path], name: str, what: str) -> Picture | None:

@@ -95,7 +95,6 @@ def _classes(table: Table) -> str:
 
 
 def _runs(table: Table) -> str:
-    found = [(row, result) for row in table.rows for result in row.measured]
     lines = [
         [
             row.name,
@@ -107,7 +106,8 @@ def _runs(table: Table) -> str:
             short_commit(result.commit),
             (result.date or "-")[:10],
         ]
-        for row, result in found
+        for row in table.rows
+        for result in row.measured
     ]
     return markdown_grid(["row", "seed", "ours", "key", "wall time", "device", "commit", "date"], lines)
 

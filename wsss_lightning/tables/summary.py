@@ -76,8 +76,8 @@ class Summary:
     @property
     def best(self) -> tuple[SummaryRow, str] | None:
         """The row and the sweep with the best mean; None where there is no number."""
-        found = [(group.mean, row, name) for row in self.rows for name, group in row.groups.items()]
-        numbers = [(mean, row, name) for mean, row, name in found if mean is not None]
+        means = [(group.mean, row, name) for row in self.rows for name, group in row.groups.items()]
+        numbers = [(mean, row, name) for mean, row, name in means if mean is not None]
         if not numbers:
             return None
         sign = -1 if self.lower_is_better else 1
@@ -112,21 +112,21 @@ def summarise(
     over = [name for name in varied if name not in names]
     chosen = metric or _first_metric(sweeps)
     groups = _grouped(sweeps, names, chosen)
-    if not any(group.values for found in groups.values() for group in found.values()) and metric is not None:
+    if not any(group.values for of_row in groups.values() for group in of_row.values()) and metric is not None:
         raise InputError(f"No job reports {metric}; there are {', '.join(_metrics(sweeps)) or 'no metrics'}.")
     first = _reference(reference, names, list(groups))
     rows = [
-        SummaryRow(choice, found, _to_reference(found, groups[first], over), _to_first(found, sweeps[0].name, over))
-        for choice, found in groups.items()
+        SummaryRow(choice, of_row, _to_reference(of_row, groups[first], over), _to_first(of_row, sweeps[0].name, over))
+        for choice, of_row in groups.items()
     ]
     return Summary(chosen, names, over, _labels(sweeps, names), first, rows)
 
 
 def _distinct(sweeps: Sequence[Sweep]) -> list[Sweep]:
     """Sweeps of one name, from different roots, numbered."""
-    seen = [sweep.name for sweep in sweeps]
+    names = [sweep.name for sweep in sweeps]
     return [
-        Sweep(f"{sweep.name} ({number})", sweep.jobs) if seen.count(sweep.name) > 1 else sweep
+        Sweep(f"{sweep.name} ({number})", sweep.jobs) if names.count(sweep.name) > 1 else sweep
         for number, sweep in enumerate(sweeps, start=1)
     ]
 
@@ -152,7 +152,7 @@ def _grouped(sweeps: Sequence[Sweep], names: Sequence[str], metric: str) -> dict
         for job in sweep.jobs:
             choice = tuple(job.settings.get(name, "default") for name in names)
             jobs.setdefault(choice, {}).setdefault(sweep.name, []).append(job)
-    return {choice: {name: Group(found, metric) for name, found in of.items()} for choice, of in jobs.items()}
+    return {choice: {name: Group(of_sweep, metric) for name, of_sweep in of.items()} for choice, of in jobs.items()}
 
 
 def _reference(text: str | None, names: Sequence[str], choices: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
@@ -176,8 +176,8 @@ def _to_first(groups: dict[str, Group], sweep: str, over: Sequence[str]) -> dict
     return _present({name: _difference(group, first, over) for name, group in others.items() if first})
 
 
-def _present(found: dict[str, Difference | None]) -> dict[str, Difference]:
-    return {name: difference for name, difference in found.items() if difference is not None}
+def _present(differences: dict[str, Difference | None]) -> dict[str, Difference]:
+    return {name: difference for name, difference in differences.items() if difference is not None}
 
 
 def _difference(ours: Group, theirs: Group, over: Sequence[str]) -> Difference | None:

@@ -115,12 +115,12 @@ def _mean(summary: Summary, group: Group) -> str:
     return f"{_number(summary, group.mean)}{spread}"
 
 
-def _difference(summary: Summary, found: Difference | None) -> str:
-    if found is None:
+def _difference(summary: Summary, difference: Difference | None) -> str:
+    if difference is None:
         return "-"
-    ends = [found.low, found.high]
+    ends = [difference.low, difference.high]
     numbers = [_number(summary, end, signed=True) for end in ends if end is not None]
-    return _number(summary, found.value, signed=True) + (f" [{', '.join(numbers)}]" if numbers else "")
+    return _number(summary, difference.value, signed=True) + (f" [{', '.join(numbers)}]" if numbers else "")
 
 
 def _number(summary: Summary, value: float, *, signed: bool = False) -> str:
@@ -164,11 +164,11 @@ def _averages(summary: Summary) -> Iterator[str]:
 
 
 def _intervals(summary: Summary) -> Iterator[str]:
-    found = [d for row in summary.rows for d in (*row.differences.values(), *row.changes.values())]
+    differences = [d for row in summary.rows for d in (*row.differences.values(), *row.changes.values())]
     name = _choice(summary, summary.reference)
     if any(row.differences for row in summary.rows):
         yield f"Differences are to {name}, over the jobs that agree in {', '.join(summary.over) or 'all else'}."
-    with_ends = [d for d in found if d.images is not None]
+    with_ends = [d for d in differences if d.images is not None]
     if with_ends:
         seeds = " and seeds" if any(d.over_seeds for d in with_ends) else ""
         counts = ", ".join(sorted({f"{d.images:,}" for d in with_ends}))

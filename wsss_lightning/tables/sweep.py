@@ -68,19 +68,19 @@ def sweep_chart(table: Table) -> SweepChart | None:
     shown = [(row, values(row, table.heading.metric)) for row in table.rows]
     xs = [row.x for row in table.rows if row.x is not None]
     across = Scale(ticks(min(xs), max(xs)), _LEFT, SIZE[0] - _RIGHT)
-    upward = Scale(from_zero([found for _, found in shown]), SIZE[1] - _BOTTOM, _TOP)
+    upward = Scale(from_zero([numbers for _, numbers in shown]), SIZE[1] - _BOTTOM, _TOP)
     series = [_series(kind, shown, across, upward) for kind in ("paper", "ours")]
     return SweepChart(
         axis=table.heading.axis,
         series=[line for line in series if line.marks],
-        levels=_levels([(row.name, value) for row, found in shown if row.x is None for value in found], upward),
+        levels=_levels([(row.name, value) for row, numbers in shown if row.x is None for value in numbers], upward),
         across=across.labels(),
         upward=upward.labels(),
     )
 
 
 def _series(kind: str, shown: Sequence[tuple[Row, list[Value]]], across: Scale, upward: Scale) -> Series:
-    placed = [(row.x, value) for row, found in shown if row.x is not None for value in found if value.kind == kind]
+    placed = [(row.x, value) for row, numbers in shown if row.x is not None for value in numbers if value.kind == kind]
     marks = [_mark(across.place(x), value, upward) for x, value in sorted(placed, key=lambda item: item[0])]
     return Series(kind, marks, " ".join(f"{mark.x:.1f},{mark.y:.1f}" for mark in marks))
 

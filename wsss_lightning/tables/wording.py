@@ -131,11 +131,11 @@ def difference(table: Table, row: Row) -> str:
         return "reference"
     if row.difference is None:
         return "-"
-    found = row.difference
+    to_reference = row.difference
     interval = "no interval"
-    if found.low is not None and found.high is not None:
-        interval = f"[{percent(found.low, signed=True)}, {percent(found.high, signed=True)}]"
-    return f"{percent(found.value, signed=True)} {interval}"
+    if to_reference.low is not None and to_reference.high is not None:
+        interval = f"[{percent(to_reference.low, signed=True)}, {percent(to_reference.high, signed=True)}]"
+    return f"{percent(to_reference.value, signed=True)} {interval}"
 
 
 def status(row: Row) -> str:
@@ -170,8 +170,8 @@ def footnotes(table: Table) -> list[str]:
     notes = [f"† {note}" for note in table.notes]
     rows = [f"{mark} {row.footnote}" for row, mark in _row_marks(table)]
     chosen = [f"Chosen on: {value}." for name, value in cards.card(table) if name == "chosen on"]
-    found = [*_intervals(table), *_changes(table), *_failures(table)]
-    return [*notes, *rows, *table.heading.footnotes, table.heading.scale, *chosen, *found]
+    about_rows = [*_intervals(table), *_changes(table), *_failures(table)]
+    return [*notes, *rows, *table.heading.footnotes, table.heading.scale, *chosen, *about_rows]
 
 
 def _intervals(table: Table) -> list[str]:
