@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from torch.distributed.elastic.multiprocessing.api import SignalException
-
 from wsss_lightning.lifetime import end_with_parent
 
 
@@ -21,8 +19,10 @@ def main(caller: int, number: int, request: str) -> None:
     sys.argv = ["torchrun", f"--nproc-per-node={content['processes']}", *_rendezvous(content, number), *worker]
     try:
         runpy.run_module("torch.distributed.run", run_name="__main__", alter_sys=True)
-    except SignalException as signalled:  # it has ended the workers and said so
-        sys.exit(128 + signalled.sigval)
+    except Exception as error:
+        if type(error).__name__ != "SignalException":  # torch's, by name, since this package does without torch
+            raise
+        sys.exit(1)  # it has ended the workers and said so
 
 
 def _rendezvous(content: dict[str, Any], number: int) -> list[str]:
