@@ -105,7 +105,7 @@ def _worth_starting(left: int, done: int, least: float, jobs: int, cost: float) 
 
 
 def _cost() -> float:
-    return WARM if time.perf_counter() - _used < _IDLE else START_UP
+    return min(WARM, START_UP) if time.perf_counter() - _used < _IDLE else START_UP
 
 
 def _threads(jobs: int) -> AbstractContextManager[object]:

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from wsss_lightning.pipeline.configuration import bind, compose, one_sentence, plain
 from wsss_lightning.pipeline.foreign import check_record
 from wsss_lightning.pipeline.identity import current_target, with_current_targets
+from wsss_lightning.pipeline.readings import readers
 from wsss_lightning.pipeline.signatures import constant_beside
 from wsss_lightning.pipeline.store import RECORD, read_record
 
@@ -64,11 +65,9 @@ def recorded_inputs(folder: Path, *, target: str, names: tuple[str, ...]) -> dic
 def require_classes(node: dict[str, Any], bindings: dict[str, Any]) -> None:
     """Raise `InputError` where a stage that learns class by class finds no image of one; before it is its turn.
 
-    Data that an earlier stage has yet to write is looked at by the stage itself.
+    Only of data in a folder of the user's; what stages write is looked at by the stage itself.
     """
-    if constant_beside(node["_target_"], "SHARES") != "classes":
+    if constant_beside(node["_target_"], "SHARES") != "classes" or node["data"] not in readers(node["data"]):
         return
-    data = bind(node["data"], bindings)
-    if Path(str(data["root"])).is_dir():
-        with one_sentence():
-            instantiate(data, _convert_="all").require_every_class()
+    with one_sentence():
+        instantiate(bind(node["data"], bindings), _convert_="all").require_every_class()
