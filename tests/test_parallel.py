@@ -52,12 +52,12 @@ def test_a_dozen_short_items_start_no_process() -> None:
         (1000, 1, 1.0, 2, False),  # a first item may have imported something
         (1000, 1, 11.0, 2, True),
         (1000, 2, 0.3, 2, True),  # saves 150 s
-        (20, 2, 0.3, 2, False),  # saves 3 s
+        (20, 2, 0.3, 2, False),  # saves 3 s, less than the start
         (20, 2, 1.1, 2, True),
         (20, 2, 0.6, 16, True),  # more processes save more
     ],
 )
-def test_processes_start_where_they_save_more_than_ten_seconds(
+def test_processes_start_where_they_save_more_than_their_start_takes(
     left: int, done: int, least: float, jobs: int, worth: bool
 ) -> None:
     assert parallel._worth_starting(left, done, least, jobs, parallel.START_UP) is worth

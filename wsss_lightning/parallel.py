@@ -20,7 +20,8 @@ from wsss_lightning.progress import track
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-START_UP = 10.0  # seconds until processes work: they import torch and what else the function needs
+# Seconds until processes work: they import what the function needs (experiments/speed/results/crf_cores.md).
+START_UP = 5.0
 _AT_ONCE = 16  # items of each process
 WARM = 0.5  # seconds for those that worked a moment ago and are still there
 _IDLE = 250.0  # seconds that joblib's processes wait for more work, 300, less a margin
