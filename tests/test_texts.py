@@ -123,7 +123,7 @@ _FAMILIES = {  # what packages say without an SPDX expression, and the expressio
     "bsd": {"BSD-3-Clause", "BSD-2-Clause"},
     "cecill-b": {"CECILL-B"},
     "python software foundation": {"PSF-2.0"},
-    "hpnd": {"MIT-CMU"},
+    "cmu license": {"MIT-CMU"},
     "mozilla": {"MPL-2.0"},
     "isc": {"ISC"},
 }

@@ -129,6 +129,8 @@ def test_with_tags_the_field_is_one_of_background_and_the_tags(
         image, shown = read_image(record.image), [0, *(np.flatnonzero(record.tags) + 1)]
         probs = read_probabilities(predictions, record.image_id, image.shape[:2]).numpy()[shown]
         probs /= probs.sum(axis=0)
-        expected = smooth(image, probs, regions_of(record.image_id), unary=unary_from_probabilities, crf=CRF)
+        expected = smooth(
+            image, probs, regions_of(record.image_id).astype(np.int32), unary=unary_from_probabilities, crf=CRF
+        )
         labels = data.encode(read_mask(tmp_path / "tagged" / "masks" / f"{record.image_id}.png"), Path())
         assert np.array_equal(labels, np.array(shown)[expected]) and set(np.unique(labels)) > {0}
