@@ -134,3 +134,20 @@ def test_with_tags_the_field_is_one_of_background_and_the_tags(
         )
         labels = data.encode(read_mask(tmp_path / "tagged" / "masks" / f"{record.image_id}.png"), Path())
         assert np.array_equal(labels, np.array(shown)[expected]) and set(np.unique(labels)) > {0}
+
+
+def test_pixels_that_are_surely_of_another_class_are_labelled_all_the_same(tmp_path: Path, data: VOCDataModule) -> None:
+    """Stored in half precision, what is possible there has a probability of 0."""
+    folder = tmp_path / "certain"
+    upsampling = Upsampling(num_labels=LABELS, stride=8, centre=7.5)
+    write_json(folder / "reading.json", describe(partial(full_probabilities, stride=8, centre=7.5)))
+    write_tensors(folder / "reading.safetensors", {"upsampling": upsampling.weight})
+    for record in data.records("val"):
+        logits = torch.full((LABELS, 3, 4), -500.0)
+        logits[1 + int(np.flatnonzero(~record.tags)[0])] = 500.0
+        tensors = {"logits": logits.half(), "input_size": torch.tensor([24, 32])}
+        write_tensors(folder / "scores" / f"{record.image_id}.safetensors", tensors)
+    masks = run(tmp_path / "out", data, folder, None, tagged=True)
+    for record in data.records("val"):
+        labels = data.encode(read_mask(masks / f"{record.image_id}.png"), Path())
+        assert set(np.unique(labels)) <= {0, *(np.flatnonzero(record.tags) + 1)}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from wsss_lightning.data.base import Record, SegmentationDataModule, Split
 from wsss_lightning.data.images import decode, read_image
 from wsss_lightning.data.masks import write_mask
+from wsss_lightning.nn.prediction import possible_probabilities
 from wsss_lightning.ops.crf import region_potential
 from wsss_lightning.stages.missing import write_missing
 from wsss_lightning.stages.predict import read_probabilities
@@ -95,9 +96,11 @@ def _refine_one(
     crf: Crf,
 ) -> None:
     image = read_image(record.image)
-    probs = read_probabilities(predictions, record.image_id, image.shape[:2]).numpy()
-    possible = np.flatnonzero(np.append(True, record.tags | (not tagged)))
-    among = probs if len(possible) == len(probs) else probs[possible] / probs[possible].sum(axis=0)
+    probs = read_probabilities(predictions, record.image_id, image.shape[:2])
+    possible = np.arange(len(probs))
+    if tagged:
+        possible = np.flatnonzero(np.append(True, record.tags))
+        probs = possible_probabilities(probs, record.tags.tolist())[possible]
     numbered = None if regions is None else read_regions(regions, record.image_id)
-    labels = possible[smooth(image, among, numbered, unary=unary, crf=crf)]
+    labels = possible[smooth(image, probs.numpy(), numbered, unary=unary, crf=crf)]
     write_mask(folder / f"{record.image_id}.png", data.decode(labels.astype(np.uint8)))
