@@ -30,7 +30,7 @@ def _mask(folder: Path, *rows: list[int]) -> Path:
 def test_files_are_sorted_by_what_the_list_asks_for(tmp_path: Path, kind: Kind) -> None:
     _touch(tmp_path, ".writing-1/b.png", f".b.7{kind}")  # of a process that was killed while it wrote
     found = find_predictions(_touch(tmp_path, f"c{kind}", f"a{kind}", f"d{kind}", "b.txt", "x/b.png"), IDS)
-    assert (found.kind, found.found, found.missing) == (kind, ("a", "c"), ("b",))
+    assert (found.kind, found.predicted, found.missing) == (kind, ("a", "c"), ("b",))
     assert found.unused == ("b.txt", f"d{kind}", "x/b.png")
     assert found.path("c") == tmp_path / f"c{kind}"
 

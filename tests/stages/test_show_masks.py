@@ -24,7 +24,7 @@ def test_masks_of_one_image_stand_side_by_side(tmp_path: Path) -> None:
         for record in shown:
             write_mask(tmp_path / place / f"{record.image_id}.png", mask)
     found = {name: str(tmp_path / name) for name in ("saliency", "cosegmentation")}
-    metrics = show_masks(out_dir=str(tmp_path / "out"), source=data, found=found, panels=5)
+    metrics = show_masks(out_dir=str(tmp_path / "out"), source=data, masks=found, panels=5)
     assert metrics == {"train/kept/saliency": 1 / 2, "train/kept/cosegmentation": 1}
     panels = {path.name: {p.stem for p in path.iterdir()} for path in (tmp_path / "out" / "panels").iterdir()}
     names = {"image", "saliency", "cosegmentation"}

@@ -93,10 +93,10 @@ def read_whole(folder: Path) -> Record | None:
     return record
 
 
-def some(found: list[str]) -> str:
+def some(names: list[str]) -> str:
     """A count of files and the first of them."""
-    more = ", ..." if len(found) > _SHOWN else ""
-    return f"{len(found):,} ({', '.join(found[:_SHOWN])}{more})"
+    more = ", ..." if len(names) > _SHOWN else ""
+    return f"{len(names):,} ({', '.join(names[:_SHOWN])}{more})"
 
 
 def verified(store: Path, stages: Collection[str]) -> Iterator[tuple[str, str, list[str]]]:

@@ -59,16 +59,16 @@ class Signs:
     """Signs of life of whoever holds a claim, by the clock of this machine."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.seen, self.since, self.heard = path, "", 0.0, False
+        self.path, self.text, self.since, self.heard = path, "", 0.0, False
 
     def state(self) -> Literal["gone", "alive", "silent"]:
         """`gone`: nobody holds it; `silent`: somebody did who is dead; `heard`: it changed since the first look."""
         text = _text(self.path)
         if text is None:
-            self.seen = ""
+            self.text = ""
             return "gone"
-        if text != self.seen:
-            self.heard, self.seen, self.since = bool(self.seen) or self.heard, text, time.monotonic()
+        if text != self.text:
+            self.heard, self.text, self.since = bool(self.text) or self.heard, text, time.monotonic()
         silent = time.monotonic() - self.since > LOST_AFTER or _is_dead(_parsed(text))
         return "silent" if silent else "alive"
 
@@ -79,10 +79,10 @@ def _acquire(path: Path, own: dict[str, Any], *, alone: bool) -> None:
         state = signs.state()
         if state == "gone":  # given back just now
             continue
-        other = _parsed(signs.seen)
+        other = _parsed(signs.text)
         if state == "silent" or (alone and other.get("machine") == _machine()):
             long = time.monotonic() - signs.since > 2 * LOST_AFTER
-            if _taken_over(path, own, signs.seen, guarded_long=long):
+            if _taken_over(path, own, signs.text, guarded_long=long):
                 return
         elif not told:
             told = True

@@ -100,7 +100,7 @@ def score_folder(
     task = _Task(predictions, data, split, _thresholds(predictions, threshold))
     if not partial_ok:
         _require_all(task)
-    predicted = set(predictions.found)
+    predicted = set(predictions.predicted)
     scored = [record for record in records if record.image_id in predicted]
     thresholds = torch.tensor(task.thresholds)
     measure = partial(_score, folder=folder, kind=predictions.kind, labels=data.labels, thresholds=thresholds)
@@ -122,7 +122,7 @@ def _thresholds(predictions: Predictions, given: float | None) -> tuple[float, .
 
 
 def _require_all(task: _Task) -> None:
-    missing, predicted = task.predictions.missing, task.predictions.found
+    missing, predicted = task.predictions.missing, task.predictions.predicted
     if missing:
         raise InputError(
             f"{task.predictions.folder} has no prediction of {len(missing):,} of the {len(missing) + len(predicted):,} "

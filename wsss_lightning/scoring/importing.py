@@ -97,7 +97,7 @@ def import_predictions(
             f"{folder} has no file of {len(predictions.missing):,} of the {len(records):,} images of {split}, such as "
             f"{predictions.missing[0]}: add them, or import what is there with --partial."
         )
-    present = [record for record in records if record.image_id in {*predictions.found}]
+    present = [record for record in records if record.image_id in {*predictions.predicted}]
     work = partial(_check, folder=folder, kind=predictions.kind, order=order, kept=data.class_names)
     entries = [*in_parallel(work, present, processes=processes, description="reading", progress=progress)]
     untagged = [entry.image_id for entry in entries if entry.untagged]

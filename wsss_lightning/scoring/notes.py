@@ -17,7 +17,7 @@ def some(names: Sequence[str]) -> str:
 
 def missing(predictions: Predictions) -> list[str]:
     """Which images have no prediction."""
-    names, scored = predictions.missing, len(predictions.found)
+    names, scored = predictions.missing, len(predictions.predicted)
     return _if(names, f"Partial: {scored:,} of {len(names) + scored:,} images are scored; without a prediction")
 
 

@@ -29,14 +29,14 @@ class Predictions:
     Args:
         folder: holds `<image_id>.png` or `<image_id>.npy`.
         kind: which of them.
-        found: ids that have a prediction, in the order of the list.
+        predicted: ids that have a prediction, in the order of the list.
         missing: ids that have none, in the order of the list.
         unused: names of the files that belong to no image of the list, sorted.
     """
 
     folder: Path
     kind: Kind
-    found: tuple[str, ...]
+    predicted: tuple[str, ...]
     missing: tuple[str, ...]
     unused: tuple[str, ...]
 
@@ -109,7 +109,7 @@ def read_labels(path: Path, *, labels: LabelMap, target: Mask) -> Winners:
     return Winners(predicted, np.ones(predicted.shape, np.float32))
 
 
-def check_prediction_size(found: tuple[int, ...], expected: tuple[int, ...], path: Path) -> None:
+def check_prediction_size(size: tuple[int, ...], expected: tuple[int, ...], path: Path) -> None:
     """Refuse a prediction (H, W) whose truth has another size; `InputError`."""
-    if found != expected:
-        raise InputError(f"{path} has size {found} (H, W), its ground truth {expected}: predict at the image's size.")
+    if size != expected:
+        raise InputError(f"{path} has size {size} (H, W), its ground truth {expected}: predict at the image's size.")

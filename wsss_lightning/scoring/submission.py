@@ -79,7 +79,7 @@ def pack(predictions: Predictions, out: Path, submission: Submission, *, process
         raise InputError(f"{predictions.folder} holds CAMs: give a folder of index PNGs.")
     with TemporaryDirectory() as staging:
         job = partial(_stage, folder=predictions.folder, staging=Path(staging), submission=submission)
-        verdicts = in_parallel(job, predictions.found, processes=processes, description="predictions")
+        verdicts = in_parallel(job, predictions.predicted, processes=processes, description="predictions")
         faults = [Fault("is missing", f"{image_id}.png") for image_id in predictions.missing]
         faults += [fault for fault in verdicts if fault]
         if not faults:

@@ -11,15 +11,15 @@ from wsss_lightning.stages.io import write_json, write_picture
 
 
 def show_masks(
-    *, out_dir: str, source: SegmentationDataModule, found: Mapping[str, str], panels: int
+    *, out_dir: str, source: SegmentationDataModule, masks: Mapping[str, str], panels: int
 ) -> dict[str, float]:
-    """Draw `panels` training images of `source`, spread evenly over those that all stages of `found` have a mask of.
+    """Draw `panels` training images of `source`, spread evenly over those that all stages of `masks` have a mask of.
 
-    `found`: folders of `cosegment` or `segment_by_...` stages by the name that their pictures get; a mask that is not
+    `masks`: folders of `cosegment` or `segment_by_...` stages by the name that their pictures get; a mask that is not
     kept is drawn, too. Writes pictures as `evaluate` does, and returns the share of the images drawn from whose mask
     each stage keeps, `train/kept/<name>`. Ground truth is not opened.
     """
-    folders = {name: Path(folder) for name, folder in found.items()}
+    folders = {name: Path(folder) for name, folder in masks.items()}
     records = [
         record
         for record in source.records("train")

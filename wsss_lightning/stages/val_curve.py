@@ -35,19 +35,19 @@ class ValCurve(pl.Callback):
     def __init__(self, data: SegmentationDataModule, times: int = 10) -> None:
         if times < 1:
             raise ValueError(f"times must be positive, not {times}")
-        self.data, self.times, self.seen = data, times, 0
+        self.data, self.times, self.last_step = data, times, 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not hasattr(pl_module, "confusion"):
             return
         if not trainer.loggers:
             raise InputError("callbacks=val_curve needs a logger that draws its curve: leave logger=none out.")
-        self.data.trainer, self.seen = trainer, trainer.global_step  # whose processes share the images
+        self.data.trainer, self.last_step = trainer, trainer.global_step  # whose processes share the images
         note_masks(record.mask for record in self.data.records("val"))
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any) -> None:  # noqa: ARG002
-        step, before, total = trainer.global_step, self.seen, int(trainer.estimated_stepping_batches)
-        self.seen = step  # as before behind all but the last of accumulated batches
+        step, before, total = trainer.global_step, self.last_step, int(trainer.estimated_stepping_batches)
+        self.last_step = step  # as before behind all but the last of accumulated batches
         if step * self.times // total > before * self.times // total and hasattr(pl_module, "confusion"):
             value = self._miou(pl_module)
             for logger in trainer.loggers:

@@ -88,11 +88,11 @@ def suppressed(
     return np.concatenate(first), np.concatenate(second), np.concatenate(third)
 
 
-def top_detections(found: Detections, own: Indices, *, top: int, kept: float) -> Detections:
+def top_detections(detections: Detections, own: Indices, *, top: int, kept: float) -> Detections:
     """The `top` best detections of each detector, of the best detectors.
 
     Args:
-        found: all detections of a collection.
+        detections: all of a collection.
         own: (E,) the image that each detector comes from; there its best detection alone counts.
         top: detections of a detector; one with fewer is dropped.
         kept: share of the remaining detectors that is kept, the best by mean score.
@@ -100,16 +100,16 @@ def top_detections(found: Detections, own: Indices, *, top: int, kept: float) ->
     Returns:
         The detections of the kept detectors, by detector and score.
     """
-    order = np.lexsort((-found.score, found.detector))
-    found = found.take(order)
-    at_home = found.image == own[found.detector]
-    found = found.take(~at_home | _first(found.detector, at_home))
-    found = found.take(_rank(found.detector) < top)
-    counts = np.bincount(found.detector, minlength=len(own))
-    means = np.bincount(found.detector, found.score, minlength=len(own)) / np.maximum(counts, 1)
+    order = np.lexsort((-detections.score, detections.detector))
+    detections = detections.take(order)
+    at_home = detections.image == own[detections.detector]
+    detections = detections.take(~at_home | _first(detections.detector, at_home))
+    detections = detections.take(_rank(detections.detector) < top)
+    counts = np.bincount(detections.detector, minlength=len(own))
+    means = np.bincount(detections.detector, detections.score, minlength=len(own)) / np.maximum(counts, 1)
     complete = np.flatnonzero(counts == top)
     best = complete[np.argsort(-means[complete], kind="stable")][: int(np.ceil(kept * len(complete)))]
-    return found.take(np.isin(found.detector, best))
+    return detections.take(np.isin(detections.detector, best))
 
 
 def _first(groups: Indices, counted: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -78,15 +78,15 @@ def group_boxes(boxes: Floats, overlap: float) -> list[Indices]:
     return groups
 
 
-def detection_nodes(found: Detections, *, overlap: float) -> Nodes:
+def detection_nodes(detections: Detections, *, overlap: float) -> Nodes:
     """Nodes of the detections of a collection, image by image; a node's box is the median of its group."""
-    detectors, column = np.unique(found.detector, return_inverse=True)
+    detectors, column = np.unique(detections.detector, return_inverse=True)
     images, boxes, votes = [], [], []
-    for image in np.unique(found.image):
-        of_image = np.flatnonzero(found.image == image)
-        for group in group_boxes(found.box[of_image], overlap):
+    for image in np.unique(detections.image):
+        of_image = np.flatnonzero(detections.image == image)
+        for group in group_boxes(detections.box[of_image], overlap):
             images.append(image)
-            boxes.append(np.median(found.box[of_image[group]], axis=0))
+            boxes.append(np.median(detections.box[of_image[group]], axis=0))
             votes.append(np.bincount(column[of_image[group]], minlength=len(detectors)) > 0)
     shape = (len(images), len(detectors))
     return Nodes(np.array(images, np.intp), np.reshape(boxes, (-1, 4)).astype(np.float32), np.reshape(votes, shape))

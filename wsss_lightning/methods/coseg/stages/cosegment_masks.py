@@ -73,12 +73,12 @@ class Placing:
     seed: int
 
 
-def transfer_masks(collections: Sequence[Collection], found: Path, settings: Placing, passes: Passes) -> None:
-    """`segmentations/<image_id>.npz`: the mask (H, W) of the working image; `found`: folder of the steps before."""
+def transfer_masks(collections: Sequence[Collection], steps: Path, settings: Placing, passes: Passes) -> None:
+    """`segmentations/<image_id>.npz`: the mask (H, W) of the working image; `steps`: folder of the steps before."""
     for collection in collections:
-        names = read_members(found, collection)
-        averages = [read_arrays(found / "averages" / f"{name}.npz")["average"] for name in names]
-        work = partial(_transfer, averages=averages, settings=settings, steps=found)
+        names = read_members(steps, collection)
+        averages = [read_arrays(steps / "averages" / f"{name}.npz")["average"] for name in names]
+        work = partial(_transfer, averages=averages, settings=settings, steps=steps)
         passes.write("segmentations", work, [(record.image_id, record) for record in collection.records])
 
 

@@ -37,10 +37,10 @@ def judge_cosegmentation(
     return _averages(judged, source.class_names)
 
 
-def score(found: NDArray[np.bool_], target: NDArray[np.uint8], label: int) -> Scores:
+def score(predicted: NDArray[np.bool_], target: NDArray[np.uint8], label: int) -> Scores:
     """Precision and Jaccard index of a mask (H, W) against labels (H, W); pixels of no label are left out."""
     counted = target != IGNORE
-    mask, truth = found[counted], (target == label)[counted]
+    mask, truth = predicted[counted], (target == label)[counted]
     union = (mask | truth).sum()
     return float((mask == truth).mean()), float((mask & truth).sum() / union) if union else 1.0
 
