@@ -1,6 +1,7 @@
 """What every rendering of a table says, as text: numbers times 100, marks, and what they mean."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -12,6 +13,7 @@ from wsss_lightning.tables.spec import COSTS
 _CLASS = "/iou/"  # in the name of a class's IoU, on whichever split
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _ORDER = (COMPUTED, CHANGED, COMMITTED, MISSING, FAILED)
+_NAMED = 8  # changed files at most that are named one by one
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,14 @@ def _interval(reference: str, whose: str, seeds: str, images: str, *, over_seeds
 def _changes(table: Table) -> list[str]:
     details = [result.detail for row in table.rows for result in row.results if result.status == CHANGED]
     files = sorted({file for detail in details for file in detail.split(", ")})
-    return [f"Code changed since these runs: {', '.join(files)}."] if files else []
+    named = files if len(files) <= _NAMED else _by_folder(files)
+    return [f"Code changed since these runs: {', '.join(named)}."] if files else []
+
+
+def _by_folder(files: Sequence[str]) -> list[str]:
+    """Folders with their number of files; the JSON beside a table has each file's name."""
+    counts = Counter(file.rpartition("/")[0] for file in files)
+    return [f"{folder} ({count})" for folder, count in counts.items()]
 
 
 def _failures(table: Table) -> list[str]:
