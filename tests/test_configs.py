@@ -57,6 +57,14 @@ def _name(value: Any) -> str:
     return value.as_posix() if isinstance(value, Path) else ""
 
 
+def test_shapes_bodies_are_textured_in_scenes_and_in_pictures_of_the_web() -> None:
+    stages = pipeline.compose(["data=shapes_bodies", "method=coseg"]).stages
+    assert stages.shapes.textured == stages.shapes_web.textured == "body"
+    assert stages.shapes.size // 8 > 16  # cells of the papers' strides
+    stages = pipeline.compose(["method=coseg"]).stages
+    assert stages.shapes.textured == stages.shapes_web.textured == "part"
+
+
 @pytest.mark.parametrize(("path", "node"), NODES, ids=_name)
 def test_targets_are_there_and_know_their_parameters(path: Path, node: dict[str, Any]) -> None:
     target = node["_target_"]

@@ -54,6 +54,16 @@ def test_golden_scenes(split: int, index: int, size: int, expected: str) -> None
     assert digest[:16] == expected
 
 
+def test_textured_bodies_differ_where_bodies_and_parts_are_alone() -> None:
+    disc, body = (scene(3, split=0, textured=where) for where in ("part", "body"))  # type: ignore[arg-type]
+    assert np.array_equal(disc.parts, body.parts) and np.array_equal(disc.mask(), body.mask())
+    contrast = [
+        np.abs(np.diff(each.image.astype(int).sum(axis=2), axis=1))[disc.parts[:, 1:] == BODY].mean()
+        for each in (disc, body)
+    ]
+    assert contrast[1] > 2 * contrast[0]
+
+
 def test_golden_picture() -> None:
     assert hashlib.sha256(picture(11)[0].tobytes()).hexdigest()[:16] == "72d6b396f2425ed5"
 
