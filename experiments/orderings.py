@@ -1,6 +1,6 @@
 """Which pairs of rows that the papers' ablation tables order come out in the same order in ours.
 
-python experiments/orderings.py [--data shapes] [--tables NAME ...] [--results FOLDER] [--all] [--out FILE]
+python experiments/orderings.py [--data shapes shapes_bodies] [--tables NAME ...] [--results FOLDER] [--all] [--out FILE]
 
 Reads the papers' numbers from experiments/<method>/<table>.yaml and ours from experiments/<method>/results; of a pair
 both rows must have both numbers. A pair that does not come out gets the reason that experiments/orderings.yaml gives,
@@ -8,7 +8,7 @@ or, where seeds disagree, the interval that holds zero. Writes markdown.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -105,10 +105,11 @@ def _line(pair: Pair, reasons: dict[str, str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def committed(name: str, data: str, results: Path) -> Table | None:
-    """Our table of a name on a data set: the newest of its files, those of departures from the paper left out."""
+def committed(name: str, data: Sequence[str], results: Path) -> Table | None:
+    """Our table of a name on one of these data sets: the newest file, those of departures from the paper left out."""
     method, _, table = name.partition("/")
-    tables = [read_table(path) for path in sorted((results / method / "results").glob(f"{table}-{data}-*.json"))]
+    files = [path for each in data for path in sorted((results / method / "results").glob(f"{table}-{each}-*.json"))]
+    tables = [read_table(path) for path in files]
     plain = [each for each in tables if not any(override.startswith("ablation") for override in each.overrides)]
     return max(plain, key=lambda each: each.collected, default=None)
 
@@ -116,7 +117,7 @@ def committed(name: str, data: str, results: Path) -> Table | None:
 def main() -> None:
     """Count, and write or print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="shapes")
+    parser.add_argument("--data", nargs="+", default=["shapes", "shapes_bodies"])
     parser.add_argument("--tables", nargs="+", default=list(TABLES))
     parser.add_argument("--results", type=Path, default=HERE, help="folder with <method>/results")
     parser.add_argument("--all", action="store_true", help="also the pairs that come out")

@@ -95,3 +95,9 @@ def test_the_program_reads_what_is_committed(tmp_path: Path) -> None:
     text = (tmp_path / "o.md").read_text()
     assert "| points/table2 | 6 |" in text
     assert "| points/table3 | 10 |" in text
+
+
+def test_tables_are_looked_for_on_several_data_sets() -> None:
+    table = orderings.committed("points/table2", ["shapes_bodies", "shapes"], EXPERIMENTS)
+    assert table is not None and table.data == "shapes"
+    assert orderings.committed("points/table2", ["voc"], EXPERIMENTS / "none") is None
