@@ -1,6 +1,6 @@
 """Which pairs of rows that the papers' ablation tables order come out in the same order in ours.
 
-python experiments/orderings.py [--data shapes shapes_bodies] [--tables NAME ...] [--results FOLDER] [--all] [--out FILE]
+python experiments/orderings.py [--data NAME ...] [--tables NAME ...] [--results FOLDER] [--all] [--out FILE]
 
 Reads the papers' numbers from experiments/<method>/<table>.yaml and ours from experiments/<method>/results; of a pair
 both rows must have both numbers. A pair that does not come out gets the reason that experiments/orderings.yaml gives,

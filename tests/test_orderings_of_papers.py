@@ -97,7 +97,7 @@ def test_the_program_reads_what_is_committed(tmp_path: Path) -> None:
     assert "| points/table3 | 10 |" in text
 
 
-def test_tables_are_looked_for_on_several_data_sets() -> None:
+def test_tables_are_looked_for_on_several_data_sets(orderings: Any) -> None:
     table = orderings.committed("points/table2", ["shapes_bodies", "shapes"], EXPERIMENTS)
     assert table is not None and table.data == "shapes"
     assert orderings.committed("points/table2", ["voc"], EXPERIMENTS / "none") is None
