@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from wsss_lightning.pipeline.accelerators import ALL
+from wsss_lightning.pipeline.accelerators import ALL, WORKERS
 
+os.environ.setdefault(WORKERS, "0")  # tests run side by side, one a core
 _VARIABLES = (ALL, "CUDA_VISIBLE_DEVICES")  # that a job sets for its child processes
 
 

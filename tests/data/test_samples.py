@@ -52,6 +52,7 @@ def test_normalising_is_the_formula_bit_for_bit(shape: tuple[int, int, int]) -> 
     found = Normalisation(MEAN, STD)(image)
     assert found.dtype == torch.float32 and found.is_contiguous()
     assert torch.equal(found, expected)
+    assert torch.equal(Normalisation(MEAN, STD).where_they_are(torch.from_numpy(image)[None])[0], expected)
 
 
 @pytest.mark.parametrize("size", [(16, 24), (37, 50), (61, 40)])

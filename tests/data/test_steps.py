@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.accelerators import CUDAAccelerator
 from pytorch_lightning.callbacks import GradientAccumulationScheduler, ModelCheckpoint
 
-from wsss_lightning.data.samples import Sample
-from wsss_lightning.data.steps import ImageSteps, OwnShare, StepLoader, share
+from wsss_lightning.data.samples import Normalisation, Pixels, Sample
+from wsss_lightning.data.steps import ImageSteps, OwnShare, StepData, StepLoader, share
 from wsss_lightning.errors import InputError
 from wsss_lightning.stages.fit import quiet
 
@@ -220,9 +221,10 @@ def test_after_training_the_loader_can_be_looked_through() -> None:
     assert _seen(data.train_dataloader()) == [_ids(data.steps, step) for step in range(4)]
 
 
-def _process(rank: int, world: int, *, parts: int = 1) -> Any:
+def _process(rank: int, world: int, *, parts: int = 1, accelerator: Any = None) -> Any:
     """As much of a trainer of several processes as the loaders look at."""
-    return SimpleNamespace(global_rank=rank, world_size=world, accumulate_grad_batches=parts, training=False)
+    settings = {"accumulate_grad_batches": parts, "training": False, "accelerator": accelerator}
+    return SimpleNamespace(global_rank=rank, world_size=world, **settings)
 
 
 @pytest.mark.parametrize(("world", "parts"), [(2, 1), (3, 1), (2, 2)])
@@ -249,3 +251,23 @@ def test_processes_share_a_batch_without_overlap() -> None:
     assert sorted(index for part in parts for index in part) == list(range(7))
     with pytest.raises(InputError, match="devices"):
         share([1], rank=0, world=2)
+
+
+class Pictures(Numbers):
+    """Random images, packed."""
+
+    def at(self, index: int, *, step: int, packed: bool) -> Sample:
+        values = torch.from_numpy(np.random.default_rng([index, step]).integers(0, 256, (5, 7, 3), np.uint8))
+        image = Pixels(values, Normalisation([0.4, 0.5, 0.6], [0.2, 0.25, 0.3]))
+        return {"image": image if packed else image.finished()}
+
+
+def test_a_gpu_gets_bytes_and_finishes_them_itself() -> None:
+    steps = ImageSteps(Pictures(6), batch_size=3, seed=0, steps=2, packed=True)
+    expected = list(StepLoader.of(steps, trainer=None, workers=0))
+    loader = StepLoader.of(steps, trainer=_process(0, 1, accelerator=CUDAAccelerator()), workers=0)
+    assert loader.pin_memory
+    data = StepData(steps=lambda _: steps)
+    for batch, right in zip(loader, expected, strict=True):
+        assert isinstance(batch["image"], Pixels) and batch["image"].to(torch.device("meta")).values.is_meta
+        assert torch.equal(data.on_after_batch_transfer(batch, 0)["image"], right["image"])

@@ -16,10 +16,10 @@ import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from wsss_lightning import cli
+from wsss_lightning import cli, pipeline
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline import accelerators, submission
-from wsss_lightning.pipeline.accelerators import ALL, jobs_at_once, own, shared
+from wsss_lightning.pipeline.accelerators import ALL, WORKERS, jobs_at_once, loading_workers, own, shared
 from wsss_lightning.pipeline.submission import copied, launcher
 
 FAKE = """
@@ -102,6 +102,35 @@ def test_devices_are_held_by_one_process_and_kept_for_its_next_job(monkeypatch: 
     monkeypatch.setenv(ALL, "")
     with own(0) as none:
         assert jobs_at_once(1) == -1 and none == []
+
+
+@pytest.mark.parametrize(
+    ("cores", "gpus", "accelerator", "devices", "expected"),
+    [
+        (2, "", "auto", 1, 0),
+        (3, "", "cpu", 1, 0),
+        (8, "", "auto", 1, 2),
+        (64, "", "auto", 1, 4),
+        (8, "", "cpu", 2, 1),
+        (16, "0", "auto", 1, 4),
+        (4, "0", "auto", 1, 3),
+        (16, "0,1,2,3", "gpu", "auto", 3),
+        (16, "0,1,2,3", "gpu", [0, 1], 4),
+        (8, "0", "cpu", 1, 2),
+    ],
+)
+def test_loading_processes_follow_cores_and_devices(
+    monkeypatch: pytest.MonkeyPatch, cores: int, gpus: str, accelerator: str, devices: int | str, expected: int
+) -> None:
+    monkeypatch.delenv(WORKERS)
+    monkeypatch.setenv(ALL, gpus)
+    monkeypatch.setattr(accelerators, "_cores", lambda: cores)
+    assert loading_workers(accelerator, devices) == expected
+    chosen = f"[{','.join(map(str, devices))}]" if isinstance(devices, list) else devices
+    config = pipeline.compose([f"trainer.accelerator={accelerator}", f"trainer.devices={chosen}"])
+    assert config.runtime.workers == expected
+    monkeypatch.setenv(WORKERS, "7")
+    assert loading_workers(accelerator, devices) == 7
 
 
 def test_a_job_of_slurm_gets_as_many_devices_and_machines_as_its_trainer_asks_for() -> None:

@@ -35,7 +35,7 @@ from wsss_lightning.data.samples import (
     read_target,
     require_image,
 )
-from wsss_lightning.data.steps import ImageSteps, OwnShare, StepLoader, accumulated, seed_step
+from wsss_lightning.data.steps import ImageSteps, OwnShare, StepLoader, accumulated, finished, on_cuda, seed_step
 from wsss_lightning.errors import InputError
 from wsss_lightning.lifetime import begin_loading
 from wsss_lightning.opened import note_truth
@@ -237,6 +237,9 @@ class SegmentationDataModule(LightningDataModule):
         seed_step(self.trainer, self.seed)
         return batch
 
+    def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:  # noqa: ARG002
+        return finished(batch)  # type: ignore[no-any-return]
+
     def val_dataloader(self) -> DataLoader[Sample]:
         """Batches in list order without masks, on every device all of them."""
         return self._in_order(self.dataset("val"), trainer=None)
@@ -260,6 +263,7 @@ class SegmentationDataModule(LightningDataModule):
             sampler=OwnShare(images, trainer=trainer),
             num_workers=self.workers,
             worker_init_fn=begin_loading,
+            pin_memory=on_cuda(self.trainer),
             collate_fn=collate,
             generator=torch.Generator(),  # torch's global one stays as it is
         )

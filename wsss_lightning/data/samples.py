@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,12 @@ class Normalisation:
                 cv2.LUT(plane, self._table[channel], dst=planes[channel])
         return torch.from_numpy(normalised)
 
+    def where_they_are(self, images: Tensor) -> Tensor:
+        """The same of images (N, H, W, 3) uint8 on any device, to the bit: looked up there, too."""
+        table = torch.from_numpy(self._table).reshape(3, 256).to(images.device)
+        channels = torch.arange(3, device=images.device).view(1, 3, 1, 1)
+        return table[channels, images.permute(0, 3, 1, 2).long()]
+
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
@@ -89,9 +95,19 @@ class Pixels:
         return self.values.shape
 
     def finished(self) -> Tensor:
-        """What a network sees, (3, H, W) or (N, 3, H, W) float32."""
-        images = self.values.numpy()
-        return self.normalise(images) if images.ndim == 3 else self.normalise.batch(images)
+        """What a network sees, (3, H, W) or (N, 3, H, W) float32, on the device of `values`."""
+        images = self.values if self.values.ndim == 4 else self.values[None]
+        on_cpu = images.device.type == "cpu"
+        batch = self.normalise.batch(images.numpy()) if on_cpu else self.normalise.where_they_are(images)
+        return batch if self.values.ndim == 4 else batch[0]
+
+    def pin_memory(self) -> Pixels:
+        """What a `DataLoader` calls that hands over to a GPU."""
+        return replace(self, values=self.values.pin_memory())
+
+    def to(self, device: torch.device) -> Pixels:
+        """What a trainer calls that moves a batch: bytes, and where they are pinned, without waiting for them."""
+        return replace(self, values=self.values.to(device, non_blocking=self.values.is_pinned()))
 
 
 class SegmentationDataset(Dataset[Sample]):

@@ -12,6 +12,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 ALL = "WSSS_DEVICES"  # environment variable: those that jobs share, as CUDA_VISIBLE_DEVICES names them
+WORKERS = "WSSS_WORKERS"  # environment variable: loading processes, whatever the machine
+_MOST_WORKERS = 4
 _SHOWN = "CUDA_VISIBLE_DEVICES"
 _LOOK = 0.5  # seconds between two looks for a free one
 
@@ -36,6 +38,23 @@ def jobs_at_once(devices: int | Sequence[int]) -> int:
     """How many jobs of so many devices fit on this machine; -1, one a core, without GPUs."""
     each = devices if isinstance(devices, int) else len(devices)
     return max(1, len(shared()) // max(each, 1)) if shared() else -1
+
+
+def loading_workers(accelerator: str, devices: int | str | Sequence[int]) -> int:
+    """Loading processes of each device, four at most: its share of the cores but one, of a fourth where cores compute.
+
+    None on two or three cores that compute. `WSSS_WORKERS` overrides it.
+    """
+    if (told := os.environ.get(WORKERS, "")).isdigit():
+        return int(told)
+    on_gpus = accelerator != "cpu" and bool(shared())
+    sharing = len(shared()) if devices in (-1, "-1", "auto") else devices if isinstance(devices, int) else len(devices)
+    each = _cores() // (1 if on_gpus else 4) // max(sharing, 1)
+    return min(max(each - on_gpus, 0), _MOST_WORKERS)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

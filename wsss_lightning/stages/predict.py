@@ -20,7 +20,7 @@ from wsss_lightning.data.base import SegmentationDataModule, Split
 from wsss_lightning.data.labels import Mask
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.data.samples import collate
-from wsss_lightning.data.steps import OwnShare
+from wsss_lightning.data.steps import OwnShare, on_cuda
 from wsss_lightning.data.stored_maps import SizedMaps, StoredMaps, as_lists
 from wsss_lightning.errors import InputError
 from wsss_lightning.lifetime import begin_loading
@@ -180,6 +180,7 @@ def infer(
             sampler=OwnShare(batches, trainer=runner),
             num_workers=workers,
             worker_init_fn=begin_loading,
+            pin_memory=on_cuda(runner),
             collate_fn=_unchanged,
         )
         runner.predict(model, loader, return_predictions=False)
