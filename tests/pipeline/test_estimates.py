@@ -13,7 +13,7 @@ from fake_stages import MakePlan, stage
 from wsss_lightning import pipeline
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline import PlannedStage
-from wsss_lightning.pipeline.estimates import check_room, cost, estimated, items, room, rounded
+from wsss_lightning.pipeline.estimates import check_room, cost, costs, estimated, items, room, rounded
 
 
 def test_a_stage_takes_what_its_like_took(make_plan: MakePlan, caplog: pytest.LogCaptureFixture) -> None:
@@ -65,6 +65,23 @@ def test_what_is_done_for_each_image_grows_with_their_number(make_plan: MakePlan
     assert cost(large).bytes == round(sum(record["files"].values()) * 20 / 3)
     assert items(_of(make_plan, tmp_path / "large", splits=["train", "val"])) == 30
     assert items(_of(make_plan, tmp_path / "large")) is None, "nothing tells which"
+
+
+def test_a_stage_without_data_goes_by_what_it_reads(make_plan: MakePlan, tmp_path: Path) -> None:
+    def planned(name: str, count: int, **parameters: Any) -> Any:
+        ids = tuple(f"2007_{number:06}" for number in range(count))
+        write_voc(tmp_path / name, train=ids, val=ids[:1])
+        data = {"_target_": "wsss_lightning.data.voc.VOCDataModule", "root": str(tmp_path / name), "size": None}
+        data |= {"batch_size": 1, "mean": [0, 0, 0], "std": [1, 1, 1], "train_list": "train", "val_list": "val"}
+        read = stage("write", previous="${artifact:first}", **parameters)
+        return make_plan({"first": stage("write_images", data=data, split="train"), "last": read})
+
+    small, large = planned("small", 3), planned("large", 12)
+    pipeline.run(small)
+    record = small.final.record()
+    assert record["items"] == 3
+    told = costs(large.stages.values())
+    assert told["last"].items == 12 and told["last"].seconds == pytest.approx(4 * record["wall_seconds"])
 
 
 def small_node(planned: PlannedStage) -> dict[str, Any]:

@@ -34,11 +34,13 @@ def _print_plan(plan: "Plan") -> None:
     from wsss_lightning.pipeline.estimates import Cost, check_room, cost, estimated, items, room, rounded
 
     table, missing = Table("stage", "key", "status", "items", "time", "disk", "folder"), []
+    known: dict[str, int | None] = {}
     for stage in plan.stages.values():
         status = stage.status()
         if not status.startswith("cached"):
             missing.append(stage)
-        each = cost(stage) if missing[-1:] == [stage] else Cost(items(stage), None, None)
+        each = cost(stage, known) if missing[-1:] == [stage] else Cost(items(stage, known), None, None)
+        known[stage.name] = each.items
         costs = (each.items, each.seconds, each.bytes)
         shown = [
             "" if value is None else form(value)

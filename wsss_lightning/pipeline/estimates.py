@@ -2,9 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from wsss_lightning.errors import InputError
@@ -27,22 +28,56 @@ class Cost:
     bytes: int | None
 
 
-def cost(stage: PlannedStage) -> Cost:
+def costs(stages: Iterable[PlannedStage]) -> dict[str, Cost]:
+    """Of stages of a plan, upstream first: see `cost`."""
+    known: dict[str, int | None] = {}
+    told = {}
+    for stage in stages:
+        told[stage.name] = cost(stage, known)
+        known[stage.name] = told[stage.name].items
+    return told
+
+
+def cost(stage: PlannedStage, known: Mapping[str, int | None] = MappingProxyType({})) -> Cost:
     """By the finished stage of the same function that differs in the fewest settings, the latest of several.
 
-    Time and room grow with the number of images, those of a training with its settings alone.
+    Time and room grow with the number of images; those of a training of so many steps with its settings alone.
+    `known`: `items` of stages that this one reads and that have not finished.
     """
-    own, like = items(stage), _nearest(stage)
+    own, like = items(stage, known), _nearest(stage)
     if like is None:
         return Cost(own, None, None)
-    before = None if TRAINS in stage.node else like.get("items")
+    before = None if _by_steps(stage.node) else like.get("items")
     factor = own / before if own and before else 1.0
     size = sum(like.get("files", {}).values())
     return Cost(own, factor * float(like["wall_seconds"]), round(factor * size))
 
 
-def items(stage: PlannedStage) -> int | None:
-    """How many images a stage looks at, by the lists of its data; None where they are not there yet."""
+def _by_steps(node: Mapping[str, Any]) -> bool:
+    return TRAINS in node and not (node.get("epochs") and not node.get("steps"))
+
+
+def items(stage: PlannedStage, known: Mapping[str, int | None] = MappingProxyType({})) -> int | None:
+    """How many images a stage looks at; None where nothing tells yet.
+
+    By the lists of its data, else the most that a stage looked at which it reads, or will by `known`.
+    """
+    own = _listed(stage)
+    if own is not None:
+        return own
+    before = [known.get(name) or _recorded(folder) for name, folder in zip(stage.upstream, stage.reads(), strict=True)]
+    return max((count for count in before if count), default=None)
+
+
+def _recorded(folder: Path) -> int | None:
+    try:
+        record = read_record(folder)
+    except InputError:  # whoever needs that stage is told
+        return None
+    return record.get("items") if record else None
+
+
+def _listed(stage: PlannedStage) -> int | None:
     node = stage.node
     named = node.get("splits") or [node.get("split") or ("train" if TRAINS in node else None)]
     data = node.get("source") if TRAINS in node and isinstance(node.get("source"), dict) else node.get("data")
@@ -100,11 +135,11 @@ def _leaves(node: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 def estimated(stages: Sequence[PlannedStage]) -> str:
     """`about 3.5 min and 63 GB by earlier runs`, with the names of stages that no run tells of; empty if none does."""
-    costs = {stage.name: cost(stage) for stage in stages}
-    unknown = [name for name, each in costs.items() if each.seconds is None]
-    if len(unknown) == len(costs):
+    told = costs(stages)
+    unknown = [name for name, each in told.items() if each.seconds is None]
+    if len(unknown) == len(told):
         return ""
-    times, sizes = ([getattr(each, name) or 0 for each in costs.values()] for name in ("seconds", "bytes"))
+    times, sizes = ([getattr(each, name) or 0 for each in told.values()] for name in ("seconds", "bytes"))
     without = f", without {', '.join(unknown)}" if unknown else ""
     return f"about {rounded(sum(times))} and {room(sum(sizes))} by earlier runs{without}"
 
@@ -113,7 +148,7 @@ def check_room(stages: Sequence[PlannedStage]) -> None:
     """Raise `InputError` where the store's disk cannot hold what stages will write, as far as that is known."""
     if not stages:
         return
-    store, needed = stages[0].folder.parent, sum(cost(stage).bytes or 0 for stage in stages)
+    store, needed = stages[0].folder.parent, sum(each.bytes or 0 for each in costs(stages).values())
     there = next(folder for folder in (store, *store.parents) if folder.is_dir())
     free = shutil.disk_usage(there).free
     if needed > free:
