@@ -6,7 +6,7 @@ python experiments/speed/everything.py [--images ROOT] [--berkeley ROOT] [--mode
 ROOT: photographs in VOC's layout, and those of the Berkeley data set; without the first, generated scenes stand for
 photographs. FOLDER: a trained student of method cam; without it that of `forms` is random, and its mIoU means nothing.
 Shortest first, so that one that is interrupted has most results. A program that fails is named at the end, and the exit
-status is 1. About 45 minutes of two cores that do nothing else, of which `--without sweep` saves ten; the Berkeley data
+status is 1. About 40 minutes of two cores that do nothing else, of which `--without sweep` saves ten; the Berkeley data
 set takes half an hour more. `--quick` takes few images and rounds, which tries everything and measures little.
 """
 
@@ -46,20 +46,15 @@ class Program:
 # Shortest first, at the size of the committed results.
 PROGRAMS: dict[str, Program] = {
     "confusion": Program(0.5, ["--masks", "50", "--rounds", "9"], ["--masks", "2", "--rounds", "1"]),
+    "regions": Program(0.5, ["IMAGES", "--photographs", "8", "--rounds", "3"], ["--photographs", "1", "--rounds", "1"]),
     "priors": Program(1, ["IMAGE", "--rounds", "3"], ["--rounds", "1"]),
-    "regions": Program(1, ["IMAGES", "--photographs", "8", "--rounds", "3"], ["--photographs", "1", "--rounds", "1"]),
-    "prediction": Program(
-        1.5,
-        ["ROOT", "--backbone", "resnet50", "--photographs", "20", "--rounds", "2"],
-        ["--backbone", "resnet18", "--photographs", "2", "--rounds", "1"],
-    ),
-    "commands": Program(1.5, ["--images", "IMAGES", "--rounds", "3"], ["--rounds", "1"]),
-    "patches": Program(1.5, ["--rounds", "2", "--threads", "1"], ["--rounds", "1", "--size", "48", "64"]),
-    "points_images": Program(
-        1.5, ["--only", "images", "--threads", "1", "--rounds", "5"], ["--rounds", "1"], file="points"
+    "coco_masks": Program(
+        1,
+        ["--images", "200", "--parsed", "20000", "--rounds", "3"],
+        ["--images", "4", "--parsed", "20", "--rounds", "1"],
     ),
     "training": Program(
-        2,
+        1,
         # The papers' sizes take over an hour of two cores.
         [
             "--only",
@@ -76,8 +71,18 @@ PROGRAMS: dict[str, Program] = {
         ],
         ["--steps", "2", "--size", "64", "--batch", "1"],
     ),
+    "prediction": Program(
+        1.5,
+        ["ROOT", "--backbone", "resnet50", "--photographs", "20", "--rounds", "2"],
+        ["--backbone", "resnet18", "--photographs", "2", "--rounds", "1"],
+    ),
+    "commands": Program(1.5, ["--images", "IMAGES", "--rounds", "3"], ["--rounds", "1"]),
+    "patches": Program(1.5, ["--rounds", "2", "--threads", "1"], ["--rounds", "1", "--size", "48", "64"]),
+    "points_images": Program(
+        1.5, ["--only", "images", "--threads", "1", "--rounds", "5"], ["--rounds", "1"], file="points"
+    ),
     "forms": Program(
-        2,
+        1.5,
         ["ROOT", "--model", "MODEL", "--photographs", "10", "--rounds", "2", "--compiled"],
         ["--photographs", "2", "--rounds", "1"],
     ),
@@ -86,11 +91,6 @@ PROGRAMS: dict[str, Program] = {
         2, ["ROOT", "--images", "50", "--name", "cat", "--other", "dog"], ["--images", "50"], needs="images"
     ),
     "loader": Program(2.5, ["ROOT", "--list", "train", "--rounds", "4"], ["--rounds", "1"]),
-    "coco_masks": Program(
-        2.5,
-        ["--images", "200", "--parsed", "20000", "--rounds", "3"],
-        ["--images", "4", "--parsed", "20", "--rounds", "1"],
-    ),
     "crf": Program(
         3,
         ["IMAGES", "--photographs", "3", "--rounds", "2", "--labels", "7", "21", "81"],
