@@ -50,8 +50,9 @@ test-long: install ## what needs longer, the real data or a browser
 test-floors: .venv-floors/installed ## the tests with the lowest versions that pyproject.toml allows, in an environment of their own
 	OMP_NUM_THREADS=1 .venv-floors/bin/python -m pytest -n 2 --dist worksteal
 
-speed: install ## beside what a user would pick instead, and experiments/speed/README.md; IMAGES= and BERKELEY= are folders of photographs
-	$(BIN)/python experiments/speed/everything.py $(if $(IMAGES),--images $(IMAGES)) $(if $(BERKELEY),--berkeley $(BERKELEY))
+speed: install ## beside what a user would pick instead, and experiments/speed/README.md; IMAGES=, BERKELEY=, MODEL=: folders, ONLY=, WITHOUT=: programs
+	$(BIN)/python experiments/speed/everything.py $(if $(IMAGES),--images $(IMAGES)) $(if $(BERKELEY),--berkeley $(BERKELEY)) \
+	  $(if $(MODEL),--model $(MODEL)) $(if $(ONLY),--only $(ONLY)) $(if $(WITHOUT),--without $(WITHOUT))
 
 lint: install
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measurement import Row, Task, machine, measure, on_device, operations, processor_of, timed
+from measurement import Row, Task, machine, measure, on_device, operations, processor_of, spread, timed
 from networks import Batch, batches, classifier, devices, photographs
 from torch import Tensor
 from torch.nn import functional as F
@@ -117,13 +117,14 @@ def page(found: Row) -> list[str]:
         "median of rounds in which all have their turn. A product of float32 matrices reaches "
         f"{found['limits']['gflop_s']:,.0f} GFLOP/s."
     )
-    head = ["| | s an image | times as fast as the loop | times the floor of float32 |", "|---|---:|---:|---:|"]
+    head = ["| | s an image | fastest - slowest | times as fast as the loop | times the floor of float32 |"]
     lines = [
-        f"| {name} | {seconds:.4f} | {found['times_as_fast'][name]:.2f} | {found['rows'][name]['times_floor']:.2f} |"
+        f"| {name} | {seconds:.4f} | {spread(found['rows'][name], found['images'])} | "
+        f"{found['times_as_fast'][name]:.2f} | {found['rows'][name]['times_floor']:.2f} |"
         for name, seconds in found["seconds_an_image"].items()
     ]
     words = f"- Ours and the loop's maps, in 0..1, differ by {found['largest_difference']:.0e} at most (float32)."
-    return [conditions, "", *head, *lines, "", words]
+    return [conditions, "", *head, "|---|" + "---:|" * 4, *lines, "", words]
 
 
 if __name__ == "__main__":

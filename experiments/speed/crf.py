@@ -59,7 +59,7 @@ def compare(images: list[Any], *, field: str, labels: int, rounds: int) -> Row:
         return [crf(image, unary, backend=backend) for image, unary in pairs]
 
     results = [run(backend) for backend in BACKENDS]
-    times = clocks({backend: partial(run, backend) for backend in BACKENDS}, rounds=rounds)
+    times = clocks({backend: partial(run, backend) for backend in BACKENDS}, rounds=rounds, warm=True)
     seconds = {backend: times[backend]["processor_s"] / len(images) for backend in BACKENDS}
     return {
         "field": field,

@@ -111,18 +111,23 @@ def _row(task: Task, times: list[float], bandwidth: float, rate: float) -> Row:
     }
 
 
+def spread(row: Row, images: int) -> str:
+    """A cell of a Markdown table: seconds an image of the fastest and the slowest round, of a row of `measure`."""
+    return f"{row['fastest_s'] / images:.4f} - {row['slowest_s'] / images:.4f}"
+
+
 def single_core() -> None:
     """Keep OpenCV and torch to one thread; numpy's libraries follow OMP_NUM_THREADS=1."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
 
 
-def clocks(tasks: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, Row]:
+def clocks(tasks: Mapping[str, Callable[[], object]], *, rounds: int, warm: bool = False) -> dict[str, Row]:
     """Seconds of each task by clock and by processor: a busy machine slows the first.
 
-    In every round each task has its turn; one more round before them only warms up.
+    In every round each task has its turn; one more round before them only warms up, unless all are `warm`.
     """
-    turns = [{name: _clocks(task) for name, task in tasks.items()} for _ in range(rounds + 1)][1:]
+    turns = [{name: _clocks(task) for name, task in tasks.items()} for _ in range(rounds + (not warm))][not warm :]
     return {name: _clock_row([turn[name] for turn in turns]) for name in tasks}
 
 

@@ -3,7 +3,8 @@
 python experiments/speed/page.py [--results FOLDER] [--out FILE]
 
 Reads lines.yml, which says what of results/<program>.json stands beside what, and those files; of a program that
-measured on a device, results/<program>-<device>.json, too. No number is written by hand.
+measured on a device, results/<program>-<device>.json, too. A result of a GPU has targets of its own. What a result
+should have and lacks is named. No number is written by hand.
 """
 
 import argparse
@@ -25,8 +26,9 @@ Place = list[Any]  # names, numbers of lists, or what an element of a list has: 
 class Line:
     """A comparison as lines.yml says it.
 
-    `ours`, `theirs`: where the numbers lie; `limit`: seconds, in the place of theirs; `target`: the least ratio;
-    `rate`: the numbers are items a second; `missed`: where the time goes, and what was tried.
+    `ours`, `theirs`: where the numbers lie; `limit`: in the place of theirs; `target`: the least ratio on processors,
+    `gpu`: on a GPU; `gpu_only`: processors have no such number; `rate`: the numbers are items a second; `share`: they
+    are parts of a whole; `missed`: where the time goes, and what was tried.
     """
 
     program: str
@@ -36,7 +38,10 @@ class Line:
     theirs: Place | None = None
     limit: float | None = None
     target: float | None = None
+    gpu: float | None = None
+    gpu_only: bool = False
     rate: bool = False
+    share: bool = False
     missed: str | None = None
 
     def numbers(self, found: Row) -> tuple[float, float]:
@@ -48,7 +53,24 @@ class Line:
     def ratio(self, found: Row) -> float:
         """How many times as fast ours is."""
         ours, theirs = self.numbers(found)
-        return ours / theirs if self.rate else theirs / ours
+        return ours / theirs if self.rate or self.share else theirs / ours
+
+    def wanted(self, found: Row) -> float | None:
+        """The target where it was measured."""
+        return self.gpu if on_gpu(found) else self.target
+
+    def has(self, found: Row) -> bool:
+        """Whether a result has both numbers; a form that was refused is None there."""
+        try:
+            self.numbers(found)
+        except (KeyError, IndexError, StopIteration, TypeError):
+            return False
+        return True
+
+
+def on_gpu(found: Row) -> bool:
+    """Whether a result is of a machine with a GPU."""
+    return found["machine"].get("device") is not None
 
 
 def read_lines(path: Path = HERE / "lines.yml") -> list[Line]:
@@ -64,37 +86,52 @@ def at(found: Any, path: Place) -> float:
     return float(found)
 
 
-def measured(lines: list[Line], results: Path) -> Iterator[tuple[Line, str, Row]]:
+def results(line: Line, folder: Path) -> Iterator[tuple[str, Row]]:
+    """All results that should have a line's numbers, by the names of their files."""
+    paths = [folder / f"{line.program}.json", *sorted(folder.glob(f"{line.program}-*.json"))]
+    for path in filter(Path.is_file, paths):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if on_gpu(found) or not line.gpu_only:
+            yield path.stem, found
+
+
+def measured(lines: list[Line], folder: Path) -> Iterator[tuple[Line, str, Row]]:
     """Each line with every result that has it, and where that was measured."""
+    return ((line, stem, found) for line in lines for stem, found in results(line, folder) if line.has(found))
+
+
+def lacking(lines: list[Line], folder: Path) -> list[str]:
+    """A sentence for each result that lacks numbers, and one for the lines without any result."""
+    missing: dict[str, list[str]] = {}
     for line in lines:
-        paths = [results / f"{line.program}.json", *sorted(results.glob(f"{line.program}-*.json"))]
-        for path in filter(Path.is_file, paths):
-            found = json.loads(path.read_text(encoding="utf-8"))
-            try:
-                line.numbers(found)
-            except (KeyError, IndexError, StopIteration):
-                continue  # of a program that measured less
-            yield line, path.stem, found
+        for stem, found in results(line, folder):
+            if not line.has(found):
+                missing.setdefault(stem, []).append(f"{line.what}, beside {line.peer}")
+    never = [f"{line.what} (`{line.program}`)" for line in lines if not [*results(line, folder)]]
+    return [f"- `{stem}` has no numbers of: {'; '.join(each)}." for stem, each in missing.items()] + (
+        [f"- There is no result yet of: {'; '.join(never)}."] if never else []
+    )
 
 
-def page(lines: list[Line], results: Path) -> list[str]:
+def page(lines: list[Line], folder: Path) -> list[str]:
     """The Markdown page."""
-    rows = [*measured(lines, results)]
-    judged = [line.ratio(found) >= line.target for line, _, found in rows if line.target is not None]
-    whole = f"{sum(judged)} of {len(judged)} targets are met." if judged else "There are no results yet."
+    rows, lacks = [*measured(lines, folder)], lacking(lines, folder)
+    judged = [verdict for line, _, found in rows if (verdict := _verdict(line, found))]
+    whole = f"{judged.count('met')} of {len(judged)} targets are met." if judged else "There are no results yet."
     return [
         "# Speed beside what a user would pick instead",
         "",
         "Written by `python experiments/speed/page.py` from [results/](results/): `make speed` measures what "
         "processors allow, `experiments/gpu.sh` the rest. Both sides are measured in one run, in turns, and medians "
         "compared. The ratio says how many times as fast as the peer ours is; a limit's is the limit over ours. "
-        f"{whole} Each program's own page has spreads, floors and what its numbers are of.",
+        f"{whole} Each program's own page says what its numbers are of, and many have spreads or floors.",
         "",
         "| what | ours | peer | peer's | ratio | target | |",
         "|---|---:|---|---:|---:|---:|---|",
         *(_row(*row) for row in rows),
         "",
         *_missed(rows),
+        *(["## What was not measured", "", *lacks, ""] if lacks else []),
         "## Conditions",
         "",
         *_conditions(rows),
@@ -103,13 +140,17 @@ def page(lines: list[Line], results: Path) -> list[str]:
 
 def _row(line: Line, stem: str, found: Row) -> str:
     ours, theirs = line.numbers(found)
-    ratio, target = line.ratio(found), line.target
-    form = (lambda number: f"{number:.0f} /s") if line.rate else _seconds
-    verdict = "" if target is None else "met" if ratio >= target else "**missed**"
+    target = line.wanted(found)
+    form = (lambda number: f"{number:.0f} /s") if line.rate else "{:.1%}".format if line.share else _seconds
     return (
-        f"| [{line.what}](results/{stem}.md) | {form(ours)} | {line.peer} | {form(theirs)} | {ratio:.2f} "
-        f"| {'' if target is None else f'{target:g}'} | {verdict} |"
+        f"| [{line.what}](results/{stem}.md) | {form(ours)} | {line.peer} | {form(theirs)} | {line.ratio(found):.2f} "
+        f"| {'' if target is None else f'{target:g}'} | {_verdict(line, found)} |"
     )
+
+
+def _verdict(line: Line, found: Row) -> str:
+    target = line.wanted(found)
+    return "" if target is None else "met" if line.ratio(found) >= target else "**missed**"
 
 
 def _seconds(number: float) -> str:
@@ -119,7 +160,7 @@ def _seconds(number: float) -> str:
 def _missed(rows: list[tuple[Line, str, Row]]) -> list[str]:
     """Where the time goes of what is below its target, and what was tried."""
     reasons: dict[str, list[str]] = {}
-    for line in (line for line, _, found in rows if line.target is not None and line.ratio(found) < line.target):
+    for line in (line for line, _, found in rows if "missed" in _verdict(line, found)):
         reasons.setdefault(line.missed or "not looked into yet.", []).append(f"{line.what}, beside {line.peer}")
     words = [f"- {'; '.join(dict.fromkeys(lines))}: {reason}" for reason, lines in reasons.items()]
     return ["## Where a target is missed", "", *words, ""] if words else []

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from measurement import Row, Task, machine, measure, on_device, operations, timed
+from measurement import Row, Task, machine, measure, on_device, operations, spread, timed
 from networks import NAMES, devices, student
 from torch.profiler import ProfilerActivity, profile
 
@@ -126,8 +126,11 @@ def page(found: Row) -> list[str]:
     conditions = (
         f"{on_device(found['machine'])} {found['images']} photographs; median of rounds in which both have their turn."
     )
-    head = ["| | s | s an image |", "|---|---:|---:|"]
-    lines = [f"| {name} | {value:.2f} | {value / found['images']:.4f} |" for name, value in seconds.items()]
+    head = ["| | s | s an image | fastest - slowest |", "|---|---:|---:|---:|"]
+    lines = [
+        f"| {name} | {value:.2f} | {value / found['images']:.4f} | {spread(found['rows'][name], found['images'])} |"
+        for name, value in seconds.items()
+    ]
     words = f"- End to end takes {found['ratio']:.2f} times as long as the forward passes.{busy}"
     return [conditions, "", *head, *lines, "", words]
 

@@ -82,6 +82,7 @@ def test_regions_and_the_energy_of_their_cuts(tmp_path: Path, monkeypatch: pytes
     regions.main([str(tmp_path), "--photographs", "1", "--rounds", "1", "--out", str(tmp_path)])
     found = json.loads((tmp_path / "regions.json").read_text())
     assert {regions.SEGMENTS, regions.CUT} <= found["seconds_an_image"].keys()
+    assert found["accuracy"] == {} and found["photographs_with_masks"] == 0
     assert found["pixels_of_another_label"] == 0 and str(tmp_path) not in (tmp_path / "regions.md").read_text()
     edges = regions.contrast_edges(image, smoothness=2.0, neighbours=8)
     costs = regions.costs_of(image)
@@ -92,6 +93,22 @@ def test_regions_and_the_energy_of_their_cuts(tmp_path: Path, monkeypatch: pytes
         other = cut.copy()
         other[row, column] ^= True
         assert regions.energy(other, *costs, edges) >= least
+
+
+def test_superpixels_are_as_good_as_their_commonest_labels(tmp_path: Path) -> None:
+    import regions
+
+    segments = np.array([[0, 0, 0, 1], [0, 2, 2, 1]])
+    mask = np.array([[5, 5, 0, 0], [255, 0, 7, 255]], np.uint8)
+    assert regions.achievable(segments, mask) == (2 + 1 + 1, 6)
+    results = {"superpixels, a": [segments, segments], "graph_cut, b": [segments, segments]}
+    assert regions.accuracies(results, [mask, None]) == {"superpixels, a": 4 / 6}
+    (tmp_path / "JPEGImages").mkdir()
+    (tmp_path / "SegmentationClass").mkdir()
+    Image.fromarray(mask).save(tmp_path / "SegmentationClass" / "x.png")
+    found = regions.read_mask(tmp_path / "JPEGImages" / "x.jpg")
+    assert found is not None and (found == mask).all()
+    assert regions.read_mask(tmp_path / "JPEGImages" / "y.jpg") is None
 
 
 def test_forms_of_a_prediction(tmp_path: Path) -> None:
