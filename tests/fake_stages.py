@@ -212,10 +212,12 @@ def descend(*, out_dir: str, trainer: Mapping[str, Any]) -> dict[str, float]:
     return {"slope": float(weights[0]), "offset": float(weights[1]), "world": float(world)}
 
 
-def ranks_forever(*, out_dir: str, trainer: Mapping[str, Any]) -> None:
-    """As `ranks`, and never end."""
-    ranks(out_dir=out_dir, trainer=trainer)
-    signal.pause()
+def ranks_forever(*, out_dir: str, trainer: Mapping[str, Any], unless: str | None = None) -> dict[str, float]:
+    """As `ranks`, and never end unless the store has a file `unless`."""
+    world = ranks(out_dir=out_dir, trainer=trainer)
+    if unless is None or not (Path(out_dir).parent / unless).exists():
+        signal.pause()
+    return world
 
 
 def fork_and_wait(*, out_dir: str, seconds: float) -> None:

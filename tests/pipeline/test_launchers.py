@@ -11,58 +11,22 @@ import sys
 import time
 from pathlib import Path
 
-import fake_stages
 import pytest
 import yaml
+from fake_sweeps import CODE, Sweep
 from omegaconf import DictConfig, OmegaConf
 
-from wsss_lightning import cli, pipeline
+from wsss_lightning import pipeline
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline import accelerators, submission
 from wsss_lightning.pipeline.accelerators import ALL, WORKERS, jobs_at_once, loading_workers, own, shared
 from wsss_lightning.pipeline.submission import copied, launcher
 
-FAKE = """
-# @package _global_
-row: 0
-at_once: 1
-stages:
-  only: {_target_: fake_stages.show_devices, row: "${row}", at_once: "${at_once}", trainer: {devices: 1}}
-given: {trainer: null}
-result: only
-"""
-CODE = Path(cli.__file__).parents[1]
 
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Sweep:
     return Sweep(tmp_path)
-
-
-class Sweep:
-    """`wsss run -m` of a method of one stage, in a process of its own."""
-
-    def __init__(self, folder: Path, text: str = FAKE, name: str = "fake") -> None:
-        self.folder, self.root = folder, folder / "runs"
-        (folder / "conf" / "method").mkdir(parents=True, exist_ok=True)
-        (folder / "conf" / "method" / f"{name}.yaml").write_text(text)
-
-    def start(self, *overrides: str, code: Path = CODE, **environment: str) -> subprocess.Popen[str]:
-        where = [f"hydra.searchpath=[{self.folder / 'conf'}]", f"paths.root={self.root}"]
-        command = [sys.executable, "-m", "wsss_lightning.cli", "run", "-m", *where, *overrides]
-        paths = os.pathsep.join([str(code), str(Path(fake_stages.__file__).parent)])
-        variables = {**os.environ, "PYTHONPATH": paths, "PYTHONSAFEPATH": "1", **environment}
-        pipe = subprocess.PIPE
-        return subprocess.Popen(command, env=variables, stdout=pipe, stderr=pipe, text=True, cwd=self.folder)
-
-    def run(self, *overrides: str, **environment: str) -> str:
-        job = self.start(*overrides, **environment)
-        out, err = job.communicate(timeout=600)
-        assert job.returncode == 0, err
-        return out + err
-
-    def devices(self) -> list[str]:
-        return sorted(path.read_text() for path in (self.root / "store").glob("only-*/devices"))
 
 
 def test_jobs_side_by_side_have_a_device_each(sweep: Sweep) -> None:

@@ -51,9 +51,10 @@ def run(
         project_folder,
         show_references,
     )
-    from wsss_lightning.pipeline.submission import go_on_from_copy, prepare
+    from wsss_lightning.pipeline.submission import check_launcher, go_on_from_copy, prepare, telling_of_deaths
 
     check_ablations(context.args)
+    check_launcher(context.args)
     go_on_from_copy(context.args)
     prepare(context.args)
     remember()
@@ -71,7 +72,7 @@ def run(
         return run_job(config, fresh=names, since=start, given=given)
 
     try:
-        with one_sentence():
+        with one_sentence(), telling_of_deaths():
             job()
     except OSError as error:  # Hydra makes the folder of the run's own files before anything else
         if (reason := storage_fault(error)) is None or {"-m", "--multirun"} & {*given}:

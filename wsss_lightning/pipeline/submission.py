@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.singleton import Singleton
 from omegaconf import OmegaConf
 
+from wsss_lightning.backends import killed
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.accelerators import jobs_at_once
 from wsss_lightning.pipeline.configuration import project_folder
@@ -23,6 +25,8 @@ _COPIED = "WSSS_CODE"  # environment variable: the copy that runs
 _LAUNCHERS = {"joblib": "hydra_joblib_launcher"}  # a launcher and the package of its plugin
 _LAUNCHERS |= dict.fromkeys(("submitit_local", "submitit_slurm"), "hydra_submitit_launcher")
 _QUEUED = ("submitit_local", "submitit_slurm")
+_SWEEP = {"-m", "--multirun"}
+_SHOW = {"--cfg", "-c", "--info", "-i", "--help", "-h", "--hydra-help", "--version", "--shell-completion", "-sc"}
 
 
 def launcher(arguments: Sequence[str]) -> str | None:
@@ -60,6 +64,37 @@ class _Configs(ConfigStore):
             super().store(name, node, group=group, package=package, provider=provider)
 
 
+def check_launcher(arguments: Sequence[str]) -> None:
+    """Raise `InputError` for a launcher that would launch nothing, since there is no sweep, or no SLURM.
+
+    What only shows a config (`--cfg` and the like) may name any.
+    """
+    name = launcher(arguments)
+    if name in (None, "basic") or {argument.partition("=")[0] for argument in arguments} & _SHOW:
+        return
+    if not _SWEEP & {*arguments}:
+        raise InputError(f"hydra/launcher={name} launches the jobs of a sweep: add -m, or leave it out to run here.")
+    if name == "submitit_slurm" and shutil.which("srun") is None:
+        raise InputError(
+            f"hydra/launcher={name}: SLURM's srun is not on PATH: give the command where jobs are submitted, or take "
+            "hydra/launcher=joblib here."
+        )
+
+
+@contextmanager
+def telling_of_deaths() -> Iterator[None]:
+    """Inside, a job of a sweep whose process is killed is an `InputError`: what ran beside it has ended, too."""
+    try:
+        yield
+    except Exception as error:
+        if not killed(error):
+            raise
+        raise InputError(
+            "The process of a job was killed, most likely out of memory, and with it those beside it ended: give the "
+            "same command again, it goes on where they stopped, or with fewer jobs at once (hydra.launcher.n_jobs=1)."
+        ) from error
+
+
 def shares_devices(launcher: Mapping[str, Any]) -> bool:
     """Whether a launcher's jobs run side by side on one machine and nobody gives each devices of its own."""
     return str(launcher["_target_"]).endswith((".JoblibLauncher", ".LocalLauncher"))
@@ -67,7 +102,7 @@ def shares_devices(launcher: Mapping[str, Any]) -> bool:
 
 def go_on_from_copy(arguments: Sequence[str]) -> None:
     """Become the same command on a copy of our code and configuration, if it queues jobs and is not that already."""
-    if launcher(arguments) not in _QUEUED or _COPIED in os.environ or not {"-m", "--multirun"} & {*arguments}:
+    if launcher(arguments) not in _QUEUED or _COPIED in os.environ or not _SWEEP & {*arguments}:
         return
     copy = copied(_root(arguments) / "code")
     paths = [str(copy), os.environ.get("PYTHONPATH", "")]
