@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 
 from wsss_lightning import __version__
 from wsss_lightning.cli import app
+from wsss_lightning.pipeline import plan
 from wsss_lightning.pipeline.configuration import compose
 from wsss_lightning.tables.spec import find_spec, read_spec
 
@@ -96,6 +97,15 @@ def _row(table: str) -> list[str]:
 @pytest.mark.parametrize("overrides", sorted(set(_settings())), ids=" ".join)
 def test_what_a_command_sets_is_there(overrides: tuple[str, ...]) -> None:
     assert compose(list(overrides)).stages
+
+
+def test_runs_on_several_machines_are_planned_as_they_are_told(tmp_path: Path) -> None:
+    blocks = re.findall(r"^```\n(.*?)^```", (ROOT / "docs" / "scale.md").read_text("utf-8"), re.M | re.S)
+    commands = [line.split("#")[0] for block in blocks for line in block.splitlines() if " wsss run " in line]
+    assert len(commands) == 2
+    for command in commands:
+        overrides = [word for word in command.partition(" wsss run ")[2].split() if "=" in word]
+        assert plan([*overrides, f"paths.root={tmp_path}"]).stages
 
 
 def test_other_programs_and_targets_are_there() -> None:

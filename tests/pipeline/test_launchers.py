@@ -20,8 +20,7 @@ from wsss_lightning import pipeline
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline import accelerators, submission
 from wsss_lightning.pipeline.accelerators import ALL, WORKERS, jobs_at_once, loading_workers, own, shared
-from wsss_lightning.pipeline.submission import copied, launcher
-
+from wsss_lightning.pipeline.submission import check_launcher, copied, launcher
 
 
 @pytest.fixture
@@ -121,6 +120,26 @@ def test_a_launcher_that_is_not_installed_is_named_with_its_extra(monkeypatch: p
     assert launcher(["-m", "hydra/launcher=basic"]) == "basic"
     with pytest.raises(InputError, match=r"submitit_slurm is not installed: pip install 'wsss-lightning\[launchers\]'"):
         launcher(["-m", "hydra/launcher=submitit_slurm"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["hydra/launcher=joblib", "seed=1"], r"^hydra/launcher=joblib launches the jobs of a sweep: add -m, or"),
+        (["-m", "hydra/launcher=submitit_slurm"], "^hydra/launcher=submitit_slurm: SLURM's srun is not on PATH"),
+    ],
+)
+def test_a_launcher_that_would_launch_nothing_is_refused(
+    arguments: list[str], sentence: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(submission.importlib.util, "find_spec", lambda _: True)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match=sentence):
+        check_launcher(arguments)
+    for allowed in (["--cfg", "job", *arguments], ["-m", "hydra/launcher=joblib"], ["hydra/launcher=basic"], []):
+        check_launcher(allowed)
+    (tmp_path / "srun").touch(mode=0o755)
+    check_launcher(["-m", "hydra/launcher=submitit_slurm"])
 
 
 def test_code_is_copied_once_for_each_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -243,8 +243,14 @@ def test_only_what_sees_the_whole_image_needs_a_least_size() -> None:
 
 
 def test_images_of_several_sizes_one_at_a_time_cannot_be_shared() -> None:
-    with pytest.raises(InputError, match=r"stages\.segmenter: a batch of 1 cannot be shared by 2 devices"):
+    with pytest.raises(
+        InputError, match=r"stages\.segmenter: a batch of 1 cannot be shared by 2 .* set stages\.\S+\.devices=1\.$"
+    ):
         pipeline.plan([*NO_WEIGHTS, "method=priors", "trainer.devices=2"])
+    machines = [*NO_WEIGHTS, "method=priors", "trainer.devices=2", "trainer.num_nodes=2"]
+    with pytest.raises(InputError, match="shared by 4 devices") as refused:
+        pipeline.plan(machines)
+    assert pipeline.plan([*machines, *str(refused.value).removesuffix(".").split(" set ")[1].split()])
     assert pipeline.plan([*NO_WEIGHTS, "method=priors", "trainer.devices=2", "stages.segmenter.trainer.devices=1"])
     batches = pipeline.plan([*NO_WEIGHTS, "method=priors", "trainer.devices=2", "ablation=priors/batches"])
     assert "8 images a step" in batches.card["segmenter_images"]

@@ -74,10 +74,8 @@ def check_trainer(node: dict[str, Any], *, where: str) -> None:
         raise InputError(f"{where} learns from one image a step: set {where}.trainer.accumulate_grad_batches=1.")
     count, size = processes(node), node.get("batch_size", (node.get("data") or {}).get("batch_size"))
     if TRAINS in node and not by_class and isinstance(size, int) and size < count:
-        raise InputError(
-            f"{where}: a batch of {size} cannot be shared by {count} devices: enlarge it, or set "
-            f"{where}.trainer.devices=1."
-        )
+        alone = " ".join(f"{where}.trainer.{name}=1" for name in ("num_nodes", "devices") if trainer.get(name, 1) != 1)
+        raise InputError(f"{where}: a batch of {size} cannot be shared by {count} devices: enlarge it, or set {alone}.")
 
 
 def check_image_size(node: dict[str, Any], *, where: str) -> None:

@@ -91,7 +91,7 @@ def telling_of_deaths() -> Iterator[None]:
             raise
         raise InputError(
             "The process of a job was killed, most likely out of memory, and with it those beside it ended: give the "
-            "same command again, it goes on where they stopped, or with fewer jobs at once (hydra.launcher.n_jobs=1)."
+            "same command again, it goes on where they stopped, with joblib also fewer at once (hydra.launcher.n_jobs=1)."
         ) from error
 
 
