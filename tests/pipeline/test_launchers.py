@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from wsss_lightning import pipeline
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline import accelerators, submission
-from wsss_lightning.pipeline.accelerators import ALL, WORKERS, jobs_at_once, loading_workers, own, shared
+from wsss_lightning.pipeline.accelerators import ALL, WORKERS, gpus_of_job, jobs_at_once, loading_workers, own, shared
 from wsss_lightning.pipeline.submission import check_launcher, copied, launcher
 
 
@@ -62,9 +62,14 @@ def test_devices_are_held_by_one_process_and_kept_for_its_next_job(monkeypatch: 
         assert none == ["wsss-0", "wsss-1", "wsss-2"], "fewer than asked for: Lightning says so"
     with own(0) as shown:
         assert shown == ["wsss-0", "wsss-1", "wsss-2"], "a job on CPUs waits for none"
+    assert gpus_of_job(1) == 1 and gpus_of_job([0, 1]) == 2
     monkeypatch.setenv(ALL, "")
     with own(0) as none:
         assert jobs_at_once(1) == -1 and none == []
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert gpus_of_job(2) == 0
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    assert gpus_of_job(2) == 2, "what the cluster has is not known here"
 
 
 @pytest.mark.parametrize(
@@ -120,6 +125,8 @@ def test_a_launcher_that_is_not_installed_is_named_with_its_extra(monkeypatch: p
     assert launcher(["-m", "hydra/launcher=basic"]) == "basic"
     with pytest.raises(InputError, match=r"submitit_slurm is not installed: pip install 'wsss-lightning\[launchers\]'"):
         launcher(["-m", "hydra/launcher=submitit_slurm"])
+    with pytest.raises(InputError, match=r"ray is not installed: pip install 'wsss-lightning\[ray_launcher\]'"):
+        launcher(["-m", "hydra/launcher=ray"])
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,13 @@ stages:
 given: {trainer: null}
 result: only
 """
+REFUSING = """
+# @package _global_
+row: 0
+stages:
+  only: {_target_: fake_stages.refuse, value: "${row}"}
+result: only
+"""
 # The first row ends, the second trains until it is ended; both in two processes with gloo.
 TRAINING = [
     *("method=cam", "result=classifier", "backbone.weights=null", "stages.shapes.train=16", "stages.shapes.val=2"),
@@ -77,6 +84,40 @@ def test_a_killed_job_of_joblib_is_one_sentence_and_the_command_goes_on(sweep: S
     (sweep.root / "store" / "go").touch()
     sweep.run(*JOBLIB)
     assert len(list(sweep.root.glob("sweeps/*/*/metrics.json"))) == 2
+
+
+RAY = ["method=fake", "row=1,2", "hydra/launcher=ray", "hydra.launcher.ray.remote.num_gpus=0"]
+
+
+def test_jobs_of_ray_end_with_a_killed_sweep_and_a_killed_one_starts_again(sweep: Sweep) -> None:
+    pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="needs pip install 'wsss-lightning[ray_launcher]'")
+    job = sweep.start(*RAY)
+    wait(lambda: len(_ranks(sweep)) == 4, what="the processes of two rows", seconds=240)
+    job.kill()
+    job.wait()
+    _nothing_runs(sweep)
+    for path in sweep.root.glob("store/only-*/rank*"):
+        path.unlink()
+    job = sweep.start(*RAY)
+    wait(lambda: len(_ranks(sweep)) == 4, what="the processes of two rows", seconds=240)
+    (sweep.root / "store" / "go").touch()
+    for process in [pid for pid, command in sweep.living().items() if command.startswith("ray::_run_job")]:
+        os.kill(process, signal.SIGKILL)
+    _, told = job.communicate(timeout=240)
+    assert job.returncode == 0, told
+    assert len(list(sweep.root.glob("sweeps/*/*/metrics.json"))) == 2
+
+
+def test_a_row_of_ray_that_fails_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="needs pip install 'wsss-lightning[ray_launcher]'")
+    sweep = Sweep(tmp_path, REFUSING)
+    job = sweep.start("method=fake", "row=1,2,3,4", "hydra/launcher=ray")
+    _, told = job.communicate(timeout=240)
+    assert job.returncode == 1 and "Traceback" not in told
+    assert "job 0 failed: value=1 is odd" in told and "job 2 failed: value=3 is odd" in told
+    assert [path.parent.name for path in sorted(sweep.root.glob("sweeps/*/*/metrics.json"))] == ["1", "3"]
+    assert [path.parent.name for path in sorted(sweep.root.glob("sweeps/*/*/failure.json"))] == ["0", "2"]
+    _nothing_runs(sweep)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

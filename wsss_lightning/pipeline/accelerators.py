@@ -57,6 +57,12 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def gpus_of_job(devices: int | Sequence[int]) -> int:
+    """GPUs that Ray is asked for, for a job of so many devices; none where its cluster is this machine, without any."""
+    each = devices if isinstance(devices, int) else len(devices)
+    return each if shared() or os.environ.get("RAY_ADDRESS") else 0
+
+
 @contextmanager
 def own(count: int) -> Iterator[list[str]]:
     """Have `count` of the machine's devices alone, and show no others to torch; waits until so many are free.

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.accelerators import jobs_at_once, loading_workers
+from wsss_lightning.pipeline.accelerators import gpus_of_job, jobs_at_once, loading_workers
 from wsss_lightning.pipeline.dashboards import kept_offline
 from wsss_lightning.pipeline.expansion import expand
 from wsss_lightning.pipeline.nearest import nearest
@@ -118,6 +118,7 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("wandb_offline", kept_offline, replace=True)
     OmegaConf.register_new_resolver("jobs_at_once", jobs_at_once, replace=True)
     OmegaConf.register_new_resolver("loading_workers", loading_workers, replace=True)
+    OmegaConf.register_new_resolver("gpus_of_job", gpus_of_job, replace=True)
 
 
 def _delegate(kind: str) -> Callable[[Any], Any]:

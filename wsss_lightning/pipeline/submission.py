@@ -17,13 +17,17 @@ from omegaconf import OmegaConf
 
 from wsss_lightning.backends import killed
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.accelerators import jobs_at_once
+from wsss_lightning.pipeline.accelerators import gpus_of_job, jobs_at_once
 from wsss_lightning.pipeline.configuration import project_folder
 from wsss_lightning.pipeline.store import COMMIT, commit
 
 _COPIED = "WSSS_CODE"  # environment variable: the copy that runs
-_LAUNCHERS = {"joblib": "hydra_joblib_launcher"}  # a launcher and the package of its plugin
+_LAUNCHERS = {
+    "joblib": "hydra_joblib_launcher",
+    "ray": "hydra_ray_launcher",
+}  # a launcher and the package of its plugin
 _LAUNCHERS |= dict.fromkeys(("submitit_local", "submitit_slurm"), "hydra_submitit_launcher")
+_EXTRAS = {"ray": "ray_launcher"}  # of all others: launchers
 _QUEUED = ("submitit_local", "submitit_slurm")
 _SWEEP = {"-m", "--multirun"}
 _SHOW = {"--cfg", "-c", "--info", "-i", "--help", "-h", "--hydra-help", "--version", "--shell-completion", "-sc"}
@@ -38,7 +42,8 @@ def launcher(arguments: Sequence[str]) -> str | None:
     named = [argument.partition("=")[2] for argument in arguments if argument.startswith("hydra/launcher=")]
     plugin = _LAUNCHERS.get(named[-1]) if named else None
     if plugin is not None and importlib.util.find_spec(f"hydra_plugins.{plugin}") is None:
-        raise InputError(f"hydra/launcher={named[-1]} is not installed: pip install 'wsss-lightning[launchers]'.")
+        extra = _EXTRAS.get(named[-1], "launchers")
+        raise InputError(f"hydra/launcher={named[-1]} is not installed: pip install 'wsss-lightning[{extra}]'.")
     return named[-1] if named else None
 
 
@@ -48,6 +53,8 @@ def prepare(arguments: Sequence[str]) -> None:
     Hydra would else compare one with the other, by a rule that it calls deprecated, in three lines a process.
     """
     OmegaConf.register_new_resolver("jobs_at_once", jobs_at_once, replace=True)
+    OmegaConf.register_new_resolver("gpus_of_job", gpus_of_job, replace=True)
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # to Ray, what two jobs say with their numbers is the same
     if launcher(arguments) in _LAUNCHERS:
         ours = _Configs()
         ours.repo = ConfigStore.instance().repo
@@ -91,7 +98,7 @@ def telling_of_deaths() -> Iterator[None]:
             raise
         raise InputError(
             "The process of a job was killed, most likely out of memory, and with it those beside it ended: give the "
-            "same command again, it goes on where they stopped, with joblib also fewer at once (hydra.launcher.n_jobs=1)."
+            "same command again, it goes on where they stopped; joblib takes fewer at once (hydra.launcher.n_jobs=1)."
         ) from error
 
 
