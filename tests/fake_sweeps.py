@@ -79,9 +79,9 @@ class Sweep:
                 os.kill(process, signal.SIGKILL)
 
 
-def wait(condition: Callable[[], object], *, what: str, seconds: float = 120) -> None:
+def wait(condition: Callable[[], object], *, what: str | Callable[[], str], seconds: float = 120) -> None:
     """Until something is so."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        assert time.monotonic() < deadline, f"waited in vain for {what if isinstance(what, str) else what()}"
         time.sleep(0.05)

@@ -54,7 +54,7 @@ def _rows(sweep: Sweep) -> list[str]:
 
 
 def _nothing_runs(sweep: Sweep) -> None:
-    wait(lambda: not sweep.living(), what=f"the end of {sweep.living()}", seconds=30)
+    wait(lambda: not sweep.living(), what=lambda: f"the end of {sweep.living()}", seconds=30)
 
 
 JOBLIB = ["method=fake", "row=1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]

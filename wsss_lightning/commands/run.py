@@ -119,10 +119,13 @@ def run_job(
     from wsss_lightning.pipeline.cards import SEARCHED
     from wsss_lightning.pipeline.configuration import plain
     from wsss_lightning.pipeline.objective import TAGS_ALONE, searched_on, searches
+    from wsss_lightning.pipeline.submission import end_with_sweep
     from wsss_lightning.pipeline.teams import lends
 
     settings = cast("DictConfig", HydraConfig.get())
     sweep = settings.mode == RunMode.MULTIRUN
+    if sweep:
+        end_with_sweep(settings.launcher)
     head = f"job {settings.job.num}: " if sweep else ""
     prepare_process(head)
     overrides = str(plain(settings.job, resolve=False)["override_dirname"])

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 
 from wsss_lightning.backends import killed
 from wsss_lightning.errors import InputError
+from wsss_lightning.lifetime import end_with_parent
 from wsss_lightning.pipeline.accelerators import gpus_of_job, jobs_at_once
 from wsss_lightning.pipeline.configuration import project_folder
 from wsss_lightning.pipeline.store import COMMIT, commit
@@ -105,6 +106,15 @@ def telling_of_deaths() -> Iterator[None]:
 def shares_devices(launcher: Mapping[str, Any]) -> bool:
     """Whether a launcher's jobs run side by side on one machine and nobody gives each devices of its own."""
     return str(launcher["_target_"]).endswith((".JoblibLauncher", ".LocalLauncher"))
+
+
+def end_with_sweep(launcher: Mapping[str, Any]) -> None:
+    """Let a job of Ray's end with the node that gave it to this process; by itself it goes on, if that was killed.
+
+    Processes of joblib's launcher have asked for it before they imported anything; queued jobs outlive their sweep.
+    """
+    if str(launcher["_target_"]).endswith(".RayLauncher"):
+        end_with_parent(os.getppid())
 
 
 def go_on_from_copy(arguments: Sequence[str]) -> None:
