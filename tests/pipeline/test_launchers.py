@@ -20,7 +20,7 @@ from wsss_lightning import pipeline
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline import accelerators, submission
 from wsss_lightning.pipeline.accelerators import ALL, WORKERS, gpus_of_job, jobs_at_once, loading_workers, own, shared
-from wsss_lightning.pipeline.submission import check_launcher, copied, launcher
+from wsss_lightning.pipeline.submission import check_launcher, copied, end_with_sweep, launcher, launching
 
 
 @pytest.fixture
@@ -147,6 +147,33 @@ def test_a_launcher_that_would_launch_nothing_is_refused(
         check_launcher(allowed)
     (tmp_path / "srun").touch(mode=0o755)
     check_launcher(["-m", "hydra/launcher=submitit_slurm"])
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (type("TerminatedWorkerError", (Exception,), {})(), "^The process of a job was killed, .* same command again"),
+        (
+            ConnectionError("Failed to connect to Ray cluster at a:1"),
+            "^Failed to connect to Ray .* of RAY_ADDRESS runs",
+        ),
+        (ConnectionError("a row's own"), None),
+        (RuntimeError("a row's own"), None),
+    ],
+)
+def test_what_a_launcher_meets_is_one_sentence(error: Exception, sentence: str | None) -> None:
+    with pytest.raises(InputError if sentence else type(error), match=sentence), launching():
+        raise error
+
+
+@pytest.mark.parametrize(("name", "parents"), [("ray", [os.getppid()]), ("submitit_local", []), ("joblib", [])])
+def test_jobs_of_ray_ask_to_end_with_their_parent(
+    name: str, parents: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(submission, "end_with_parent", asked.append)
+    end_with_sweep(yaml.safe_load((CODE / "conf" / "hydra" / "launcher" / f"{name}.yaml").read_text()))
+    assert asked == parents
 
 
 def test_code_is_copied_once_for_each_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

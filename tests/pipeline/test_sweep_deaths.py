@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,17 +121,21 @@ def test_a_row_of_ray_that_fails_is_named_and_the_others_go_on(tmp_path: Path) -
     _nothing_runs(sweep)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_a_sweep_that_trains_in_two_processes_has_a_folder_a_row_and_leaves_nothing_running(
-    sweep: Sweep, how: signal.Signals
-) -> None:
-    job = sweep.start(*TRAINING, CUDA_VISIBLE_DEVICES="")
-    wait(lambda: len([*sweep.root.glob("store/classifier-*/last.ckpt")]) == 2, what="two trainings", seconds=300)
-    running = {pid for pid, command in sweep.living().items() if "pipeline.worker" in command}
-    assert len(running) == 2
-    os.killpg(job.pid, how) if how == signal.SIGINT else job.kill()
-    assert job.wait(timeout=60) != 0
-    _nothing_runs(sweep)
-    assert _rows(sweep) == ["0", "1"]
-    assert len([*sweep.root.glob("sweeps/*/0/metrics.json")]) == 1
-    assert not [*sweep.root.glob("sweeps/*/1/metrics.json")]
+def test_a_sweep_that_trains_in_two_processes_has_a_folder_a_row_and_leaves_nothing_running(sweep: Sweep) -> None:
+    for times, how in enumerate([signal.SIGINT, signal.SIGKILL], start=1):
+        begun = time.time()
+        job = sweep.start(*TRAINING, CUDA_VISIBLE_DEVICES="")
+        wait(lambda number=times, since=begun: _trains_second_row(sweep, number, since), what="a training", seconds=300)
+        assert len([command for command in sweep.living().values() if "pipeline.worker" in command]) == 2
+        os.killpg(job.pid, how) if how == signal.SIGINT else job.kill()
+        assert job.wait(timeout=60) != 0
+        _nothing_runs(sweep)
+        assert _rows(sweep) == sorted(["0", "1"] * times)
+        assert not [*sweep.root.glob("sweeps/*/1/metrics.json")]
+
+
+def _trains_second_row(sweep: Sweep, number: int, since: float) -> bool:
+    first_rows = [*sweep.root.glob("sweeps/*/0/metrics.json")]
+    return len(first_rows) == number and any(
+        path.stat().st_mtime > since for path in sweep.root.glob("store/classifier-*/last.ckpt")
+    )

@@ -51,7 +51,7 @@ def run(
         project_folder,
         show_references,
     )
-    from wsss_lightning.pipeline.submission import check_launcher, go_on_from_copy, prepare, telling_of_deaths
+    from wsss_lightning.pipeline.submission import check_launcher, go_on_from_copy, launching, prepare
 
     check_ablations(context.args)
     check_launcher(context.args)
@@ -72,7 +72,7 @@ def run(
         return run_job(config, fresh=names, since=start, given=given)
 
     try:
-        with one_sentence(), telling_of_deaths():
+        with one_sentence(), launching():
             job()
     except OSError as error:  # Hydra makes the folder of the run's own files before anything else
         if (reason := storage_fault(error)) is None or {"-m", "--multirun"} & {*given}:

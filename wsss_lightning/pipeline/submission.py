@@ -90,10 +90,16 @@ def check_launcher(arguments: Sequence[str]) -> None:
 
 
 @contextmanager
-def telling_of_deaths() -> Iterator[None]:
-    """Inside, a job of a sweep whose process is killed is an `InputError`: what ran beside it has ended, too."""
+def launching() -> Iterator[None]:
+    """Inside, a launcher whose job is killed, or that reaches no cluster, raises an `InputError`."""
     try:
         yield
+    except ConnectionError as error:
+        if "Ray" not in str(error):
+            raise
+        raise InputError(
+            f"{error}: see that the cluster of RAY_ADDRESS runs, and set RAY_AUTH_MODE=token where it asks for one."
+        ) from error
     except Exception as error:
         if not killed(error):
             raise
