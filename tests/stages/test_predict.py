@@ -1,5 +1,6 @@
 """Inference with a network whose logits are known: the masks, the files and the order are what they must be."""
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor
 from wsss_lightning import stages
 from wsss_lightning.data.masks import read_mask
 from wsss_lightning.data.voc import VOCDataModule
+from wsss_lightning.errors import InputError
 from wsss_lightning.nn.description import build
 from wsss_lightning.ops.resize import resize_maps
 from wsss_lightning.stages.predict import Prediction, read_probabilities, write_predictions
@@ -63,7 +65,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VOCDataModule:
 
 def predict(data: VOCDataModule, folder: Path, module: Known | None = None, **settings: Any) -> Known:
     module = module or Known()
-    trainer = {name: settings.pop(name) for name in ("devices", "strategy") if name in settings}
+    own = inspect.signature(write_predictions).parameters
+    trainer = {name: settings.pop(name) for name in [*settings] if name not in own}
     write_predictions(
         module,
         data.dataset("val"),
@@ -174,3 +177,33 @@ def test_what_goes_wrong_in_writing_is_not_lost(data: VOCDataModule, tmp_path: P
         predict(data, tmp_path / "out", decode=decode)
     assert predict(data, tmp_path / "out").shown
     assert sorted(path.stem for path in (tmp_path / "out" / "masks").iterdir()) == list(VAL)
+
+
+@pytest.mark.parametrize(
+    "option", ["fast_dev_run", "limit_val_batches", "overfit_batches", "max_steps", "limit_train_batches"]
+)
+def test_what_shortens_a_training_leaves_no_image_out(data: VOCDataModule, tmp_path: Path, option: str) -> None:
+    assert predict(data, tmp_path / "out", **{option: 1}).shown == list(VAL)
+    assert sorted(path.stem for path in (tmp_path / "out" / "masks").iterdir()) == list(VAL)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_what_would_leave_images_out_is_refused_before_any_is_looked_at(
+    data: VOCDataModule, tmp_path: Path, count: int
+) -> None:
+    module = Known()
+    with pytest.raises(InputError, match=f"limit_predict_batches={count} leaves images out: do not set it"):
+        predict(data, tmp_path / "out", module, limit_predict_batches=count)
+    assert module.shown == []
+
+
+def test_a_callback_that_ends_inference_early_is_no_success(data: VOCDataModule, tmp_path: Path) -> None:
+    class Ending(pl.Callback):
+        def on_predict_batch_start(
+            self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int, *_: Any
+        ) -> None:
+            if batch_idx == 2:
+                raise StopIteration
+
+    with pytest.raises(InputError, match="test: only 2 of 5 batches were looked at"):
+        predict(data, tmp_path / "out", callbacks=[Ending()])

@@ -22,7 +22,7 @@ from wsss_lightning.pipeline.teams import call_together, ended, start
 # What stages give Lightning's trainer; a value of the user's would have no effect.
 _OURS = {
     *("logger", "default_root_dir", "use_distributed_sampler", "num_sanity_val_steps", "enable_progress_bar"),
-    *("enable_model_summary", "enable_checkpointing"),
+    *("enable_model_summary", "enable_checkpointing", "barebones", "limit_predict_batches", "limit_test_batches"),
 }
 _ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")  # what Lightning itself has
 TRAINS = "checkpoint_every"  # a parameter of all stages that train, and of no other

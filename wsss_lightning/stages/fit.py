@@ -33,7 +33,7 @@ from wsss_lightning.tensors import UnreadableError, load_pickle
 # Deterministic mode also fills every new tensor, a third of a small network's time; no layer here reads one unwritten.
 torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
-__all__ = ["Callbacks", "MakeTrainer", "fit", "make_trainer", "own_seed", "quiet", "seeded"]
+__all__ = ["Callbacks", "MakeTrainer", "fit", "make_trainer", "make_whole_trainer", "own_seed", "quiet", "seeded"]
 
 _CHECKPOINT = "last.ckpt"
 _LOG_EVERY = 10  # steps; Lightning's 50 leaves two points of a training of a minute
@@ -105,7 +105,7 @@ def make_trainer(
 ) -> pl.Trainer:
     """Lightning's trainer with what a stage decides; callbacks and length that `trainer` was given stay in force."""
     given: Mapping[str, Any] = getattr(trainer, "keywords", {})
-    length = {} if given.keys() & {"max_steps", "max_epochs", "fast_dev_run"} else {"max_epochs": 1}
+    length = {} if given.keys() & {"max_steps", "max_epochs"} or given.get("fast_dev_run") else {"max_epochs": 1}
     runner = trainer(
         callbacks=[*callbacks, *given.get("callbacks", [])],
         plugins=[_environment(given), _Checkpoints(), *given.get("plugins", [])],
@@ -120,6 +120,12 @@ def make_trainer(
     )
     _leave_signals(runner)
     return runner
+
+
+def make_whole_trainer(trainer: MakeTrainer, *, callbacks: list[pl.Callback], folder: Path) -> pl.Trainer:
+    """`make_trainer` for looking at images: what shortens a training (`fast_dev_run`, ...) leaves none of them out."""
+    whole = partial(trainer, fast_dev_run=False, limit_val_batches=1.0, overfit_batches=0.0)
+    return make_trainer(whole, callbacks=callbacks, logger=[], folder=folder)
 
 
 def _leave_signals(runner: pl.Trainer) -> None:

@@ -27,7 +27,7 @@ from wsss_lightning.lifetime import begin_loading
 from wsss_lightning.nn.description import build, describe
 from wsss_lightning.nn.prediction import Prediction
 from wsss_lightning.progress import display
-from wsss_lightning.stages.fit import MakeTrainer, inputs_of, make_trainer, quiet
+from wsss_lightning.stages.fit import MakeTrainer, inputs_of, make_whole_trainer, quiet
 from wsss_lightning.stages.io import read_json, read_tensors, write_json, write_tensors
 
 __all__ = ["Prediction", "infer", "predict", "read_probabilities", "without", "write_predictions"]
@@ -168,11 +168,16 @@ def infer(
     `together` makes a batch of items. Which images share a batch depends on their order alone: a network may give other
     last bits where more or fewer stand beside an image. So devices share whole batches, and one of which a killed run
     left some images is computed once more.
+
+    Raises:
+        InputError: images would be, or were, left out: `limit_predict_batches`, or a callback that stops the trainer.
     """
     writer = _Writer(write, total=len(images), progress=progress, description=description)  # type: ignore[arg-type]
     model.allow_zero_length_dataloader_with_multiple_devices = True  # more devices than images that are left
     with quiet():
-        runner = make_trainer(trainer, callbacks=[writer], logger=[], folder=Path())
+        runner = make_whole_trainer(trainer, callbacks=[writer], folder=Path())
+        if runner.limit_predict_batches != 1.0:
+            raise InputError(f"limit_predict_batches={runner.limit_predict_batches} leaves images out: do not set it.")
         batches = _Batches(images, size=batch_size, together=together)
         loader = DataLoader(
             batches,
@@ -212,17 +217,19 @@ class _Writer(Callback):
     """Hands what a step predicts to a thread that writes it, a few steps behind at most."""
 
     def __init__(self, write: Callable[[Any], None], *, total: int, progress: bool, description: str) -> None:
-        self.write = write
+        self.write, self.description = write, description
         self.bar = display(progress)
         self.task = self.bar.add_task(description, total=total)
         self.threads = ThreadPoolExecutor(max_workers=1)
         self.waiting: list[Future[None]] = []
+        self.seen = 0  # batches
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         if trainer.is_global_zero:
             self.bar.start()
 
     def on_predict_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, *arguments: Any) -> None:  # noqa: ARG002
+        self.seen += 1
         self.waiting += [self.threads.submit(self.write, each) for each in outputs]
         self.bar.advance(self.task, len(outputs) * trainer.world_size)
         self._wait(most=_BEHIND)
@@ -230,6 +237,8 @@ class _Writer(Callback):
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         self._wait(most=0)
         self.bar.stop()
+        if self.seen < (count := len(trainer.predict_dataloaders)):
+            raise InputError(f"{self.description}: only {self.seen} of {count} batches were looked at; run it again.")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:  # noqa: ARG002
         self.threads.shutdown(cancel_futures=True)

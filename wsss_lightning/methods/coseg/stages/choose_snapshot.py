@@ -13,7 +13,7 @@ from wsss_lightning.methods.coseg.stages.fit_on_masks import read_snapshots
 from wsss_lightning.methods.coseg.stages.predict_scales import load_segmenter
 from wsss_lightning.metrics.segmentation import mean_iou
 from wsss_lightning.progress import track
-from wsss_lightning.stages.fit import MakeTrainer, make_trainer, quiet
+from wsss_lightning.stages.fit import MakeTrainer, make_whole_trainer, quiet
 from wsss_lightning.stages.io import read_json, write_json
 
 
@@ -43,7 +43,7 @@ def _score(snapshot: Path, data: SegmentationDataModule, *, trainer: MakeTrainer
     """`Trainer.test` of a snapshot; its val mIoU is written by one of the processes."""
     segmenter = load_segmenter(str(snapshot), data)
     with quiet():
-        runner = make_trainer(trainer, callbacks=[], logger=[], folder=target.parent)
+        runner = make_whole_trainer(trainer, callbacks=[], folder=target.parent)
         runner.test(segmenter, datamodule=data, verbose=False)
         if runner.is_global_zero:
             write_json(target, mean_iou(segmenter.confusion.compute()))

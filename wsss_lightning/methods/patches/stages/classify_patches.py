@@ -9,7 +9,7 @@ from wsss_lightning.data.target import target_index
 from wsss_lightning.methods.patches.stages.fit_patches import read_patch_module
 from wsss_lightning.methods.patches.steps import CentralImages, MiddlePatches
 from wsss_lightning.metrics.tags import average_precision, balanced_accuracy
-from wsss_lightning.stages.fit import MakeTrainer, make_trainer, quiet
+from wsss_lightning.stages.fit import MakeTrainer, make_whole_trainer, quiet
 
 
 def classify_patches(
@@ -32,7 +32,7 @@ def classify_patches(
     module, images = read_patch_module(model), CentralImages(data, data.records("val"), size=size)
     middle = MiddlePatches(images, target=target_index(data, target), count=patches, size=module.network.size)
     with quiet():
-        runner = make_trainer(trainer, callbacks=[], logger=[], folder=Path(out_dir))
+        runner = make_whole_trainer(trainer, callbacks=[], folder=Path(out_dir))
         runner.validate(module, middle.loader(workers=workers), verbose=False)
     probs, tags = (torch.cat(column).cpu() for column in (module.tag_scores.scores, module.tag_scores.tags))
     return {
