@@ -122,6 +122,19 @@ def test_which_devices_of_a_machine_a_stage_runs_on_changes_no_key(
     assert plan(devices).final.node["trainer"] == {"devices": devices}, "the run uses the given ones"
 
 
+OF_TRAINING = {"max_steps": 3, "val_check_interval": 0.1, "limit_val_batches": 1, "fast_dev_run": True}
+
+
+@pytest.mark.parametrize("option", OF_TRAINING)
+def test_what_only_training_reads_changes_keys_of_trainings_alone(make_plan: MakePlan, option: str) -> None:
+    def key(trainer: dict[str, Any], **settings: Any) -> str:
+        return make_plan({"only": stage("open_truth", trainer=trainer, **settings)}).final.key
+
+    given = {"devices": 1, option: OF_TRAINING[option]}
+    assert key(given) == key({"devices": 1}) != key({"devices": 1, "precision": 16})
+    assert key(given, checkpoint_every=5) != key({"devices": 1}, checkpoint_every=5)
+
+
 def test_a_release_changes_no_source(tmp_path: Path) -> None:
     hashes = []
     for number, text in enumerate(

@@ -14,6 +14,7 @@ from hydra.utils import get_object, instantiate
 from wsss_lightning.atomic import with_nan
 from wsss_lightning.errors import InputError
 from wsss_lightning.opened import recorded
+from wsss_lightning.pipeline.identity import TRAINS
 from wsss_lightning.pipeline.memory import peak_memory, reset_peak_memory
 from wsss_lightning.pipeline.signatures import constant_beside
 from wsss_lightning.pipeline.store import write_json
@@ -25,7 +26,6 @@ _OURS = {
     *("enable_model_summary", "enable_checkpointing", "barebones", "limit_predict_batches", "limit_test_batches"),
 }
 _ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")  # what Lightning itself has
-TRAINS = "checkpoint_every"  # a parameter of all stages that train, and of no other
 
 Outcome = dict[str, Any]  # metrics, opened, peak_memory_bytes, device, threads
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from wsss_lightning.pipeline.calls import TRAINS
+from wsss_lightning.pipeline.identity import TRAINS
 from wsss_lightning.pipeline.store import read_record
 
 SEARCHED = "searched_on"  # entry of what a search tried, and of all that reads it: the split that the search looked at

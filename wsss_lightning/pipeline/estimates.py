@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.calls import TRAINS
 from wsss_lightning.pipeline.configuration import bind
+from wsss_lightning.pipeline.identity import TRAINS
 from wsss_lightning.pipeline.planning import PlannedStage
 from wsss_lightning.pipeline.readings import reading_of, words
 from wsss_lightning.pipeline.signatures import signature_of

@@ -19,19 +19,30 @@ _ALWAYS: dict[str, frozenset[str]] = {
     "wsss_lightning.data.web.WebDataModule": _DATA,
     "wsss_lightning.ops.priors.combine": frozenset({"alpha", "threshold", "negatives", "normalise"}),
 }
+TRAINS = "checkpoint_every"  # a parameter of all stages that train, and of no other
+# What of a trainer only training reads.
+_OF_TRAINING = frozenset(
+    {
+        *("max_steps", "max_epochs", "max_time", "min_steps", "min_epochs", "min_time", "fast_dev_run"),
+        *("val_check_interval", "check_val_every_n_epoch", "num_sanity_val_steps", "log_every_n_steps"),
+        *("accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm"),
+        *("limit_train_batches", "limit_val_batches", "overfit_batches"),
+    }
+)
 
 
 def key_of(node: dict[str, Any]) -> str:
     """The key of a stage: SHA-256 of its resolved node with tokens, as `hashed` writes it."""
-    return hashlib.sha256(json.dumps(hashed(_with_counted_devices(node)), sort_keys=True).encode()).hexdigest()
+    counted = {**node, "trainer": _counted(node["trainer"], node)} if isinstance(node.get("trainer"), dict) else node
+    return hashlib.sha256(json.dumps(hashed(counted), sort_keys=True).encode()).hexdigest()
 
 
-def _with_counted_devices(node: dict[str, Any]) -> dict[str, Any]:
-    """A node whose trainer has a number of devices: which ones of a machine they are changes no bit."""
-    trainer = node.get("trainer")
-    if not isinstance(trainer, dict) or not isinstance(trainer.get("devices"), list):
-        return node
-    return {**node, "trainer": {**trainer, "devices": len(trainer["devices"])}}
+def _counted(trainer: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    """What can change a bit of the stage: not which devices of a machine they are, nor a training where it has none."""
+    left_out = frozenset() if TRAINS in node else _OF_TRAINING
+    counted = {name: value for name, value in trainer.items() if name not in left_out}
+    devices = counted.get("devices")
+    return counted | ({"devices": len(devices)} if isinstance(devices, list) else {})
 
 
 def hashed(node: Any) -> Any:

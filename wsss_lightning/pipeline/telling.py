@@ -14,9 +14,10 @@ from typing import Any, Protocol
 
 from hydra.utils import instantiate
 
-from wsss_lightning.pipeline.calls import TRAINS, arguments
+from wsss_lightning.pipeline.calls import arguments
 from wsss_lightning.pipeline.configuration import bind
 from wsss_lightning.pipeline.curves import Curve, read_curves, read_trials
+from wsss_lightning.pipeline.identity import TRAINS
 from wsss_lightning.pipeline.naming import described
 from wsss_lightning.pipeline.planning import Plan, PlannedStage
 
