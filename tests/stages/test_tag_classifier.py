@@ -12,7 +12,7 @@ from wsss_lightning.data.stored_maps import Pooled, PooledSteps
 from wsss_lightning.nn.resnet import resnet18
 from wsss_lightning.nn.tag_losses import loss_beside, softmax_cross_entropy
 from wsss_lightning.nn.trunk import Variant
-from wsss_lightning.stages.tag_classifier import TagClassifier
+from wsss_lightning.stages.tag_classifier import Activation, TagClassifier
 
 NAMES = ["first", "second"]
 
@@ -53,6 +53,17 @@ def test_only_the_tags_have_maps_and_stored_maps_give_those_of_the_image() -> No
         assert one.image_id == other.image_id
         torch.testing.assert_close(one.maps, other.maps)
         assert float(one.maps.min()) >= 0 and float(one.maps.max()) <= 1
+
+
+def test_a_pixel_has_the_class_of_the_highest_map_above_the_threshold() -> None:
+    model = classifier(threshold=0.5)
+    maps = torch.tensor([[[0.9, 0.6, 0.4]], [[0.1, 0.8, 0.5]]])
+    assert model.labels(Activation("a", torch.tensor([0, 1]), maps)).tolist() == [[1, 2, 0]]
+    assert model.labels(Activation("a", torch.tensor([1]), maps[:1])).tolist() == [[2, 2, 0]]
+    nothing = torch.zeros(0, dtype=torch.long)
+    assert model.labels(Activation("a", nothing, maps[:0])).tolist() == [[0, 0, 0]]
+    assert TagClassifier(**model.hparams).threshold == 0.5 and classifier().threshold == 0.15
+    assert "confusion" not in str(model.state_dict().keys())
 
 
 def test_it_starts_from_the_backbone_s_own_rows_and_learns_by_the_loss_given() -> None:

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from wsss_lightning.metrics.segmentation import SegmentationConfusion, mean_iou
 from wsss_lightning.metrics.tags import TagScores
 from wsss_lightning.nn.backbones import Backbone
 from wsss_lightning.nn.class_activation import Start, activation_sum, scaled_activation, shared_rows
@@ -46,6 +48,8 @@ class TagClassifier(pl.LightningModule):
         start: of the linear layer: "drawn", or "shared_rows" of the backbone's own classifier. Classes that have none
             then learn apart from the others.
         loss: of logits and tags; None for the soft-margin one.
+        threshold: of a map's maximum, below which a pixel is background in `test_step`; `tuning.threshold` of a
+            backbone is what `judge_activations` takes.
     """
 
     alone: Tensor
@@ -66,6 +70,7 @@ class TagClassifier(pl.LightningModule):
         scheduler: Scheduler | Node | None = None,
         start: Start = "drawn",
         loss: Loss | Node | None = None,
+        threshold: float = 0.15,
     ) -> None:
         super().__init__()
         plain = {
@@ -76,6 +81,7 @@ class TagClassifier(pl.LightningModule):
             "new_layers": new_layers,
             "seed": seed,
             "start": start,
+            "threshold": threshold,
         }
         lists = {"class_names": [*class_names], "scales": [*map(float, scales)]}
         described = {"backbone": backbone, "optimizer": optimizer, "scheduler": scheduler, "loss": loss}
@@ -90,10 +96,11 @@ class TagClassifier(pl.LightningModule):
         if rows is not None:
             self.linear.load_state_dict({"weight": rows[0], "bias": rows[1]})
         self.variants = variants(scales, mirror=mirror)
-        self.rate, self.new_layers = rate, new_layers
+        self.rate, self.new_layers, self.threshold = rate, new_layers, threshold
         self.optimizer, self.scheduler = build(optimizer) or torch.optim.Adam, build(scheduler)
         self.loss = build(loss) or soft_margin
-        self.tag_scores = TagScores()
+        # Not by the name that `val_curve` looks for: the curve of a classifier is that of its tags.
+        self.tag_scores, self.map_confusion = TagScores(), SegmentationConfusion(len(class_names) + 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (N, 3, H, W) -> logits of the tags (N, C)."""
@@ -119,6 +126,20 @@ class TagClassifier(pl.LightningModule):
         """How well the tags of images are told that were not trained on."""
         self.log_dict({f"val/{name}": value for name, value in self.tag_scores.compute().items()})
         self.tag_scores.reset()
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        for activation, target in zip(self.predict_step(batch, batch_idx), batch["target"], strict=True):
+            self.map_confusion.update(self.labels(activation), target)
+
+    def on_test_epoch_end(self) -> None:
+        """Mean IoU over the images at their own size, with known tags: it is the maps that are judged."""
+        self.log("test/miou", mean_iou(self.map_confusion.compute()))
+        self.map_confusion.reset()
+
+    def labels(self, activation: Activation) -> Tensor:
+        """(H, W): 1..C of the class whose map is highest, 0 where none is above the threshold."""
+        maps = F.pad(activation.maps, (0, 0, 0, 0, 1, 0), value=self.threshold)
+        return F.pad(activation.classes + 1, (1, 0))[maps.argmax(dim=0)]
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[Activation]:  # noqa: ARG002
         deep = batch["deep"] if "deep" in batch else self._deep(batch["image"])

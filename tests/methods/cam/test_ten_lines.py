@@ -17,11 +17,14 @@ from wsss_lightning.data.transforms import crop_augmentation
 from wsss_lightning.data.voc import VOC_CLASSES, VOCDataModule
 from wsss_lightning.errors import InputError
 from wsss_lightning.methods.cam.stages.activate_classes import activate_classes
+from wsss_lightning.methods.cam.stages.fit_student import LOGS as LOGS_OF_STUDENT
 from wsss_lightning.methods.cam.stages.fit_student import fit_student
 from wsss_lightning.methods.cam.stages.judge_activations import judge_activations
 from wsss_lightning.methods.cam.student import Student
-from wsss_lightning.scoring.cams import read_cam_maps
+from wsss_lightning.nn.trunk import Variant
+from wsss_lightning.scoring.cams import read_cam_maps, write_cam_file
 from wsss_lightning.scoring.folder import score_folder
+from wsss_lightning.stages.fit_tag_classifier import LOGS as LOGS_OF_TAGS
 from wsss_lightning.stages.fit_tag_classifier import fit_tag_classifier
 from wsss_lightning.stages.keep_tagged import keep_tagged
 from wsss_lightning.stages.predict import predict
@@ -69,6 +72,7 @@ def test_the_classifier_and_its_activation_maps(tmp_path: Path, data: VOCDataMod
     own = {"backbone": backbone(), "maps": maps, "val_maps": val_maps, "batch_size": 2, "epochs": 4}
     metrics = fit_tag_classifier(out_dir=str(tmp_path / "stage"), data=data, **own, **setting, **FIT)
     assert metrics["val/tag_ap"] == float(trainer.callback_metrics["val/tag_ap"])
+    assert metrics.keys() == LOGS_OF_TAGS.keys()
     assert same(wsss_lightning.load(tmp_path / "stage"), model)
     assert same(TagClassifier.load_from_checkpoint(tmp_path / "model.ckpt"), model)
 
@@ -82,6 +86,26 @@ def test_the_classifier_and_its_activation_maps(tmp_path: Path, data: VOCDataMod
             labels, read = read_cam_maps(path, labels=data.labels, size=(24, 32))
             assert labels.tolist() == (activation.classes + 1).tolist() == (np.flatnonzero(record.tags) + 1).tolist()
             np.testing.assert_allclose(read, activation.maps.numpy(), atol=tolerance)
+
+
+def test_maps_are_tested_with_known_tags_as_the_command_line_scores_them(tmp_path: Path) -> None:
+    data, threshold = open_voc(tmp_path / "voc"), 0.3
+    model = TagClassifier(backbone=backbone(), class_names=VOC_CLASSES, threshold=threshold, scales=(1.0,), **MODEL)
+    with torch.no_grad():  # maps that differ from cell to cell, as those of a trained layer do
+        images = torch.stack([data.dataset("val")[index]["image"] for index in range(2)])
+        mean = model.trunk.look(images, Variant())[1].mean(dim=(0, 2, 3))
+        model.linear.weight -= torch.outer(model.linear.weight @ mean, mean) / (mean @ mean)
+    trainer = pl.Trainer(**PLAIN)
+    (figures,) = trainer.test(model, data.test_dataloader(), verbose=False)
+    for batch in trainer.predict(model, data.predict_dataloader()) or []:
+        for activation in batch:
+            path = tmp_path / "cams" / f"{activation.image_id}.npy"
+            write_cam_file(path, classes=activation.classes.numpy(), maps=activation.maps.numpy())
+    scored = score_folder(
+        folder=tmp_path / "cams", data=data, split="val", threshold=threshold, partial_ok=False, processes=1
+    )
+    assert figures == {"test/miou": pytest.approx(scored.summary["miou"], abs=5e-3)}  # files are in half precision
+    assert figures["test/miou"] > 0.02 and 0.1 < float(scored.confusion[:, 0].sum() / scored.confusion.sum()) < 0.9
 
 
 def test_activation_maps_are_judged_as_the_command_line_does(tmp_path: Path, data: VOCDataModule) -> None:
@@ -114,6 +138,7 @@ def test_the_student(tmp_path: Path, data: VOCDataModule) -> None:
     own = {"backbone": backbone(), "maps": maps, "val_maps": val_maps, "masks": masks, "batch_size": 2, "steps": 5}
     metrics = fit_student(out_dir=str(tmp_path / "stage"), data=data, mirror=True, **own, **setting, **FIT)
     assert metrics["val/tag_ap"] == float(trainer.callback_metrics["val/tag_ap"])
+    assert metrics.keys() == LOGS_OF_STUDENT.keys()
     assert same(wsss_lightning.load(tmp_path / "stage"), model)
     assert same(Student.load_from_checkpoint(tmp_path / "model.ckpt"), model)
 
