@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from wsss_lightning.data.steps import StepData, share
+from wsss_lightning.errors import InputError
 from wsss_lightning.stages.fit import fit, make_trainer, seeded
 
 STEPS = 12
@@ -74,13 +75,14 @@ def train(
     stage_callbacks: dict[str, pl.Callback] | None = None,
     batch_size: int = 5,
     every: int = 4,
+    held_out: bool = True,
     **options: Any,
 ) -> dict[str, float]:
-    held_out = DataLoader(torch.linspace(-1, 1, 24).reshape(6, 4), batch_size=3)  # type: ignore[arg-type]
+    shown = DataLoader(torch.linspace(-1, 1, 24).reshape(6, 4), batch_size=3)  # type: ignore[arg-type]
     return fit(
         out_dir=folder,
         model=module,
-        data=StepData(steps=lambda parts: Numbers(batch_size * parts), held_out=held_out),
+        data=StepData(steps=lambda parts: Numbers(batch_size * parts), held_out=shown if held_out else None),
         inputs=None,
         callbacks=stage_callbacks,
         trainer=partial(pl.Trainer, accelerator="cpu", devices=1, log_every_n_steps=1, **options),
@@ -176,6 +178,38 @@ def test_early_stopping_stops(tmp_path: Path) -> None:
     module = Line()
     train(tmp_path, module, stage_callbacks=stopping(), val_check_interval=2)
     assert module.stepped == list(range(6))  # the best at 2, then two that are worse
+
+
+@pytest.mark.parametrize(
+    ("callback", "options"),
+    [
+        (EarlyStopping("val/rising"), {}),
+        (EarlyStopping("val/rising"), {"limit_val_batches": 0}),
+        (EarlyStopping("train/loss"), {"val_check_interval": 2}),
+    ],
+)
+def test_what_waits_for_validations_is_refused_where_nothing_is_held_out(
+    tmp_path: Path, callback: pl.Callback, options: dict[str, Any]
+) -> None:
+    module = Line()
+    with pytest.raises(InputError, match=r"EarlyStopping waits for .* of validations, but nothing is held out from"):
+        train(tmp_path, module, stage_callbacks={"stop": callback}, held_out="limit_val_batches" in options, **options)
+    assert module.stepped == [] and not (tmp_path / "model.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("callback", "options", "stepped"),
+    [
+        (EarlyStopping("train/loss", patience=1, stopping_threshold=1e9), {"max_epochs": 3}, STEPS),
+        (EarlyStopping("val/rising", patience=1), {"max_epochs": 4, "check_val_every_n_epoch": 2}, 4 * STEPS),
+    ],
+)
+def test_what_waits_for_something_that_comes_is_not(
+    tmp_path: Path, callback: pl.Callback, options: dict[str, Any], stepped: int
+) -> None:
+    module, held_out = Line(), "check_val_every_n_epoch" in options
+    train(tmp_path, module, stage_callbacks={"stop": callback}, held_out=held_out, **options)
+    assert len(module.stepped) == stepped
 
 
 def test_averaged_weights_are_what_stays(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from wsss_lightning.pipeline.readings import Reading, readers, reading_of, words
 from wsss_lightning.pipeline.signatures import check_node
 from wsss_lightning.pipeline.store import changed_sources, in_progress, read_record
 from wsss_lightning.pipeline.teams import Team
+from wsss_lightning.pipeline.training import check_groups, check_training
 from wsss_lightning.pipeline.unread import Origin, check_read
 from wsss_lightning.pipeline.values import check_values
 
@@ -187,6 +188,7 @@ def _require_mappings(config: DictConfig) -> None:
 
 def _check(config: dict[str, Any], origin: Origin) -> None:
     origin.check_backbone(config)
+    check_groups(config)
     stages = expand(config)
     for name, node in stages.items():
         check_node(arguments(node), where=f"stages.{name}")
@@ -225,6 +227,7 @@ class Planner:
         check_node(arguments(node), where=f"stages.{name}")
         check_inputs(node, where=f"stages.{name}")
         check_trainer(node, where=f"stages.{name}")
+        check_training(node, where=f"stages.{name}")
         key = key_of(node)
         folder = self.store / f"{name}-{key[:_IN_NAME]}"
         bindings = self.tokens.bindings | roots | {keyed: str(path) for keyed, path in places.values()}

@@ -87,6 +87,8 @@ def _fits_subscript(value: Any, form: ast.Subscript, annotation: Annotation) -> 
         return (name == "Optional" and value is None) or any(_fits(value, annotation.of(each)) for each in inner)
     if name == "Literal":
         return any(type(value) is type(item) and value == item for item in map(ast.literal_eval, inner))
+    if name == "Callable":
+        return False
     if name in _LISTS:
         return isinstance(value, list) and _fit_items(value, inner, annotation)
     if name in _MAPPINGS:
@@ -147,6 +149,8 @@ def _wanted_of_many(form: ast.Subscript, annotation: Annotation) -> str:
         return f"one of {', '.join(str(ast.literal_eval(each)) for each in inner)}"
     if name in ("Union", "Optional"):
         return " or ".join([*(_wanted(annotation.of(each)) for each in inner), *(["null"] * (name == "Optional"))])
+    if name == "Callable":
+        return "a mapping with a _target_"
     if name in _LISTS | _MAPPINGS:
         kind = "a list" if name in _LISTS else "a mapping"
         shown = [each for each in inner if not (isinstance(each, ast.Constant) and each.value is ...)]

@@ -27,6 +27,7 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.nn.seeds import own_seed, seeded
 from wsss_lightning.stages.finite import Finite
 from wsss_lightning.stages.loggers import finished, log_stage
+from wsss_lightning.stages.monitored import Monitored
 from wsss_lightning.stages.training_progress import TrainingProgress
 from wsss_lightning.tensors import UnreadableError, load_pickle
 
@@ -61,7 +62,8 @@ def fit(
     `limit_train_batches`).
 
     Raises:
-        InputError: a loss, gradient or weight is not finite, see `Finite`; or the checkpoint is damaged.
+        InputError: a loss, gradient or weight is not finite, see `Finite`; the checkpoint is damaged; a callback waits
+            for held-out images, of which there are none.
     """
     last = out_dir / _CHECKPOINT
     with finished(loggers), quiet():
@@ -70,7 +72,7 @@ def fit(
         runner = make_trainer(
             trainer,
             callbacks=[
-                *(_Saved(last, every=checkpoint_every, finite=finite), finite, bar),
+                *(Monitored(description), _Saved(last, every=checkpoint_every, finite=finite), finite, bar),
                 *([LearningRateMonitor()] if loggers else []),
                 *(callbacks or {}).values(),
             ],

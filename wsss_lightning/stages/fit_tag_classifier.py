@@ -21,6 +21,8 @@ from wsss_lightning.stages.tag_classifier import TagClassifier
 if TYPE_CHECKING:
     import albumentations as A
 
+LOGS = {"train/loss": None, "val/tag_ap": None, "val/tag_accuracy": None}  # see `pipeline.training`
+
 
 def fit_tag_classifier(
     *,

@@ -237,7 +237,8 @@ class _Writer(Callback):
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         self._wait(most=0)
         self.bar.stop()
-        if self.seen < (count := len(trainer.predict_dataloaders)):
+        count = len(trainer.predict_dataloaders)  # type: ignore[arg-type]
+        if self.seen < count:
             raise InputError(f"{self.description}: only {self.seen} of {count} batches were looked at; run it again.")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:  # noqa: ARG002

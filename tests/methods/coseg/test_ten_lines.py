@@ -14,6 +14,7 @@ import wsss_lightning
 from wsss_lightning.data.masks import read_mask
 from wsss_lightning.data.transforms import crop_augmentation
 from wsss_lightning.methods.coseg.segmenter import CosegModule
+from wsss_lightning.methods.coseg.stages.fit_on_masks import LOGS
 from wsss_lightning.methods.coseg.stages.predict_scales import predict_scales
 
 
@@ -36,6 +37,7 @@ def test_ten_lines(tmp_path: Path) -> None:
     assert same(wsss_lightning.load(tmp_path / "stage"), model)
     assert same(CosegModule.load_from_checkpoint(tmp_path / "model.ckpt"), model)
     assert metrics.pop("train/images") == 3
+    assert metrics.keys() == LOGS.keys()
     assert metrics == {name: float(value) for name, value in trainer.callback_metrics.items()}
 
     model.scales = (0.7, 1.0, 1.3)

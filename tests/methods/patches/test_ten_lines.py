@@ -12,6 +12,7 @@ from fake_skies import NETWORK, SIZE, TRAINER, open_skies, train
 import wsss_lightning
 from wsss_lightning.data.transforms import jitter_augmentation
 from wsss_lightning.methods.patches.module import PatchModule
+from wsss_lightning.methods.patches.stages.fit_patches import LOGS
 from wsss_lightning.methods.patches.steps import PatchData
 from wsss_lightning.ops.pooling import pool_log_sum_exp
 
@@ -31,7 +32,8 @@ def test_ten_lines(tmp_path: Path) -> None:
     trainer.fit(model, datamodule=PatchData(skies, **patches, **steps))  # type: ignore[arg-type]
     trainer.save_checkpoint(tmp_path / "model.ckpt")
 
-    train(tmp_path / "stage", skies, target="moon", steps=5, batch_size=3, seed=3, trainer=TRAINER)
+    metrics = train(tmp_path / "stage", skies, target="moon", steps=5, batch_size=3, seed=3, trainer=TRAINER)
+    assert metrics.keys() == LOGS.keys()
     assert same(wsss_lightning.load(tmp_path / "stage"), model)
     assert same(PatchModule.load_from_checkpoint(tmp_path / "model.ckpt"), model)
 

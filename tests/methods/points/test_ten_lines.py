@@ -17,7 +17,7 @@ from wsss_lightning.methods.points.localizer_module import LocalizerModule
 from wsss_lightning.methods.points.samplers import Diverse
 from wsss_lightning.methods.points.scores import shift_scores
 from wsss_lightning.methods.points.stages.features import FeatureStore
-from wsss_lightning.methods.points.stages.fit_classifier import fit_classifier
+from wsss_lightning.methods.points.stages.fit_classifier import LOGS, fit_classifier
 from wsss_lightning.methods.points.stages.localize import localize
 from wsss_lightning.methods.points.stages.localizer_data import LocalizerData
 from wsss_lightning.methods.points.stages.point_data import PointBank, PointData
@@ -103,7 +103,7 @@ def test_the_classifier(folder: Path, data: SegmentationDataModule, features: st
     trainer = Trainer(max_epochs=1, default_root_dir=folder / "lightning")
     trainer.fit(model, datamodule=PointData(bank, batch_size=20, steps=30))
     trainer.save_checkpoint(folder / "classifier.ckpt")
-    fit_classifier(
+    metrics = fit_classifier(
         out_dir=str(folder / "classifier"),
         data=data,
         features=features,
@@ -122,6 +122,7 @@ def test_the_classifier(folder: Path, data: SegmentationDataModule, features: st
         checkpoint_every=100,
         progress=False,
     )
+    assert metrics.keys() == LOGS.keys()
     assert {path.name for path in (folder / "classifier").iterdir()} == {"model.json", "model.safetensors"}
     whole = load(folder / "classifier")
     again = PointClassifierModule.load_from_checkpoint(folder / "classifier.ckpt", map_location="cpu")

@@ -14,7 +14,7 @@ from fake_skies import TRAINER
 import wsss_lightning
 from wsss_lightning.data.shapes import PICTURE_CLASSES
 from wsss_lightning.methods.pretrain.classifier import PictureClassifier
-from wsss_lightning.methods.pretrain.stages.pretrain import pretrain
+from wsss_lightning.methods.pretrain.stages.pretrain import LOGS, pretrain
 from wsss_lightning.methods.pretrain.steps import PictureData
 from wsss_lightning.nn.optimisation import cosine
 from wsss_lightning.nn.vgg import VGG, tiny
@@ -47,7 +47,8 @@ def test_ten_lines(tmp_path: Path) -> None:
     trainer.save_checkpoint(tmp_path / "model.ckpt")
     accuracy = trainer.callback_metrics["val/accuracy"].item()
 
-    assert run_stage(tmp_path / "stage")["val/accuracy"] == accuracy
+    metrics = run_stage(tmp_path / "stage")
+    assert metrics["val/accuracy"] == accuracy and metrics.keys() == LOGS.keys()
     assert same(wsss_lightning.load(tmp_path / "stage"), model)
     assert same(PictureClassifier.load_from_checkpoint(tmp_path / "model.ckpt"), model)
     assert trainer.test(model, datamodule=pictures, verbose=False) == [{"test/accuracy": pytest.approx(accuracy)}]

@@ -22,7 +22,9 @@ from wsss_lightning.methods.priors.priors import fuse
 from wsss_lightning.methods.priors.segmenter import SegmenterModule, class_masks, pixels
 from wsss_lightning.methods.priors.stages.activate import activate, read_fusion
 from wsss_lightning.methods.priors.stages.class_activations import class_activations, read_class_activations
+from wsss_lightning.methods.priors.stages.fit_localization import LOGS as LOGS_OF_TAGS
 from wsss_lightning.methods.priors.stages.fit_localization import fit_localization
+from wsss_lightning.methods.priors.stages.fit_segmenter import LOGS
 from wsss_lightning.metrics.segmentation import confusion_matrix, mean_iou
 from wsss_lightning.nn.deeplab_trunk import deeplab_trunk
 from wsss_lightning.nn.tag_losses import sigmoid_cross_entropy, softmax_cross_entropy
@@ -51,7 +53,8 @@ def test_the_segmenter(tmp_path: Path) -> None:
     trainer.fit(model, datamodule=data)
     trainer.save_checkpoint(tmp_path / "model.ckpt")
 
-    train(tmp_path / "stage", open_voc(tmp_path / "voc"), masks, seed=3)
+    metrics = train(tmp_path / "stage", open_voc(tmp_path / "voc"), masks, seed=3)
+    assert metrics.keys() == LOGS.keys() - {"val/loss"}
     assert same(wsss_lightning.load(tmp_path / "stage"), model)
     assert same(SegmenterModule.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True), model)
 
@@ -79,7 +82,8 @@ def test_the_localization_network(tmp_path: Path) -> None:
     stage = {"augmentation": augmentation, "size": SIZE, "batch_size": 2, "checkpoint_every": 2, "loggers": {}}
     own = open_voc(tmp_path / "voc")
     folder = {"out_dir": str(tmp_path / "stage"), "backbone": backbone(), "network": network}
-    fit_localization(data=own, **folder, **setting, **stage, **RUN)  # type: ignore[arg-type]
+    metrics = fit_localization(data=own, **folder, **setting, **stage, **RUN)  # type: ignore[arg-type]
+    assert metrics.keys() == LOGS_OF_TAGS.keys()
     assert same(wsss_lightning.load(tmp_path / "stage"), model)
     assert same(LocalizationModule.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True), model)
 

@@ -19,6 +19,8 @@ from wsss_lightning.stages.stored_steps import stored_images
 if TYPE_CHECKING:
     import albumentations as A
 
+LOGS = {"train/loss": None, "val/tag_ap": None, "val/tag_accuracy": None}  # see `pipeline.training`
+
 
 def fit_student(
     *,

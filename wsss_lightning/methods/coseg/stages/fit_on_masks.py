@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SNAPSHOTS = "snapshots"
 _HELD_OUT = 8  # images of a batch of those that are held out
+LOGS = {"train/loss": None, "val/tag_ap": None}  # see `pipeline.training`
 
 
 def fit_on_masks(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import albumentations as A
 
 MINED = "mined.npy"
+LOGS = {"train/loss": None, "val/tag_ap": None, "val/tag_accuracy": None}  # see `pipeline.training`
 
 
 def fit_patches(

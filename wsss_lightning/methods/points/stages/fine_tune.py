@@ -19,6 +19,8 @@ from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
 from wsss_lightning.stages.io import read_tensors
 from wsss_lightning.stages.predict import load_fitting
 
+LOGS = {"train/loss": None}  # see `pipeline.training`
+
 
 def fine_tune(
     *,

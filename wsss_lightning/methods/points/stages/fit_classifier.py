@@ -14,6 +14,8 @@ from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
 from wsss_lightning.stages.records import tagged
 
+LOGS = {"train/loss": None}  # see `pipeline.training`
+
 
 def fit_classifier(
     *,

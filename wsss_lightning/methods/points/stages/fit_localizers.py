@@ -16,6 +16,7 @@ from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
 
 SHARES = "classes"  # among devices; read by the planner
+LOGS = {"train/loss": None, "val/tag_ap": None}  # see `pipeline.training`
 
 
 def fit_localizers(

@@ -17,6 +17,8 @@ from wsss_lightning.nn.vgg import VGG, fold_batch_norm
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit
 from wsss_lightning.stages.io import write_tensors
 
+LOGS = {"train/loss": None, "val/accuracy": None}  # see `pipeline.training`
+
 
 def pretrain(
     *,

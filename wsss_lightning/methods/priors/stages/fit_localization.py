@@ -22,6 +22,8 @@ from wsss_lightning.stages.stored_steps import stored_averages
 if TYPE_CHECKING:
     import albumentations as A
 
+LOGS = {"train/loss": None, "val/tag_ap": None, "val/tag_accuracy": None}  # see `pipeline.training`
+
 
 def fit_localization(
     *,

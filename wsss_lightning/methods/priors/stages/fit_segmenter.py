@@ -16,6 +16,8 @@ from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
 from wsss_lightning.stages.stored_steps import stored_images
 
+LOGS = {"train/loss": None, "val/tag_ap": None, "val/loss": "val_masks"}  # see `pipeline.training`
+
 
 def fit_segmenter(
     *,
