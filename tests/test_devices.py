@@ -10,7 +10,7 @@ import pytest
 
 from wsss_lightning import pipeline
 from wsss_lightning.pipeline import Plan, PlannedStage
-from wsss_lightning.pipeline.calls import TRAINS
+from wsss_lightning.pipeline.identity import TRAINS
 
 pytestmark = pytest.mark.long
 SMALL = [

@@ -42,7 +42,7 @@ REFUSED = {
     "sampler.k=0": r"sampler\.k=0: 1 or more",
     "stages=5": "stages=5: a mapping is needed",
     "stages=null": "stages=None: a mapping is needed",
-    "stages.classifier.optimizer={lr: 4}": r"classifier\.optimizer=\{'lr': 4\}: a mapping with a _target_ or null",
+    "stages.classifier.optimizer={foo: 4}": r"classifier\.optimizer=\{'foo': 4\}: a mapping with a _target_ or null",
     "~trainer._target_": r"trainer=\{.*\} names nothing to call: give it a _target_, or null\.",
     "given=5": "given=5: a mapping is needed",
     "card=5": "card=5: a mapping is needed",

@@ -1,0 +1,68 @@
+"""Both trainings shared by two processes that see two images and one of each step."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import fake_segmenter
+import numpy as np
+import pytest
+import torch
+from fake_segmenter import TRAINER, backbone, open_voc, write_weak_masks
+from safetensors.torch import load_file
+
+from wsss_lightning.data.masks import write_mask
+from wsss_lightning.methods.cam.stages.fit_student import fit_student
+from wsss_lightning.models import WEIGHTS
+from wsss_lightning.stages.fit_tag_classifier import fit_tag_classifier
+
+LEARNS = ("classifier", "student")
+
+
+def learn(folder: Path, name: str, *, devices: int) -> None:
+    """Six steps of three images, by a trunk whose last block learns, too."""
+    data, run = open_voc(folder / "voc"), {"workers": 0, "checkpoint_every": 4, "progress": False, "loggers": {}}
+    own: dict[str, Any] = {"data": data, "maps": None, "val_maps": None, "stride": 8, "trunk": "last", "batch_size": 3}
+    own |= {"seed": 3, "rate": 1e-3, "trainer": partial(TRAINER, devices=devices, logger=False), **run}
+    fit_tag_classifier(
+        out_dir=str(folder / name / "classifier"), backbone=backbone(), scales=(1.0,), mirror=False, epochs=6, **own
+    )
+    head: dict[str, Any] = {"masks": str(folder / "masks"), "hidden": 8, "dilation": 1, "mirror": False, "steps": 6}
+    # Adam divides by a gradient's own size: where it is next to nothing, its rounding would be what is compared.
+    own |= {"rate": 1e-2, "optimizer": partial(torch.optim.SGD, momentum=0.9)}
+    fit_student(out_dir=str(folder / name / "student"), backbone=backbone(), **head, **own)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one process and two learn, of masks that differ in how many pixels they label."""
+    folder = tmp_path_factory.mktemp("devices")
+    data = open_voc(folder / "voc")
+    write_weak_masks(folder / "masks", data)
+    first, *_ = data.records("train")
+    rows = np.full((24, 32), 255, np.uint8)
+    rows[:9] = 0
+    write_mask(folder / "masks" / f"{first.image_id}.png", rows)
+    learn(folder, "one", devices=1)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    places = os.pathsep.join([str(Path(fake_segmenter.__file__).parent), os.environ.get("PYTHONPATH", str(Path.cwd()))])
+    subprocess.run([*command, __file__, str(folder)], check=True, env=os.environ | {"PYTHONPATH": places})
+    return folder
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("model", LEARNS)
+def test_two_processes_learn_what_one_does(folder: Path, model: str) -> None:
+    one, two = (load_file(folder / name / model / WEIGHTS) for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    for name, weight in one.items():
+        torch.testing.assert_close(two[name], weight, atol=1e-6, rtol=0)
+
+
+if __name__ == "__main__":
+    learn(Path(sys.argv[1]), "two", devices=2)

@@ -1,0 +1,76 @@
+"""A point classifier that two processes train from seven points a step is the one that a single process trains."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import fake_hypercolumns
+import pytest
+import torch
+from fake_hypercolumns import opened, scenes, stored, trainer
+from safetensors.torch import load_file
+
+from wsss_lightning.data.base import SegmentationDataModule
+from wsss_lightning.methods.points.samplers import Points
+from wsss_lightning.methods.points.stages.features import FeatureStore
+from wsss_lightning.methods.points.stages.fit_classifier import fit_classifier
+from wsss_lightning.methods.points.stages.sample import write_points
+from wsss_lightning.models import WEIGHTS
+from wsss_lightning.stages.records import tagged
+
+
+def learn(folder: Path, name: str, data: SegmentationDataModule, *, devices: int) -> None:
+    fit_classifier(
+        out_dir=str(folder / name),
+        data=data,
+        features=str(folder / "features"),
+        points=[str(folder / "points")],
+        hidden=16,
+        rate=1e-3,
+        steps=20,
+        epochs=1,
+        batch_size=7,
+        standardise=True,
+        global_features=True,
+        seed=0,
+        trainer=partial(trainer, devices=devices),
+        loggers={},
+        workers=0,
+        checkpoint_every=8,
+        progress=False,
+    )
+
+
+def write_drawn_points(folder: Path, data: SegmentationDataModule) -> None:
+    """Five points of each image at any place with any label."""
+    store, generator = FeatureStore(folder / "features"), torch.Generator().manual_seed(0)
+    height, width = store.grid()
+    for record in tagged(data):
+        drawn = (torch.randint(most, (5,), generator=generator) for most in (height * width, data.num_classes + 1))
+        path = folder / "points" / f"{record.image_id}.safetensors"
+        write_points(path, store.read_stored("train", record.image_id), (height, width), Points(*drawn), half=True)
+
+
+@pytest.mark.long
+def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
+    data = scenes(tmp_path / "scenes")
+    stored(tmp_path / "features", data)
+    write_drawn_points(tmp_path, data)
+    learn(tmp_path, "one", data, devices=1)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    places = os.pathsep.join(
+        [str(Path(fake_hypercolumns.__file__).parent), os.environ.get("PYTHONPATH", str(Path.cwd()))]
+    )
+    subprocess.run([*command, __file__, str(tmp_path)], check=True, env=os.environ | {"PYTHONPATH": places})
+    one, two = (load_file(tmp_path / name / WEIGHTS) for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    for name, weight in one.items():
+        torch.testing.assert_close(two[name], weight, atol=1e-6, rtol=0)
+
+
+if __name__ == "__main__":
+    learn(Path(sys.argv[1]), "two", opened(Path(sys.argv[1]) / "scenes"), devices=2)
