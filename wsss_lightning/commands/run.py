@@ -45,15 +45,17 @@ def run(
 
     from wsss_lightning.pipeline.accelerators import remember
     from wsss_lightning.pipeline.configuration import (
-        check_ablations,
         may_add,
         one_sentence,
         project_folder,
         show_references,
     )
+    from wsss_lightning.pipeline.overrides import check_overrides
     from wsss_lightning.pipeline.submission import check_launcher, go_on_from_copy, launching, prepare
 
-    check_ablations(context.args)
+    conf = project_folder("conf")
+    with one_sentence():
+        check_overrides([*filter(_is_override, context.args)], conf)
     check_launcher(context.args)
     go_on_from_copy(context.args)
     prepare(context.args)
@@ -67,7 +69,7 @@ def run(
     sys.argv = ["wsss run", *sorted(given, key=_is_override)]
     names, start = [name for names in fresh or [] for name in names.split(",")], time.time()
 
-    @hydra.main(version_base="1.3", config_path=str(project_folder("conf")), config_name="config")
+    @hydra.main(version_base="1.3", config_path=str(conf), config_name="config")
     def job(config: DictConfig) -> float:
         return run_job(config, fresh=names, since=start, given=given)
 

@@ -12,11 +12,11 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -25,7 +25,8 @@ from wsss_lightning.pipeline.accelerators import gpus_of_job, jobs_at_once, load
 from wsss_lightning.pipeline.dashboards import kept_offline
 from wsss_lightning.pipeline.expansion import expand
 from wsss_lightning.pipeline.nearest import nearest
-from wsss_lightning.pipeline.unread import Origin
+from wsss_lightning.pipeline.origin import Origin
+from wsss_lightning.pipeline.overrides import check_overrides
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -68,30 +69,16 @@ def choices(overrides: list[str]) -> dict[str, str]:
 
 def compose_with_origin(overrides: list[str]) -> tuple[DictConfig, Origin]:
     """The config that `overrides` select, and what it is made of."""
-    check_ablations(overrides)
+    conf = project_folder("conf")
     register_resolvers()
     GlobalHydra.instance().clear()
-    with one_sentence(), initialize_config_dir(str(project_folder("conf")), version_base="1.3"):
+    with one_sentence(), initialize_config_dir(str(conf), version_base="1.3"):
+        check_overrides(overrides, conf)
         config = hydra_compose("config", overrides=[may_add(text) for text in overrides], return_hydra_config=True)
         origin = origin_of(config.hydra)
     with open_dict(config):
         del config["hydra"]
     return config, origin
-
-
-def check_ablations(overrides: list[str]) -> None:
-    """Raise `InputError` where an ablation is one of another method than the one that `overrides` name."""
-    named = dict(text.split("=", 1) for text in overrides if "=" in text)
-    method = named.get("method") or named.get("experiment", "").partition("/")[0] or _default("method")
-    for name in named.get("ablation", "").strip("[]").split(","):
-        owner = name.strip().partition("/")[0]
-        if "/" in name and owner not in method.split(","):
-            raise InputError(f"ablation={name} is one of method={owner}, not of {method}: say method={owner}.")
-
-
-def _default(group: str) -> str:
-    content = yaml.safe_load((project_folder("conf") / "config.yaml").read_text(encoding="utf-8"))
-    return str(next(entry[group] for entry in content["defaults"] if isinstance(entry, dict) and group in entry))
 
 
 def may_add(override: str) -> str:
@@ -105,7 +92,8 @@ def origin_of(hydra: DictConfig) -> Origin:
     folders = [project_folder("conf"), *(Path(str(folder)) for folder in hydra.searchpath)]
     # As typed: what `${artifact:...}` in an override stands for is known inside of a stage alone.
     overrides = plain(hydra.overrides, resolve=False)["task"]
-    return Origin(chosen, [str(text) for text in overrides], folders)
+    several = hydra.mode == RunMode.MULTIRUN
+    return Origin(chosen, [str(text) for text in overrides], folders, several=several)
 
 
 def register_resolvers() -> None:
@@ -133,19 +121,15 @@ def one_sentence() -> Iterator[None]:
     try:
         yield
     except OverrideParseException as error:
-        name, _, value = str(error.override).strip("\"'").partition("=")
+        name, equals, value = str(error.override).strip("\"'").partition("=")
+        if not equals:
+            raise InputError(f"{name} cannot be read: write NAME=VALUE.") from error
         quoted = f"""'{name}="{value}"'"""
         raise InputError(
             f"{name}={value} cannot be read: quote a value with =, commas or brackets, {quoted}."
         ) from error
     except (HydraException, OmegaConfBaseException) as error:
         raise _root_cause(error) from error
-
-
-def _quoted(override: str) -> str:
-    name, _, value = override.strip("\"'").partition("=")
-    example = f"""'{name}="{value}"'"""
-    return f"{name}={value} cannot be read: quote a value with =, commas or brackets, {example}."
 
 
 def _root_cause(error: BaseException) -> InputError:

@@ -30,12 +30,13 @@ from wsss_lightning.pipeline.expansion import expand
 from wsss_lightning.pipeline.fingerprints import FINGERPRINTS, reading_fingerprint
 from wsss_lightning.pipeline.identity import key_of, with_current_targets
 from wsss_lightning.pipeline.inputs import check_inputs
+from wsss_lightning.pipeline.origin import Origin
 from wsss_lightning.pipeline.readings import Reading, readers, reading_of, words
 from wsss_lightning.pipeline.signatures import check_node
 from wsss_lightning.pipeline.store import changed_sources, in_progress, read_record
 from wsss_lightning.pipeline.teams import Team
 from wsss_lightning.pipeline.training import check_groups, check_training
-from wsss_lightning.pipeline.unread import Origin, check_read
+from wsss_lightning.pipeline.unread import check_read
 from wsss_lightning.pipeline.values import check_values
 
 _SHOWN = 3  # files of changed code that a status names
@@ -147,15 +148,19 @@ def looking_once(command: object = None) -> Iterator[None]:
         _seen.pop()
 
 
-def plan(overrides: list[str]) -> Plan:
-    """Plan what `overrides` select; raises `InputError` for everything that can be known before running."""
-    return plan_config(*compose_with_origin(overrides))
+def plan(overrides: list[str], *, several: bool = False) -> Plan:
+    """Plan what `overrides` select; raises `InputError` for everything that can be known before running.
+
+    `several`: they hold for rows of other methods, too, of which some may read a `source` that this one does not.
+    """
+    config, origin = compose_with_origin(overrides)
+    return plan_config(config, replace(origin, several=several or origin.several))
 
 
 def plan_config(config: DictConfig, origin: Origin | None = None) -> Plan:
     """Plan a composed config; with `origin`, a setting that no stage reads is an `InputError`."""
     register_resolvers()
-    _require_mappings(config)
+    _require_forms(config)
     with one_sentence():
         if origin is not None:
             _check(plain(config, resolve=False), origin)
@@ -179,20 +184,24 @@ def plan_config(config: DictConfig, origin: Origin | None = None) -> Plan:
     )
 
 
-def _require_mappings(config: DictConfig) -> None:
+def _require_forms(config: DictConfig) -> None:
     for name in ("stages", "given", "card", "runtime", "logger"):
         value = config.get(name) if name == "stages" else config.get(name) or {}
         if not isinstance(value, DictConfig | dict):
             raise InputError(f"{name}={value}: a mapping is needed, so set what stands below it.")
+    for name in ("root", "store"):
+        if config.paths.get(name, "") is None:
+            raise InputError(f"paths.{name}=null: give a folder.")
 
 
 def _check(config: dict[str, Any], origin: Origin) -> None:
+    origin.check_methods()
     origin.check_backbone(config)
     check_groups(config)
     stages = expand(config)
+    check_read(config, stages, origin)
     for name, node in stages.items():
         check_node(arguments(node), where=f"stages.{name}")
-    check_read(config, stages, origin)
 
 
 class Planner:

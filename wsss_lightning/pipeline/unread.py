@@ -2,98 +2,24 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.identity import with_current_targets
+from wsss_lightning.pipeline.origin import Origin
+from wsss_lightning.pipeline.signatures import check_node
 
 Node = dict[str, Any]
 
-_GROUPS = ("method", "source", "tuning", "experiment", "ablation", "sweep")  # whose files are checked
-# What is read outside of stages, or is a data set, a network, a field of a config group that a method may leave alone.
-_ELSEWHERE = {
-    *(
-        "stages",
-        "given",
-        "card",
-        "result",
-        "seed",
-        "hydra",
-        "paths",
-        "runtime",
-        "logger",
-        "trainer",
-        "run",
-        "objective",
-    ),
-    *("optimizer", "scheduler", "callbacks"),
-    *("data", "source", "target", "crf", "stand_ins", "scenes", "maps_of_source"),
+_OTHERWISE = {"stages", "given", "card", "hydra"}  # checked by signatures and by Hydra; a card holds whatever one notes
+# Sections that a method may leave alone: there a setting is one of those that conf/ has, or a parameter of a function.
+_SECTIONS = {
+    *("result", "objective", "seed", "run", "paths", "runtime", "logger", "trainer"),
+    *("optimizer", "scheduler", "callbacks", "data", "source", "target", "crf", "backbone"),
+    *("stand_ins", "scenes", "maps_of_source"),
 }
-_BACKBONE = {"weights", "mean", "std", "trained_on", "network"}
+_CALLS = {"logger", "callbacks"}  # read as a whole, and made of descriptions of calls, by name
 _INNERMOST = re.compile(r"\$\{([^${}]*)\}")
-_ASSIGNED = re.compile(r"\+*([\w.]+)=")
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a composed config is made of: Hydra's choices by group, the command line, folders with config files."""
-
-    choices: dict[str, str]
-    overrides: list[str]
-    folders: list[Path]
-
-    def settings(self) -> Iterator[tuple[str, str]]:
-        """Every place and the dotted names of the values that are given there; choices of groups are none."""
-        for path in self._files():
-            yield from ((str(path), key) for key in _keys(path))
-        for match in filter(None, map(_ASSIGNED.match, self.overrides)):
-            if not any((folder / match[1]).is_dir() for folder in self.folders):
-                yield "command line", match[1]
-
-    def _files(self) -> list[Path]:
-        names = [f"{group}/{name}" for group, name in self.choices.items()]
-        for group, _, value in (override.partition("=") for override in self.overrides):
-            names += [
-                f"{group}/{name.strip()}" for name in value.strip("[]").split(",")
-            ]  # a list is no choice to Hydra
-        paths: list[Path] = []
-        while names:
-            name = names.pop(0)
-            for path in (folder / f"{name}.yaml" for folder in self.folders if name.split("/")[0] in _GROUPS):
-                if path.is_file() and path not in paths:
-                    paths.append(path)
-                    names += _included(path)
-        return paths
-
-    def described(self) -> dict[str, Any]:
-        """The choices, with all ablations that are in force: those of an experiment and those of the command line."""
-        files = [path.with_suffix("").parts[-3:] for path in self._files()]
-        return {**self.choices, "ablations": ["/".join(parts[1:]) for parts in files if parts[0] == "ablation"]}
-
-    def variants(self) -> list[Any]:
-        """Stages, card and section as the method's own files say them: what one reads may be of no use to others."""
-        method = self.choices.get("method", "")
-        patterns = (f"method/{method}.yaml", f"ablation/{method}/*.yaml", f"experiment/{method}/*.yaml")
-        paths = [path for folder in self.folders for pattern in patterns for path in sorted(folder.glob(pattern))]
-        return [_content(path).get(part) for path in paths for part in ("stages", "given", "card", method)]
-
-    def check_backbone(self, config: Node) -> None:
-        """Raise `InputError` where the method has no settings for the backbone; it names those that it has some for."""
-        method, backbone = self.choices.get("method", ""), self.choices.get("backbone", "")
-        tuned = {path.stem for folder in self.folders for path in (folder / "tuning" / method).glob("*.yaml")}
-        if not tuned or backbone in tuned or ("tuning" in config and "network" in config.get("backbone", {})):
-            return
-        files = [path for folder in self.folders for path in (folder / "backbone").glob("*.yaml")]
-        generic = {path.stem for path in files if _has_network(path)}
-        fitting = sorted(tuned | (generic if "tuning" in config else set()))
-        raise InputError(
-            f"method={method} has no settings for backbone={backbone}: take one of {', '.join(fitting)}, or write "
-            f"conf/tuning/{method}/{backbone}.yaml."
-        )
 
 
 def check_read(config: Node, stages: dict[str, Node], origin: Origin) -> None:
@@ -105,57 +31,57 @@ def check_read(config: Node, stages: dict[str, Node], origin: Origin) -> None:
         origin: where the settings come from.
 
     Raises:
-        InputError: one is not read; it names the file and the key.
+        InputError: one is not read, or is no parameter of the function that it is given to; it names the file and the
+            key.
     """
     read = _references([stages, config.get("card"), *origin.variants()], config)
     parameters = {name for node in stages.values() for name in node}
     for place, key in origin.settings():
         top, _, rest = key.partition(".")
-        if top == "given" and rest.split(".")[0] not in parameters:
-            raise InputError(f"{place}: {key}: no stage has a parameter of this name: check its spelling.")
-        elsewhere = top in _ELSEWHERE or (top == "backbone" and rest.split(".")[0] in _BACKBONE)
-        if not elsewhere and not any(_overlap(key, path) for path in read):
+        if top == "given":
+            _check_given(rest.split(".")[0], parameters, origin, where=f"{place}: {key}")
+        if top in _OTHERWISE:
+            continue
+        known = _is_parameter(key, config, place) or _is_defined(key, origin.defined())
+        if not (known and top in _SECTIONS) and (top in _CALLS or not _is_read(key, read)):
             raise InputError(f"{place}: no stage reads {key}: check its spelling, and whether it is of this method.")
+    _check_source(config, read, origin)
 
 
-def _included(path: Path) -> Iterator[str]:
-    """Files that the defaults list of a file names in a group of its own, as `/ablation/points: [top, k5]`."""
-    entries = [item for item in _content(path).get("defaults", []) if isinstance(item, dict)]
-    for group, value in (pair for item in entries for pair in item.items() if str(pair[0]).startswith("/")):
-        yield from (f"{group[1:]}/{name}" for name in (value if isinstance(value, list) else [value]))
+def _check_given(name: str, parameters: set[str], origin: Origin, *, where: str) -> None:
+    if name not in parameters:
+        raise InputError(f"{where}: no stage has a parameter of this name: check its spelling.")
+    if name in origin.passed_on():
+        raise InputError(f"{where} stands for {name}: say {name}=... in its place, which the card tells, too.")
 
 
-def _has_network(path: Path) -> bool:
-    content = _content(path)
-    parents = [path.with_name(f"{name}.yaml") for name in content.get("defaults", []) if isinstance(name, str)]
-    return "network" in content or any(_has_network(parent) for parent in parents if parent.is_file())
+def _is_parameter(key: str, config: Node, place: str) -> bool:
+    """Whether `key` lies in the description of a call; one that its function does not know is an `InputError`."""
+    parts, found = key.split("."), False
+    for depth in range(1, len(parts) + 1):
+        node = select(config, name := ".".join(parts[:depth]))
+        if isinstance(node, dict) and "_target_" in node:
+            given = {part: node[part] for part in parts[depth : depth + 1] if part in node} if parts[depth:] else node
+            call = {"_target_": node["_target_"], "_partial_": True}  # what it lacks is told of the stage that calls it
+            check_node(with_current_targets({**given, **call}), where=f"{place}: {name}")
+            found = True
+    return found
 
 
-def _content(path: Path) -> Node:
-    return _parsed(path.read_text(encoding="utf-8"))
+def _is_defined(key: str, defined: frozenset[str]) -> bool:
+    """Whether a setting, or those below it, are among `defined`."""
+    return key in defined or any(name.startswith(f"{key}.") for name in defined)
 
 
-@cache
-def _parsed(text: str) -> Node:
-    """All rows of a table read the same files; libyaml, where PyYAML has it, takes a tenth of the time."""
-    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+def _check_source(config: Node, read: set[str], origin: Origin) -> None:
+    typed = origin.typed("source")
+    if typed and not origin.several and config.get("source") != "${data}" and not _is_read("source", read):
+        method = origin.choices.get("method")
+        raise InputError(f"source={typed[-1]}: no stage of method={method} reads a source: leave it out.")
 
 
-def _keys(path: Path) -> list[str]:
-    """Dotted names of the values that a file gives, under the package that its first line names."""
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
-    package = first.removeprefix("# @package ") if first.startswith("# @package ") else "_global_"
-    prefix = "" if package == "_global_" else f"{package}."
-    content = {key: value for key, value in _content(path).items() if key != "defaults"}
-    return [prefix + key for key in _leaves(content)]
-
-
-def _leaves(node: Any) -> Iterator[str]:
-    for key, value in node.items():
-        if isinstance(value, dict) and value and "_target_" not in value:
-            yield from (f"{key}.{rest}" for rest in _leaves(value))
-        else:
-            yield str(key)
+def _is_read(key: str, read: set[str]) -> bool:
+    return any(_overlap(key, name) for name in read)
 
 
 def _references(nodes: list[Any], config: Node) -> set[str]:

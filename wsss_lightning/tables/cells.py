@@ -54,8 +54,9 @@ def plan_cells(spec: Spec, overrides: list[str]) -> list[Cell]:
     others, seeds = split_seeds(overrides)
     named = [[f"seed={seed}"] for seed in seeds] if seeds else [[]]
     rows = [row for row in spec.rows if row.experiment is not None]
+    several = len({str(row.experiment).partition("/")[0] for row in rows}) > 1
     with looking_once():
-        cells = [_plan_cell(row, [*others, *seed], spec.heading) for row in rows for seed in named]
+        cells = [_plan_cell(row, [*others, *seed], spec.heading, several) for row in rows for seed in named]
     _check_rows_differ(cells, spec)
     return cells
 
@@ -71,13 +72,13 @@ def _check_rows_differ(cells: list[Cell], spec: Spec) -> None:
             )
 
 
-def _plan_cell(row: SpecRow, overrides: list[str], heading: Heading) -> Cell:
+def _plan_cell(row: SpecRow, overrides: list[str], heading: Heading, several: bool) -> Cell:
     overrides = [f"experiment={row.experiment}", *row.overrides, *overrides]
     columns = heading.also if row.also is None else row.also
     stages = dict.fromkeys(stage for stage, colon, _ in (name.partition(":") for name in columns) if colon)
     try:
-        planned = pipeline.plan(overrides)
-        further = {stage: pipeline.plan([*overrides, f"result={stage}"]) for stage in stages}
+        planned = pipeline.plan(overrides, several=several)
+        further = {stage: pipeline.plan([*overrides, f"result={stage}"], several=several) for stage in stages}
     except InputError as error:
         raise InputError(f"{heading.name}, row {row.name!r}: {error}") from error
     return Cell(row=row.name, seed=planned.config["seed"], overrides=overrides, plan=planned, further=further)

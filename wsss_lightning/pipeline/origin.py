@@ -1,0 +1,194 @@
+"""What a composed config is made of: the command line, the files that it chooses, and those that these include."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from wsss_lightning.errors import InputError
+
+Node = dict[str, Any]
+
+_GROUPS = ("method", "source", "tuning", "experiment", "ablation", "sweep")  # whose files are checked
+_OF_A_METHOD = ("experiment", "ablation", "sweep")
+_ASSIGNED = re.compile(r"\+*([\w.]+)=")
+_NAME = re.compile(r"[^][(),\"'\s]+")  # one of those in `a`, `[a,b]`, `"a"` or, of a sweep, `a,b`
+
+
+class File(NamedTuple):
+    """A file of a config group by its name (`ablation/points/top`), and the file that includes it, if one does."""
+
+    name: str
+    path: Path
+    included_by: Path | None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a composed config is made of: Hydra's choices by group, the command line, folders with config files.
+
+    The project's own folder is the first. `several`: it is a row of a table or a job of a sweep, of which others may
+    read what it does not. Without choices it is what a command line says before anything is composed.
+    """
+
+    choices: dict[str, str]
+    overrides: list[str]
+    folders: list[Path]
+    several: bool = False
+
+    def settings(self) -> Iterator[tuple[str, str]]:
+        """Every place and the dotted names of the values that are given there; choices of groups are none."""
+        for file in self.files():
+            yield from ((str(file.path), key) for key in _keys(file.path, file.name.rpartition("/")[0]))
+        for match in filter(None, map(_ASSIGNED.match, self.overrides)):
+            if not any((folder / match[1]).is_dir() for folder in self.folders):
+                yield "command line", match[1]
+
+    def typed(self, group: str) -> list[str]:
+        """The files of a group that the command line names; a list is no choice to Hydra."""
+        values = [value for name, _, value in (text.partition("=") for text in self.overrides) if name == group]
+        return _NAME.findall(values[-1]) if values else []
+
+    def files(self) -> list[File]:
+        """The files of the groups whose settings are checked, those that are included too."""
+        chosen = [f"{group}/{name}" for group, name in self.choices.items()]
+        chosen += [f"{group}/{name}" for group in _GROUPS for name in self.typed(group)]
+        waiting: list[tuple[str, Path | None]] = [(name, None) for name in chosen]
+        found: dict[Path, File] = {}
+        while waiting:
+            name, place = waiting.pop(0)
+            for path in (folder / f"{name}.yaml" for folder in self.folders if name.split("/")[0] in _GROUPS):
+                if path.is_file() and path not in found:
+                    found[path] = File(name, path, place)
+                    waiting += [(other, path) for other in _included(found[path])]
+        return list(found.values())
+
+    def described(self) -> dict[str, Any]:
+        """The choices, with all ablations that are in force: those of an experiment and those of the command line."""
+        names = [file.name.partition("/") for file in self.files()]
+        return {**self.choices, "ablations": [name for group, _, name in names if group == "ablation"]}
+
+    def variants(self) -> list[Any]:
+        """Stages, card and section as the method's own files say them: what one reads may be of no use to others."""
+        method = self.choices.get("method", "")
+        patterns = (f"method/{method}.yaml", f"ablation/{method}/*.yaml", f"experiment/{method}/*.yaml")
+        paths = [path for folder in self.folders for pattern in patterns for path in sorted(folder.glob(pattern))]
+        return [_content(path).get(part) for path in paths for part in ("stages", "given", "card", method)]
+
+    def defined(self) -> frozenset[str]:
+        """Dotted names of all values that the project's own files give, but for experiments and the like."""
+        return _defined(self.folders[0])
+
+    def passed_on(self) -> set[str]:
+        """Names in `given` that stand for settings of the same name: `seed: ${seed}`."""
+        given = _content(self.folders[0] / "config.yaml")["given"]
+        return {name for name, value in given.items() if value == f"${{{name}}}"}
+
+    def check_methods(self) -> None:
+        """Raise `InputError` where an experiment, an ablation or a sweep is one of another method than the chosen."""
+        files = self.files()
+        methods = self._methods(files)
+        for file in files:
+            owner, (group, _, name) = self._owner(file), file.name.partition("/")
+            if owner is not None and owner not in methods:
+                place = "" if file.included_by is None else f"{file.included_by}: "
+                named, others = f"{place}{group}={name}", ", ".join(sorted(methods))
+                raise InputError(
+                    f"{named} is one of method={owner}, not of {others}: say method={owner}, or take another {group}."
+                )
+
+    def _methods(self, files: list[File]) -> set[str]:
+        """The method, or those that a sweep's command line may mean."""
+        if "method" in self.choices:
+            return {self.choices["method"]}
+        named = {method for file in files if (method := _chosen_method(file.path))}
+        return set(self.typed("method")) or named or {_default(self.folders[0], "method")}
+
+    def _owner(self, file: File) -> str | None:
+        """The method that a file says it is of, or whose folder it lies in."""
+        group, *folder = file.name.split("/")[:-1]
+        if group not in _OF_A_METHOD or not folder:
+            return None
+        of_method = any((place / "method" / f"{folder[0]}.yaml").is_file() for place in self.folders)
+        return _chosen_method(file.path) or (folder[0] if of_method else None)
+
+    def check_backbone(self, config: Node) -> None:
+        """Raise `InputError` where the method has no settings for the backbone; it names those that it has some for."""
+        method, backbone = self.choices.get("method", ""), self.choices.get("backbone", "")
+        tuned = {path.stem for folder in self.folders for path in (folder / "tuning" / method).glob("*.yaml")}
+        if not tuned or backbone in tuned or ("tuning" in config and "network" in config.get("backbone", {})):
+            return
+        files = [path for folder in self.folders for path in (folder / "backbone").glob("*.yaml")]
+        generic = {path.stem for path in files if _has_network(path)}
+        fitting = sorted(tuned | (generic if "tuning" in config else set()))
+        raise InputError(
+            f"method={method} has no settings for backbone={backbone}: take one of {', '.join(fitting)}, or write "
+            f"conf/tuning/{method}/{backbone}.yaml."
+        )
+
+
+@cache
+def _defined(conf: Path) -> frozenset[str]:
+    files = [(conf / "config.yaml", ""), *((path, path.parent.name) for path in conf.glob("*/*.yaml"))]
+    return frozenset(key for path, group in files for key in _keys(path, group))
+
+
+def _default(conf: Path, group: str) -> str:
+    """The file of a group that is chosen where nothing else is said."""
+    defaults = _content(conf / "config.yaml")["defaults"]
+    return str(next(entry[group] for entry in defaults if isinstance(entry, dict) and group in entry))
+
+
+def _chosen_method(path: Path) -> str | None:
+    """The method that a file chooses by `override /method`."""
+    entries = (entry for entry in _content(path).get("defaults", []) if isinstance(entry, dict))
+    return next((str(entry["override /method"]) for entry in entries if "override /method" in entry), None)
+
+
+def _included(file: File) -> Iterator[str]:
+    """Files that a defaults list names in a group of its own, as `/ablation/points: [top, k5]`, or beside the file."""
+    for item in _content(file.path).get("defaults", []):
+        if isinstance(item, str):
+            name = item.partition("@")[0]
+            yield name[1:] if name.startswith("/") else f"{file.name.rpartition('/')[0]}/{name}"
+            continue
+        for group, value in ((str(key).partition("@")[0], value) for key, value in item.items()):
+            if group.startswith("/"):
+                yield from (f"{group[1:]}/{name}" for name in (value if isinstance(value, list) else [value]))
+
+
+def _has_network(path: Path) -> bool:
+    content = _content(path)
+    parents = [path.with_name(f"{name}.yaml") for name in content.get("defaults", []) if isinstance(name, str)]
+    return "network" in content or any(_has_network(parent) for parent in parents if parent.is_file())
+
+
+def _content(path: Path) -> Node:
+    return _parsed(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _parsed(text: str) -> Node:
+    """All rows of a table read the same files; libyaml, where PyYAML has it, takes a tenth of the time."""
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+
+
+def _keys(path: Path, group: str) -> list[str]:
+    """Dotted names of the values that a file gives, under the package that its first line names or else its group's."""
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    package = first.removeprefix("# @package ") if first.startswith("# @package ") else group.replace("/", ".")
+    prefix = "" if package in ("_global_", "") else f"{package}."
+    content = {key: value for key, value in _content(path).items() if key != "defaults"}
+    return [prefix + key for key in _leaves(content)]
+
+
+def _leaves(node: Any) -> Iterator[str]:
+    for key, value in node.items():
+        if isinstance(value, dict) and value and "_target_" not in value:
+            yield from (f"{key}.{rest}" for rest in _leaves(value))
+        else:
+            yield str(key)
