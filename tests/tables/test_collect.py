@@ -27,7 +27,7 @@ from wsss_lightning.tables.results import (
     write_table,
 )
 from wsss_lightning.tables.saving import portable, save, without_folders
-from wsss_lightning.tables.spec import Spec
+from wsss_lightning.tables.spec import Spec, find_spec, read_spec
 
 Finish = Callable[..., np.ndarray]
 Collect = Callable[..., Table]
@@ -368,3 +368,15 @@ def test_a_failing_row_is_reported_and_the_others_go_on(
     assert [result.status for row in table.rows for result in row.results] == [COMPUTED, FAILED, FAILED, COMPUTED]
     assert table.rows[0].results[1].detail == "There is no such weights file."
     assert table.rows[1].results[0].detail == "RuntimeError: out of memory"
+
+
+def test_a_source_is_for_those_rows_of_several_methods_that_read_one() -> None:
+    compared = read_spec(find_spec("compare/photographs"))
+    rows = {row.experiment: row for row in compared.rows}
+    given = ["backbone.weights=null", "source=photographs", "paths.root=runs"]
+    both = [replace(rows[name], also=[]) for name in ("cam/student", "coseg/full")]
+    cam, coseg = plan_cells(replace(compared, rows=both), given)
+    assert cam.plan.final.key == plan_cells(replace(compared, rows=both[:1]), [given[0], given[2]])[0].plan.final.key
+    assert coseg.plan.choices["source"] == "photographs"
+    with pytest.raises(InputError, match="source=photographs: no stage of method=cam reads source"):
+        plan_cells(replace(compared, rows=both[:1]), given)

@@ -16,6 +16,7 @@ Node = dict[str, Any]
 _GROUPS = ("method", "source", "tuning", "experiment", "ablation", "sweep")  # whose files are checked
 _OF_A_METHOD = ("experiment", "ablation", "sweep")
 _ASSIGNED = re.compile(r"\+*([\w.]+)=")
+_PACKAGE = re.compile(r"\s*#\s*@\s*package\s+(\S+)")
 _NAME = re.compile(r"[^][(),\"'\s]+")  # one of those in `a`, `[a,b]`, `"a"` or, of a sweep, `a,b`
 
 
@@ -105,8 +106,10 @@ class Origin:
         """The method, or those that a sweep's command line may mean."""
         if "method" in self.choices:
             return {self.choices["method"]}
-        named = {method for file in files if (method := _chosen_method(file.path))}
-        return set(self.typed("method")) or named or {_default(self.folders[0], "method")}
+        named = [(file.included_by, method) for file in files if (method := _chosen_method(file.path))]
+        outer = {method for place, method in named if place is None}
+        inner = {method for _, method in named}
+        return set(self.typed("method")) or outer or inner or {_default(self.folders[0], "method")}
 
     def _owner(self, file: File) -> str | None:
         """The method that a file says it is of, or whose folder it lies in."""
@@ -168,7 +171,10 @@ def _has_network(path: Path) -> bool:
 
 
 def _content(path: Path) -> Node:
-    return _parsed(path.read_text(encoding="utf-8"))
+    try:
+        return _parsed(path.read_text(encoding="utf-8"))
+    except (ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
 
 
 @cache
@@ -178,9 +184,9 @@ def _parsed(text: str) -> Node:
 
 
 def _keys(path: Path, group: str) -> list[str]:
-    """Dotted names of the values that a file gives, under the package that its first line names or else its group's."""
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
-    package = first.removeprefix("# @package ") if first.startswith("# @package ") else group.replace("/", ".")
+    """Dotted names of the values that a file gives, under the package that its head names or else its group's."""
+    head = _PACKAGE.match(path.read_text(encoding="utf-8"))
+    package = head[1] if head else group.replace("/", ".")
     prefix = "" if package in ("_global_", "") else f"{package}."
     content = {key: value for key, value in _content(path).items() if key != "defaults"}
     return [prefix + key for key in _leaves(content)]

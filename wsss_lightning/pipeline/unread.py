@@ -18,7 +18,7 @@ _SECTIONS = {
     *("optimizer", "scheduler", "callbacks", "data", "source", "target", "crf", "backbone"),
     *("stand_ins", "scenes", "maps_of_source"),
 }
-_CALLS = {"logger", "callbacks"}  # read as a whole, and made of descriptions of calls, by name
+_CALLS = {"logger"}  # read as a whole, and made of descriptions of calls, by name
 _INNERMOST = re.compile(r"\$\{([^${}]*)\}")
 
 
@@ -45,7 +45,8 @@ def check_read(config: Node, stages: dict[str, Node], origin: Origin) -> None:
         known = _is_parameter(key, config, place) or _is_defined(key, origin.defined())
         if not (known and top in _SECTIONS) and (top in _CALLS or not _is_read(key, read)):
             raise InputError(f"{place}: no stage reads {key}: check its spelling, and whether it is of this method.")
-    _check_source(config, read, origin)
+    if not origin.several:
+        _check_chosen(config, read, origin)
 
 
 def _check_given(name: str, parameters: set[str], origin: Origin, *, where: str) -> None:
@@ -73,11 +74,13 @@ def _is_defined(key: str, defined: frozenset[str]) -> bool:
     return key in defined or any(name.startswith(f"{key}.") for name in defined)
 
 
-def _check_source(config: Node, read: set[str], origin: Origin) -> None:
-    typed = origin.typed("source")
-    if typed and not origin.several and config.get("source") != "${data}" and not _is_read("source", read):
-        method = origin.choices.get("method")
-        raise InputError(f"source={typed[-1]}: no stage of method={method} reads a source: leave it out.")
+def _check_chosen(config: Node, read: set[str], origin: Origin) -> None:
+    """A file that the command line names in a group of which stages are given what they ask for, `source` for one."""
+    for group in sorted(origin.passed_on() & origin.choices.keys()):
+        typed = origin.typed(group)
+        if typed and not _is_read(group, read) and config.get(group) != "${data}":  # source=same, said in vain, is true
+            method = origin.choices.get("method")
+            raise InputError(f"{group}={typed[-1]}: no stage of method={method} reads {group}: leave it out.")
 
 
 def _is_read(key: str, read: set[str]) -> bool:

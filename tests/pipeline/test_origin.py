@@ -1,0 +1,50 @@
+"""Files that a config is made of, those that others include too, and whose they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wsss_lightning import pipeline
+from wsss_lightning.errors import InputError
+
+
+def _searched(folder: Path, files: dict[str, str]) -> str:
+    for name, content in files.items():
+        path = folder / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"# @package _global_\n{content}\n")
+    return f"hydra.searchpath=[{folder}]"
+
+
+@pytest.mark.parametrize(
+    "entry", ["{/ablation/cam: plain}", "/ablation/cam/plain@_global_", "{/experiment/cam: student}"]
+)
+def test_what_another_file_includes_must_be_of_the_method_too(tmp_path: Path, entry: str) -> None:
+    files = {"experiment/points/row": f"defaults: [{entry}, override /method: points]"}
+    with pytest.raises(
+        InputError, match=rf"^{tmp_path}/experiment/points/row\.yaml: .*cam/\w+ is one of method=cam, not"
+    ):
+        pipeline.plan([_searched(tmp_path, files), "experiment=points/row"])
+
+
+@pytest.mark.parametrize("folder", ["mine", "cam"])
+def test_an_experiment_is_of_the_method_that_it_chooses(tmp_path: Path, folder: str) -> None:
+    files = {f"experiment/{folder}/row": "defaults: [{/ablation/mine: own}, override /method: points]"}
+    place = _searched(tmp_path, files | {"ablation/mine/own": "points: {half: false}"})
+    planned = pipeline.plan([place, "backbone.weights=null", f"experiment={folder}/row"])
+    assert planned.choices["method"] == "points" and planned.choices["ablations"] == ["mine/own"]
+    with pytest.raises(InputError, match=rf"^experiment={folder}/row is one of method=points, not of cam"):
+        pipeline.plan([place, f"experiment={folder}/row", "method=cam"])
+
+
+def test_all_ablations_in_force_are_told() -> None:
+    chosen = pipeline.plan(["experiment=priors/photographs", "backbone.weights=null"]).choices["ablations"]
+    assert {"priors/photographs", "priors/frozen", "priors/pairs"} <= set(chosen)
+
+
+def test_a_file_that_is_no_yaml_is_one_sentence(tmp_path: Path) -> None:
+    place = _searched(tmp_path, {"ablation/points/mine": "points: {half"})
+    with pytest.raises(InputError, match=rf"^{tmp_path}/ablation/points/mine\.yaml cannot be read as YAML: "):
+        pipeline.plan([place, "ablation=points/mine"])
