@@ -32,8 +32,10 @@ def _check_named(override: Override, folders: list[Path]) -> None:
     typed, group = override.input_line, override.key_or_group
     if not group:
         raise InputError(f"{typed} names no setting: write NAME=VALUE.")
+    if override.is_delete() or override.is_force_add():  # `++logger={}` replaces what the group's file says
+        return
     value = override.value()
     values = value.list if isinstance(value, ChoiceSweep) else [value]
-    names = all(isinstance(item, str | list | Sweep) for item in values)
-    if not names and not override.is_delete() and any((folder / group).is_dir() for folder in folders):
+    named = all(isinstance(item, str | list | Sweep) for item in values)
+    if not named and any((folder / group).is_dir() for folder in folders):
         raise InputError(f"{typed}: give the name of a file in conf/{group}.")
