@@ -10,7 +10,6 @@ from wsss_lightning import pipeline
 
 pytestmark = pytest.mark.long
 SEEDS = (0, 1, 2)
-DISCS = "source=shapes_discs ablation=patches/unbounded patches.panels=0"
 
 
 def means(folder: Path, metric: str, rows: Mapping[str, str]) -> dict[str, float]:
@@ -45,8 +44,8 @@ def test_scales_and_crf_of_coseg(tmp_path: Path) -> None:
     assert miou["full"] > miou["multi_label"] + 0.01, miou
 
 
-def test_pooling_and_patch_sizes_of_patches(tmp_path: Path) -> None:
-    """Table 2 on discs without the last tanh, committed: max1 18.2, LSE1 14.4, max2 1.6."""
-    rows = ("max1", "lse1", "max2")
-    ap = means(tmp_path, "val/ap", {f"patches/{row}": DISCS for row in rows})
-    assert ap["max1"] > ap["lse1"] > ap["max2"] + 0.05, ap
+def test_networks_and_pooling_of_patches(tmp_path: Path) -> None:
+    """Table 2 on large textured bodies, `net_star`, committed: max1 77.3, LSE2 69.6, max2 65.2."""
+    rows = ("max1", "lse2", "max2")
+    ap = means(tmp_path, "val/ap", {f"patches/{row}": "patches.target=dog patches.panels=0" for row in rows})
+    assert ap["max1"] > ap["lse2"] + 0.03 and ap["lse2"] > ap["max2"] + 0.02, ap
