@@ -378,7 +378,7 @@ def test_devices_predict_and_test_every_image_once(root: Path, world: int) -> No
     ids: dict[str, list[str]] = {"predict": [], "test": []}
     for rank in range(world):
         data = _module(root, val_list="train", size=(8, 8), batch_size=2)
-        data.trainer = SimpleNamespace(global_rank=rank, world_size=world)  # type: ignore[assignment]
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=world, accelerator=None)  # type: ignore[assignment]
         for name, loader in (("predict", data.predict_dataloader()), ("test", data.test_dataloader())):
             ids[name] += [image_id for batch in loader for image_id in batch["image_id"]]
         assert [batch["image_id"] for batch in data.val_dataloader()] == [["a", "b"], ["c"]]

@@ -14,6 +14,7 @@ from wsss_lightning.errors import InputError
 Node = dict[str, Any]
 
 _GROUPS = ("method", "source", "tuning", "experiment", "ablation", "sweep")  # whose files are checked
+COMMAND_LINE = "command line"  # a place of settings
 _OF_A_METHOD = ("experiment", "ablation", "sweep")
 _ASSIGNED = re.compile(r"\+*([\w.]+)=")
 _PACKAGE = re.compile(r"\s*#\s*@\s*package\s+(\S+)")
@@ -47,7 +48,7 @@ class Origin:
             yield from ((str(file.path), key) for key in _keys(file.path, file.name.rpartition("/")[0]))
         for match in filter(None, map(_ASSIGNED.match, self.overrides)):
             if not any((folder / match[1]).is_dir() for folder in self.folders):
-                yield "command line", match[1]
+                yield COMMAND_LINE, match[1]
 
     def typed(self, group: str) -> list[str]:
         """The files of a group that the command line names; a list is no choice to Hydra."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.identity import with_current_targets
-from wsss_lightning.pipeline.origin import Origin
+from wsss_lightning.pipeline.origin import COMMAND_LINE, Origin
 from wsss_lightning.pipeline.signatures import check_node
 
 Node = dict[str, Any]
@@ -39,7 +39,7 @@ def check_read(config: Node, stages: dict[str, Node], origin: Origin) -> None:
     for place, key in origin.settings():
         top, _, rest = key.partition(".")
         if top == "given":
-            _check_given(rest.split(".")[0], parameters, origin, where=f"{place}: {key}")
+            _check_given(rest.split(".")[0], parameters, origin, place=place, key=key)
         if top in _OTHERWISE:
             continue
         known = _is_parameter(key, config, place) or _is_defined(key, origin.defined())
@@ -49,10 +49,11 @@ def check_read(config: Node, stages: dict[str, Node], origin: Origin) -> None:
         _check_chosen(config, read, origin)
 
 
-def _check_given(name: str, parameters: set[str], origin: Origin, *, where: str) -> None:
+def _check_given(name: str, parameters: set[str], origin: Origin, *, place: str, key: str) -> None:
+    where = f"{place}: {key}"
     if name not in parameters:
         raise InputError(f"{where}: no stage has a parameter of this name: check its spelling.")
-    if name in origin.passed_on():
+    if name in origin.passed_on() and place == COMMAND_LINE:  # a method's file may give its stages no trainer
         raise InputError(f"{where} stands for {name}: say {name}=... in its place, which the card tells, too.")
 
 

@@ -42,7 +42,7 @@ def gradients(model: pl.LightningModule, data: VOCDataModule, *, world: int) -> 
     model.log = lambda *_, **__: None  # type: ignore[method-assign]
     for rank in range(world):
         data.trainer = SimpleNamespace(  # type: ignore[assignment]
-            global_rank=rank, world_size=world, accumulate_grad_batches=1, training=False
+            global_rank=rank, world_size=world, accumulate_grad_batches=1, training=False, accelerator=None
         )
         (model.training_step(next(iter(data.train_dataloader())), 0) / world).backward()
     return [weight.grad for weight in model.parameters() if weight.grad is not None]
