@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import fake_segmenter
 import numpy as np
 import pytest
 import torch
+from fake_devices import assert_same_weights, in_two_processes
 from fake_segmenter import TRAINER, backbone, open_voc, write_weak_masks
-from safetensors.torch import load_file
 
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.methods.cam.stages.fit_student import fit_student
-from wsss_lightning.models import WEIGHTS
 from wsss_lightning.stages.fit_tag_classifier import fit_tag_classifier
 
 LEARNS = ("classifier", "student")
@@ -49,19 +45,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows[:9] = 0
     write_mask(folder / "masks" / f"{first.image_id}.png", rows)
     learn(folder, "one", devices=1)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    places = os.pathsep.join([str(Path(fake_segmenter.__file__).parent), os.environ.get("PYTHONPATH", str(Path.cwd()))])
-    subprocess.run([*command, __file__, str(folder)], check=True, env=os.environ | {"PYTHONPATH": places})
+    in_two_processes(__file__, folder)
     return folder
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("model", LEARNS)
 def test_two_processes_learn_what_one_does(folder: Path, model: str) -> None:
-    one, two = (load_file(folder / name / model / WEIGHTS) for name in ("one", "two"))
-    assert one.keys() == two.keys()
-    for name, weight in one.items():
-        torch.testing.assert_close(two[name], weight, atol=1e-6, rtol=0)
+    assert_same_weights(folder / "one" / model, folder / "two" / model)
 
 
 if __name__ == "__main__":

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 
-import fake_hypercolumns
 import pytest
 import torch
+from fake_devices import assert_same_weights, in_two_processes
 from fake_hypercolumns import opened, scenes, stored, trainer
-from safetensors.torch import load_file
 
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.methods.points.samplers import Points
 from wsss_lightning.methods.points.stages.features import FeatureStore
 from wsss_lightning.methods.points.stages.fit_classifier import fit_classifier
 from wsss_lightning.methods.points.stages.sample import write_points
-from wsss_lightning.models import WEIGHTS
 from wsss_lightning.stages.records import tagged
 
 
@@ -61,15 +57,8 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     stored(tmp_path / "features", data)
     write_drawn_points(tmp_path, data)
     learn(tmp_path, "one", data, devices=1)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    places = os.pathsep.join(
-        [str(Path(fake_hypercolumns.__file__).parent), os.environ.get("PYTHONPATH", str(Path.cwd()))]
-    )
-    subprocess.run([*command, __file__, str(tmp_path)], check=True, env=os.environ | {"PYTHONPATH": places})
-    one, two = (load_file(tmp_path / name / WEIGHTS) for name in ("one", "two"))
-    assert one.keys() == two.keys()
-    for name, weight in one.items():
-        torch.testing.assert_close(two[name], weight, atol=1e-6, rtol=0)
+    in_two_processes(__file__, tmp_path)
+    assert_same_weights(tmp_path / "one", tmp_path / "two")
 
 
 if __name__ == "__main__":
