@@ -1,19 +1,16 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import fake_skies
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from fake_devices import assert_same_weights, in_two_processes
 from fake_skies import TRAINER, open_skies, train
 from pytorch_lightning.loggers import CSVLogger
 
@@ -159,11 +156,8 @@ train(folder / "two", open_skies(folder / "voc"), batch_size=5, trainer=partial(
 def test_two_processes_with_uneven_shares_are_one(tmp_path: Path) -> None:
     train(tmp_path / "one", open_skies(tmp_path / "voc"), batch_size=5)
     (tmp_path / "two.py").write_text(_TWO_PROCESSES)
-    places = [str(Path(fake_skies.__file__).parent), *sys.path]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(places)}
-    subprocess.run([*command, str(tmp_path / "two.py"), str(tmp_path)], env=environment, check=True)
-    torch.testing.assert_close(weights(tmp_path / "two"), weights(tmp_path / "one"), rtol=0, atol=1e-6)
+    in_two_processes(str(tmp_path / "two.py"), tmp_path)
+    assert_same_weights(tmp_path / "one", tmp_path / "two")
 
 
 def test_another_optimiser_and_schedule(tmp_path: Path) -> None:
