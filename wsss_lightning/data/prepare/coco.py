@@ -10,7 +10,7 @@ from pathlib import Path
 from wsss_lightning.data.coco_annotations import (
     COCO_CLASSES,
     COCO_IDS,
-    Annotation,
+    CocoAnnotation,
     Content,
     Id,
     by_image,
@@ -27,7 +27,7 @@ from wsss_lightning.data.coco_conventions import (
     write_convention,
 )
 from wsss_lightning.data.coco_json import read_annotations
-from wsss_lightning.data.coco_masks import paint
+from wsss_lightning.data.coco_masks import paint_objects
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.errors import InputError
 from wsss_lightning.parallel import in_parallel
@@ -53,7 +53,7 @@ class _Drawing:
 
     target: Path
     size: tuple[int, int]
-    annotations: list[Annotation]
+    annotations: list[CocoAnnotation]
 
 
 def prepare_list(
@@ -171,7 +171,7 @@ def _delete_masks(folder: Path) -> None:
 
 def _write(drawing: _Drawing, *, source: Path, indices: Mapping[Id, int], convention: Convention) -> None:
     try:
-        mask = paint(
+        mask = paint_objects(
             drawing.annotations,
             size=drawing.size,
             indices=indices,
