@@ -87,13 +87,13 @@ def read_whole(folder: Path) -> Record | None:
     record = read_record(folder)
     if record is not None and (missing := lost(record, folder)):
         raise InputError(
-            f"{folder} is damaged: {some(missing)} of its {len(record['files']):,} files lost or changed since it was "
-            f"computed; put back what was there, or compute it again with --fresh {record['stage']}."
+            f"{folder} is damaged: {count_and_first(missing)} of its {len(record['files']):,} files lost or changed "
+            f"since it was computed; put back what was there, or compute it again with --fresh {record['stage']}."
         )
     return record
 
 
-def some(names: list[str]) -> str:
+def count_and_first(names: list[str]) -> str:
     """A count of files and the first of them."""
     more = ", ..." if len(names) > _SHOWN else ""
     return f"{len(names):,} ({', '.join(names[:_SHOWN])}{more})"

@@ -20,7 +20,7 @@ from wsss_lightning.pipeline.faults import explained
 from wsss_lightning.pipeline.fingerprints import FINGERPRINTS, reading_fingerprint
 from wsss_lightning.pipeline.foreign import check_calls, check_record
 from wsss_lightning.pipeline.identity import with_current_targets
-from wsss_lightning.pipeline.objects import require_classes
+from wsss_lightning.pipeline.objects import require_every_class
 from wsss_lightning.pipeline.planning import Plan, PlannedStage, cached
 from wsss_lightning.pipeline.readings import readers, reading_of, words
 from wsss_lightning.pipeline.signatures import check_node
@@ -78,7 +78,7 @@ def _announce(plan: Plan, again: Collection[str]) -> None:
         count = f"{len(waiting)} of {len(plan.stages)} stages to do"
         log.info("%s", ", ".join(filter(None, [count, estimated(waiting)])))
         for stage in waiting:
-            require_classes(stage.node, stage.bindings)
+            require_every_class(stage.node, stage.bindings)
         try:
             check_room(waiting)
         except InputError as error:  # an estimate, which keeps nobody from trying
