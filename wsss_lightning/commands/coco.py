@@ -9,7 +9,7 @@ from wsss_lightning.commands.options import Processes
 from wsss_lightning.data.coco_conventions import Convention, Crowd, Ids, Overlap, Untagged
 
 if TYPE_CHECKING:
-    from wsss_lightning.data.prepare.coco import Prepared
+    from wsss_lightning.data.prepare.coco import PreparedCoco
 
 _LISTS = ["train2014", "val2014"]
 
@@ -85,7 +85,7 @@ def prepare_coco(
         _print_summary(name, done, masks_folder(root, name))
 
 
-def _print_summary(name: str, done: "Prepared", folder: Path) -> None:
+def _print_summary(name: str, done: "PreparedCoco", folder: Path) -> None:
     from wsss_lightning.data.coco_annotations import KNOWN_ANNOTATED, KNOWN_IMAGES
 
     images, annotated = (

@@ -34,7 +34,7 @@ from wsss_lightning.parallel import in_parallel
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedCoco:
     """Counts of a list: its images, those with an annotation, its label maps, and those painted by this call.
 
     `shapeless` says which objects have no outline and are painted as nothing; empty where all have one.
@@ -65,7 +65,7 @@ def prepare_list(
     overwrite: bool = False,
     strict: bool = False,
     processes: int = 1,
-) -> Prepared:
+) -> PreparedCoco:
     """Paint the label maps of a list into its `masks_folder`, those that are there already excepted.
 
     The annotations are parsed once, here; a process gets those of its images alone.
@@ -102,7 +102,7 @@ def paint_annotations(
     overwrite: bool = False,
     strict: bool = False,
     processes: int = 1,
-) -> Prepared:
+) -> PreparedCoco:
     """`prepare_list` of any file in COCO's form, into any folder."""
     check_convention(folder, convention=convention, overwrite=overwrite)
     content = read_annotations(path, outlines=True)
@@ -117,7 +117,7 @@ def paint_annotations(
     missing = [drawing for drawing in drawings if not drawing.target.is_file()]
     for _ in in_parallel(write, missing, processes=processes, description=f"label maps of {path.stem}"):
         pass
-    return Prepared(len(content["images"]), len(by_image(content)), len(drawings), len(missing), shapeless(content))
+    return PreparedCoco(len(content["images"]), len(by_image(content)), len(drawings), len(missing), shapeless(content))
 
 
 def masks_folder(root: Path, list_name: str) -> Path:

@@ -42,7 +42,7 @@ _JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True)
-class Summary:
+class PreparedYto:
     """What was prepared.
 
     Args:
@@ -67,7 +67,7 @@ def prepare_yto(
     size: Size | None = None,
     processes: int = 1,
     progress: bool = True,
-) -> Summary:
+) -> PreparedYto:
     """Write `manifest.csv`, `SegmentationClass` and, for frames out of videos or of another size, `JPEGImages`.
 
     Frames that an earlier call has written in the right size are kept; masks and the manifest are written anew.
@@ -88,7 +88,7 @@ def prepare_yto(
     groups = in_parallel(write, _by_source(frames), processes=processes, description="frames", progress=progress)
     rows = sorted((row for group in groups for row in group), key=_place)
     replace_file(root / MANIFEST, partial(_write_rows, rows=rows))
-    return Summary(
+    return PreparedYto(
         train=Counter(row["class"] for row in rows if row["split"] == "train"),
         val=Counter(row["class"] for row in rows if row["split"] == "val"),
         left_out={name: selection.left_out for name, selection in selections.items()},
