@@ -88,7 +88,7 @@ def any_class(target: Mask) -> Mask:
     return np.where(target == IGNORE, target, target > 0).astype(np.uint8)
 
 
-def require_classes(pixels: Tensor, records: Sequence[Record], *, where: str, ignored: int = 0) -> None:
+def require_foreground(pixels: Tensor, records: Sequence[Record], *, where: str, ignored: int = 0) -> None:
     """Refuse a truth that scores nothing but background, which hides whatever is wrong with it.
 
     Args:

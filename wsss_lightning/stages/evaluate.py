@@ -28,7 +28,7 @@ from wsss_lightning.metrics.segmentation import (
     recall,
 )
 from wsss_lightning.metrics.single_class import accuracies
-from wsss_lightning.scoring.comparison import FOREGROUND, image_confusion, measure_images, require_classes
+from wsss_lightning.scoring.comparison import FOREGROUND, image_confusion, measure_images, require_foreground
 from wsss_lightning.stages.io import write_array, write_json, write_picture
 from wsss_lightning.stages.loggers import closing_loggers, log_scalars, log_stage
 
@@ -77,7 +77,7 @@ def evaluate(
     matrices, labels = torch.stack(list(each)), FOREGROUND if foreground else data.labels
     whole = matrices.sum(dim=0)
     if target is None:
-        require_classes(whole.sum(dim=1), records, where=f"the {split} split (list {data.lists[split]})")
+        require_foreground(whole.sum(dim=1), records, where=f"the {split} split (list {data.lists[split]})")
     write_array(folder / "confusion.npy", matrices.numpy())
     write_json(folder / "images.json", [record.image_id for record in records])
     write_json(folder / "classes.json", _classes(labels) | (_figures(whole) if target is None else {}))
