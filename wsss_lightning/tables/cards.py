@@ -32,7 +32,7 @@ def entries(table: Table) -> list[Entry]:
 def _entry(name: str, cards: list[tuple[str, dict[str, Any]]]) -> Entry:
     values: dict[str, dict[str, None]] = {}
     for row, content in cards:
-        values.setdefault(plain(content[name]) if name in content else "not stated", {})[row] = None
+        values.setdefault(in_words(content[name]) if name in content else "not stated", {})[row] = None
     alert = any(_is_alert(name, content[name]) for _, content in cards if name in content)
     return Entry(name.replace("_", " "), [(value, list(rows)) for value, rows in values.items()], alert)
 
@@ -49,14 +49,15 @@ def _in_words(entry: Entry) -> str:
     return "; ".join(f"{value} ({', '.join(rows)})" for value, rows in entry.values)
 
 
-def plain(value: Any) -> str:
+def in_words(value: Any) -> str:
     """A card's value in words; of a nested call its name and arguments."""
     if isinstance(value, dict):
         call = str(value.get("_target_", "")).rpartition(".")[2]
-        arguments = ", ".join(f"{name} {plain(item)}" for name, item in value.items() if not str(name).startswith("_"))
+        given = {name: item for name, item in value.items() if not str(name).startswith("_")}
+        arguments = ", ".join(f"{name} {in_words(item)}" for name, item in given.items())
         return f"{call}: {arguments}" if call else arguments
     if isinstance(value, list):
-        return ", ".join(plain(item) for item in value)
+        return ", ".join(in_words(item) for item in value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "none" if value is None else str(value)
