@@ -23,7 +23,7 @@ from points import write
 from pycocotools import mask as coder
 
 from wsss_lightning.data.coco_annotations import COCO_CLASSES, COCO_IDS, KNOWN_IMAGES
-from wsss_lightning.data.coco_conventions import Convention
+from wsss_lightning.data.coco_conventions import CocoConvention
 from wsss_lightning.data.coco_masks import paint_objects
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.data.prepare.coco import prepare_list
@@ -125,7 +125,7 @@ def whole(root: Path, *, images: int, processes: int, rounds: int) -> list[float
     for _ in range(rounds + 1):
         shutil.rmtree(root / "SegmentationClass", ignore_errors=True)
         start = time.perf_counter()
-        prepare_list(root, "generated", convention=Convention(), processes=processes)
+        prepare_list(root, "generated", convention=CocoConvention(), processes=processes)
         seconds.append(time.perf_counter() - start)
     return seconds[1:]
 

@@ -8,7 +8,7 @@ import typer
 from wsss_lightning.errors import InputError
 
 if TYPE_CHECKING:
-    from wsss_lightning.inference.folder import Content
+    from wsss_lightning.inference.folder import OutputKind
 
 _FIRST = 20  # bad pictures that are named
 Model = Annotated[str, typer.Argument(help="A stage of the store (name or key), a model's folder, an exported file.")]
@@ -47,7 +47,7 @@ def predict(
     require_labelling(trained)
     images, failures = find_pictures(pictures, every=every)
     typer.echo(f"model: {path}, {len(trained.inputs.class_names)} classes; {len(images):,} pictures", err=True)
-    contents: list[Content] = ["masks"]
+    contents: list[OutputKind] = ["masks"]
     contents += ["overlays"] if overlays else []
     contents += ["probabilities"] if probabilities else []
     failures += label_pictures(

@@ -51,14 +51,14 @@ def run(
         show_references,
     )
     from wsss_lightning.pipeline.overrides import check_overrides
-    from wsss_lightning.pipeline.submission import check_launcher, go_on_from_copy, launching, prepare
+    from wsss_lightning.pipeline.submission import check_launcher, go_on_from_copy, launching, prepare_launcher
 
     conf = project_folder("conf")
     with one_sentence():
         check_overrides([*filter(_is_override, context.args)], conf)
     check_launcher(context.args)
     go_on_from_copy(context.args)
-    prepare(context.args)
+    prepare_launcher(context.args)
     remember()
     if "--resolve" in context.args:  # of `--cfg job`, which shows what no stage has asked for
         show_references()

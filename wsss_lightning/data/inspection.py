@@ -18,7 +18,7 @@ from wsss_lightning.data.masks import read_mask
 from wsss_lightning.data.samples import Encode, Record, require_image, require_mask, require_size
 from wsss_lightning.errors import InputError
 
-Found = TypeVar("Found")
+Seen = TypeVar("Seen")
 
 
 class FaultError(Exception):
@@ -64,7 +64,7 @@ def inspect(record: Record, *, encode: Encode, with_mask: bool) -> Inspection:
     return Inspection(record.image_id, digest, shown, tuple(faults), turned)
 
 
-def _attempt(look: Callable[[], Found], faults: list[FaultError]) -> Found | None:
+def _attempt(look: Callable[[], Seen], faults: list[FaultError]) -> Seen | None:
     try:
         return look()
     except FaultError as fault:

@@ -17,14 +17,14 @@ from wsss_lightning.data.masks import write_mask
 from wsss_lightning.data.tag_table import read_tags
 from wsss_lightning.errors import InputError
 from wsss_lightning.inference.labelled import LabelledPicture
-from wsss_lightning.inference.labelling import Pixels, Settings, known_tags, label_picture
-from wsss_lightning.inference.pictures import PictureFile, PictureReader
+from wsss_lightning.inference.labelling import Settings, known_tags, label_picture
+from wsss_lightning.inference.pictures import PictureArray, PictureFile, PictureReader
 from wsss_lightning.models import Inputs
 from wsss_lightning.stages.io import write_json, write_tensors
 from wsss_lightning.stages.predict import infer
 
 Tags = Sequence[str] | Mapping[str, Sequence[str]] | None  # of all pictures, or by the name of the file
-Content = Literal["masks", "overlays", "probabilities"]
+OutputKind = Literal["masks", "overlays", "probabilities"]
 log = logging.getLogger(__name__)
 
 
@@ -43,7 +43,7 @@ def label_pictures(
     inputs: Inputs,
     settings: Settings,
     tags: Tags = None,
-    contents: Sequence[Content] = ("masks", "overlays"),
+    contents: Sequence[OutputKind] = ("masks", "overlays"),
     accelerator: str = "auto",
     workers: int = 0,
     progress: bool = True,
@@ -100,7 +100,7 @@ class _Pictures(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, index: int) -> tuple[PictureFile, Pixels | Failure]:
+    def __getitem__(self, index: int) -> tuple[PictureFile, PictureArray | Failure]:
         picture = self.records[index]
         try:
             return picture, self.reader.read(picture)
@@ -150,7 +150,9 @@ class _Labelling(pl.LightningModule):
         return self.tags[picture.path.stem]
 
 
-def _write(outcome: LabelledPicture | Failure, *, out: Path, contents: Sequence[Content], failures: list[str]) -> None:
+def _write(
+    outcome: LabelledPicture | Failure, *, out: Path, contents: Sequence[OutputKind], failures: list[str]
+) -> None:
     if isinstance(outcome, Failure):
         failures.append(outcome.reason)
         return

@@ -16,10 +16,10 @@ from wsss_lightning.data.prepare.videos import count_frames, is_video, opened_vi
 from wsss_lightning.data.tag_table import IMAGE_SUFFIXES
 from wsss_lightning.errors import InputError
 
-Pixels = NDArray[np.uint8]
+PictureArray = NDArray[np.uint8]
 
 
-def as_pixels(image: Path | str | Image.Image | NDArray[np.uint8]) -> Pixels:
+def as_pixels(image: Path | str | Image.Image | NDArray[np.uint8]) -> PictureArray:
     """A picture as (H, W, 3) uint8 RGB, upright.
 
     Args:
@@ -101,7 +101,7 @@ class PictureReader:
     _video: cv2.VideoCapture | None = None
     _position: int = field(default=0)
 
-    def read(self, picture: PictureFile) -> Pixels:
+    def read(self, picture: PictureFile) -> PictureArray:
         """The pixels of a picture; `InputError` where it is damaged."""
         if picture.frame is None:
             return read_image(picture.path)

@@ -11,7 +11,7 @@ from typing import Any
 from wsss_lightning.atomic import sweep
 from wsss_lightning.backends import working_on
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.calls import Outcome, arguments, call, call_group, processes, threads
+from wsss_lightning.pipeline.calls import CallOutcome, arguments, call, call_group, processes, threads
 from wsss_lightning.pipeline.cards import SEARCHED, derived
 from wsss_lightning.pipeline.configuration import OUT_DIR, bind
 from wsss_lightning.pipeline.contents import listed, read_whole
@@ -169,7 +169,7 @@ def _hand_on(card: dict[str, Any], model: Path) -> None:
         write_json(model, json.loads(model.read_text()) | {"card": card})
 
 
-def _execute(node: dict[str, Any], bindings: dict[str, Any], *, folder: Path, lock: int | None) -> Outcome:
+def _execute(node: dict[str, Any], bindings: dict[str, Any], *, folder: Path, lock: int | None) -> CallOutcome:
     bound = bind(arguments(node), bindings)
     return call(bound) if processes(bound) == 1 else call_group(bound, folder=folder, lock=lock)
 

@@ -42,7 +42,7 @@ class Section:
     lines: list[wording.RenderedRow]
     class_heads: list[tuple[str, str]]
     classes: list[tuple[str, list[float | None]]]
-    card: list[cards.Entry]
+    card: list[cards.CardEntry]
     bars: figures.BarChart
     sweep: sweep.SweepChart | None
     profile: figures.CurveChart | None

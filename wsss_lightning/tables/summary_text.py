@@ -11,7 +11,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from wsss_lightning.tables import wording
-from wsss_lightning.tables.cards import in_words
+from wsss_lightning.tables.cards import value_in_words
 from wsss_lightning.tables.render import markdown_grid
 from wsss_lightning.tables.results import Difference
 from wsss_lightning.tables.summary import Group, SummaryRow, SweepSummary
@@ -195,6 +195,6 @@ def _cards(summary: SweepSummary) -> Iterator[str]:
     """What the supervision cards of the results say of splits that were looked at."""
     cards = [job.records[-1]["card"] for _, job in summary.jobs() if job.records]
     for entry in ("supervision", "masks_opened_by", "chosen_on", "searched_on"):
-        values = dict.fromkeys(in_words(card[entry]) for card in cards if card.get(entry))
+        values = dict.fromkeys(value_in_words(card[entry]) for card in cards if card.get(entry))
         if values:
             yield f"{entry.replace('_', ' ').capitalize()}: {'; '.join(values)}."

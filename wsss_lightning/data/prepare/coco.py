@@ -20,7 +20,7 @@ from wsss_lightning.data.coco_annotations import (
 )
 from wsss_lightning.data.coco_conventions import (
     RECORD,
-    Convention,
+    CocoConvention,
     Ids,
     Untagged,
     read_convention,
@@ -60,7 +60,7 @@ def prepare_list(
     root: Path,
     list_name: str,
     *,
-    convention: Convention,
+    convention: CocoConvention,
     names: Sequence[str] = COCO_CLASSES,
     overwrite: bool = False,
     strict: bool = False,
@@ -97,7 +97,7 @@ def paint_annotations(
     path: Path,
     folder: Path,
     *,
-    convention: Convention,
+    convention: CocoConvention,
     names: Sequence[str],
     overwrite: bool = False,
     strict: bool = False,
@@ -125,7 +125,7 @@ def masks_folder(root: Path, list_name: str) -> Path:
     return root / "SegmentationClass" / list_name
 
 
-def check_convention(folder: Path, *, convention: Convention, overwrite: bool) -> None:
+def check_convention(folder: Path, *, convention: CocoConvention, overwrite: bool) -> None:
     """Refuse to add to label maps of another convention, or of an unknown one.
 
     Raises:
@@ -169,7 +169,7 @@ def _delete_masks(folder: Path) -> None:
         path.unlink()
 
 
-def _write(drawing: _Drawing, *, source: Path, indices: Mapping[Id, int], convention: Convention) -> None:
+def _write(drawing: _Drawing, *, source: Path, indices: Mapping[Id, int], convention: CocoConvention) -> None:
     try:
         mask = paint_objects(
             drawing.annotations,

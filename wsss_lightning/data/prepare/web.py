@@ -20,7 +20,7 @@ from PIL import Image
 
 from wsss_lightning.atomic import replace_file
 from wsss_lightning.data.images import image_size, upright
-from wsss_lightning.data.prepare.duplicates import Signs, hash_picture, near_pairs
+from wsss_lightning.data.prepare.duplicates import HashSigns, hash_picture, near_pairs
 from wsss_lightning.errors import InputError
 from wsss_lightning.parallel import in_parallel
 
@@ -38,7 +38,7 @@ class WebImage:
     source: str
     image_id: str
     area: int
-    signs: Signs
+    signs: HashSigns
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _number(path: Path) -> str:
     return f"{int.from_bytes(digest) % 10**12:012d}"
 
 
-def _write_picture(path: Path, target: Path, long_side: int) -> Signs:
+def _write_picture(path: Path, target: Path, long_side: int) -> HashSigns:
     with suppress(InputError):  # it is not there, or it is damaged
         if max(image_size(target)) == long_side:
             return hash_picture(target)

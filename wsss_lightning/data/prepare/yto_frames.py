@@ -14,7 +14,7 @@ from wsss_lightning.data.prepare.yto_layouts import (
     find_annotated_frames,
     find_shots,
 )
-from wsss_lightning.data.yto import COLUMNS, YTO_CLASSES, Row, frame_id
+from wsss_lightning.data.yto import COLUMNS, YTO_CLASSES, ManifestRow, frame_id
 from wsss_lightning.errors import InputError
 
 
@@ -30,7 +30,7 @@ class Frame:
     mask: Path | None = None
 
     @property
-    def row(self) -> Row:
+    def row(self) -> ManifestRow:
         """The frame's line of the manifest, its paths still empty."""
         split = "val" if self.mask else "train"
         return dict(zip(COLUMNS, (self.name, self.video, self.shot, f"{self.number:05d}", "", "", split), strict=True))

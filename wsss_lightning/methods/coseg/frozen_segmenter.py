@@ -10,8 +10,8 @@ from torch import Tensor
 from wsss_lightning.methods.coseg.frozen_network import FrozenNetwork
 from wsss_lightning.methods.coseg.mask_losses import labelled_pixels
 from wsss_lightning.methods.coseg.network import Scores
-from wsss_lightning.methods.coseg.segmenter import CosegModule, Reading
-from wsss_lightning.nn.prediction import Prediction
+from wsss_lightning.methods.coseg.segmenter import CosegModule
+from wsss_lightning.nn.prediction import Prediction, ProbabilityReading
 from wsss_lightning.nn.trunk import Variant, enlarge
 from wsss_lightning.ops.pooling import log_sum_exp_pool
 
@@ -33,7 +33,7 @@ class FrozenCosegModule(CosegModule):
 
     network: FrozenNetwork
 
-    def own_reading(self) -> Reading:
+    def own_reading(self) -> ProbabilityReading:
         return partial(mean_probabilities, corners=self.network.trunk.corners)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from wsss_lightning.methods.coseg.colour_models import (
     fit_models,
     make_palette,
 )
-from wsss_lightning.methods.coseg.graph_cut import Edges, contrast_edges, graph_cut
+from wsss_lightning.methods.coseg.graph_cut import GridEdges, contrast_edges, graph_cut
 from wsss_lightning.methods.coseg.hog import Floats, Image, shrunk
 
 _CONVERGED = 1e-3  # share of an image's pixels; fewer changes count as none
@@ -67,7 +67,7 @@ class BoxedImage:
 
     box: Floats
     palette: Palette
-    edges: Edges
+    edges: GridEdges
     mask: Mask
 
     def parted(self) -> tuple[Colours, Colours]:
