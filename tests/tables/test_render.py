@@ -162,6 +162,15 @@ def test_changed_code_is_marked(cells: list[Cell], finish: Finish, collected: Co
     path.write_text(json.dumps(record | {"sources": {**record["sources"], "wsss_lightning/gone.py": "0"}}))
     text = _text(collected())
     assert _row(text, "Top")[4] == "1 code changed; 1 missing"
+    assert "Code changed since these runs: " in text and "gone.py" in text
+
+
+def test_many_changed_files_are_counted_by_folder(cells: list[Cell], finish: Finish, collected: Collect) -> None:
+    finish(cells[0])
+    path = cells[0].plan.final.folder / RECORD
+    gone = {f"wsss_lightning/{folder}/{number}.py": "0" for folder in ("one", "two") for number in range(7)}
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"sources": record["sources"] | gone}))
     told = "Code changed since these runs: wsss_lightning/one (7), wsss_lightning/two (7)."
     assert told in table_markdown(collected())
 
