@@ -40,7 +40,7 @@ class FigureKind:
 KINDS = (
     FigureKind(EGG, textures.stripe),
     FigureKind(EGG, textures.dot),
-    FigureKind(BRICK, textures.chessboard),
+    FigureKind(BRICK, textures.check),
     FigureKind(BRICK, textures.ring),
     FigureKind(TENT, textures.zigzag),
     FigureKind(TENT, textures.ray),

@@ -36,7 +36,7 @@ def stripe(u: Integers, _v: Integers, period: int) -> Pattern:
     return _even(2 * u // period)
 
 
-def chessboard(u: Integers, v: Integers, period: int) -> Pattern:
+def check(u: Integers, v: Integers, period: int) -> Pattern:
     """A chessboard."""
     return _even(2 * u // period + 2 * v // period)
 

@@ -215,7 +215,7 @@ def test_painting_needs_no_image_and_no_torch(root: Path) -> None:
     shutil.rmtree(root / "train2014")
     code = (
         "import sys; from pathlib import Path; from wsss_lightning.data.prepare.coco import *; "
-        f"prepare_list(Path({str(root)!r}), 'train2014', convention=Convention()); "
+        f"prepare_list(Path({str(root)!r}), 'train2014', convention=CocoConvention()); "
         "sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
