@@ -13,7 +13,7 @@ from broken_case import Broken
 
 from wsss_lightning.data.coco_annotations import shapeless
 from wsss_lightning.data.coco_json import read_annotations
-from wsss_lightning.data.coco_masks import paint
+from wsss_lightning.data.coco_masks import paint_objects
 from wsss_lightning.errors import InputError
 
 NAN, LONG, HUGE = float("nan"), "x" * 5000, 10**30
@@ -81,7 +81,7 @@ def read(path: Path) -> object:
     content = read_annotations(path, outlines=True)
     size = (content["images"][0]["height"], content["images"][0]["width"])
     try:
-        mask = paint(content["annotations"], size=size, indices={3: 1, 4: 2})
+        mask = paint_objects(content["annotations"], size=size, indices={3: 1, 4: 2})
     except ValueError as error:  # which `prepare` puts into its sentence
         raise InputError(f"{path}: {error}") from None
     return int((mask > 0).sum()), bool(shapeless(content))

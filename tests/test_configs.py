@@ -16,7 +16,7 @@ from hydra.utils import get_object
 from wsss_lightning import pipeline
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.calls import arguments
-from wsss_lightning.pipeline.configuration import plain, project_folder
+from wsss_lightning.pipeline.configuration import plain_dict, project_folder
 from wsss_lightning.pipeline.expansion import expand
 from wsss_lightning.pipeline.planning import plan_config
 from wsss_lightning.pipeline.signatures import signature_of
@@ -84,7 +84,7 @@ def test_targets_are_there_and_know_their_parameters(path: Path, node: dict[str,
 
 @pytest.mark.parametrize("method", METHODS)
 def test_our_stages_take_their_folder_and_are_given_what_they_need(method: str) -> None:
-    for name, node in expand(plain(pipeline.compose([f"method={method}"]), resolve=False)).items():
+    for name, node in expand(plain_dict(pipeline.compose([f"method={method}"]), resolve=False)).items():
         found = signature_of(node["_target_"])
         assert found is not None and "out_dir" in found.required, name
         assert found.required <= node.keys(), name

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from wsss_lightning import pipeline
 from wsss_lightning.cli import app
 from wsss_lightning.data.base import SegmentationDataModule
-from wsss_lightning.pipeline.configuration import plain
+from wsss_lightning.pipeline.configuration import plain_dict
 from wsss_lightning.pipeline.objects import open_data
 from wsss_lightning.pipeline.readings import reading_of
 
@@ -56,7 +56,7 @@ def test_what_is_delivered_becomes_batches(name: str, tmp_path: Path) -> None:
 
 def _assert_keys_hold_what_is_read(name: str, data: SegmentationDataModule, overrides: list[str]) -> None:
     """Every image and mask of train and val, no other file but the lists and tags."""
-    node = plain(pipeline.compose([f"data={name}", *overrides]).data, resolve=True)
+    node = plain_dict(pipeline.compose([f"data={name}", *overrides]).data, resolve=True)
     reading = reading_of(node, root=data.root, asked=frozenset())
     assert reading is not None and reading.root == data.root
     named = [next((p for name in names if (p := data.root / name).is_file()), None) for names, _ in reading.files()]

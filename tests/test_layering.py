@@ -140,6 +140,17 @@ def test_maths_and_modules_neither_read_files_nor_draw_from_global_generators(pa
         assert call not in text, f"{path.name} calls {call}"
 
 
+def test_no_two_modules_have_a_function_or_class_of_one_name() -> None:
+    """But for commands, which are called as what they run, and the `main` of each process that is started."""
+    places: dict[str, list[str]] = {}
+    for path in FILES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+    shared = {name: [place for place in found if not place.startswith("commands/")] for name, found in places.items()}
+    assert {name: found for name, found in shared.items() if len(found) > 1 and name != "main"} == {}
+
+
 def test_the_reader_sees_what_hides_in_functions_behind_aliases_and_in_relative_form() -> None:
     source = "def f():\n    import wandb as w\n    from ..b import c\n    from . import d\n    from x.y import z as v\n"
     found = _imports(source, module=("top", "a", "module"))

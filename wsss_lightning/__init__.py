@@ -13,5 +13,5 @@ def __getattr__(name: str) -> Any:
     By its name: what `import` statements here read would count as code of every stage.
     """
     if name == "load":
-        return import_module(f"{__name__}.inference.loading").load
+        return import_module(f"{__name__}.inference.loading").load_trained
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,7 +18,7 @@ from wsss_lightning.opened import Opened, note, recorded
 from wsss_lightning.progress import track
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
+Returned = TypeVar("Returned")
 
 # Seconds until processes work: they import what the function needs (experiments/speed/results/crf_cores.md).
 START_UP = 5.0
@@ -29,13 +29,13 @@ _used = float("-inf")  # when they last worked
 
 
 def in_parallel(
-    function: Callable[[Item], Result],
+    function: Callable[[Item], Returned],
     items: Sequence[Item],
     *,
     processes: int,
     description: str,
     progress: bool = True,
-) -> Iterator[Result]:
+) -> Iterator[Returned]:
     """`function(item)` of every item, in their order; a progress bar shows how many are done.
 
     `function` must be picklable: a module's function or a `functools.partial` of one. Where it runs is the caller's
@@ -60,7 +60,9 @@ def in_parallel(
         ) from error
 
 
-def _run(function: Callable[[Item], Result], items: Sequence[Item], processes: int) -> Iterator[tuple[Result, Opened]]:
+def _run(
+    function: Callable[[Item], Returned], items: Sequence[Item], processes: int
+) -> Iterator[tuple[Returned, Opened]]:
     jobs = max(1, min(processes or cpu_count(), len(items)))  # type: ignore[no-untyped-call]
     done, least = 0, float("inf")
     while done < len(items) and (jobs == 1 or not _worth_starting(len(items) - done, done, least, jobs, _cost())):
@@ -75,8 +77,8 @@ def _run(function: Callable[[Item], Result], items: Sequence[Item], processes: i
 
 
 def _elsewhere(
-    function: Callable[[Item], Result], items: Sequence[Item], processes: int
-) -> Iterator[tuple[Result, Opened]]:
+    function: Callable[[Item], Returned], items: Sequence[Item], processes: int
+) -> Iterator[tuple[Returned, Opened]]:
     job = delayed(_call)  # type: ignore[no-untyped-call]
     global _used
     with connected() as streams:
@@ -117,7 +119,7 @@ def _threads(jobs: int) -> AbstractContextManager[object]:
     return limits
 
 
-def _call(function: Callable[[Item], Result], item: Item) -> tuple[Result, Opened]:
+def _call(function: Callable[[Item], Returned], item: Item) -> tuple[Returned, Opened]:
     end_with_parent()
     with recorded() as opened:
         return function(item), opened

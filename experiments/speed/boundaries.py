@@ -117,7 +117,7 @@ def summary(images: Sequence[Row]) -> Row:
     }
 
 
-def _boundary_row(counts: scores.Counts) -> Row:
+def _boundary_row(counts: scores.MatchCounts) -> Row:
     index, ods = scores.optimal_dataset_scale(counts)
     found = {"ods": ods, "threshold": float(scores.THRESHOLDS[index]), "ois": scores.optimal_image_scale(counts)}
     return found | {"ap": scores.boundary_average_precision(counts)}

@@ -23,8 +23,8 @@ from points import write
 from pycocotools import mask as coder
 
 from wsss_lightning.data.coco_annotations import COCO_CLASSES, COCO_IDS, KNOWN_IMAGES
-from wsss_lightning.data.coco_conventions import Convention
-from wsss_lightning.data.coco_masks import paint
+from wsss_lightning.data.coco_conventions import CocoConvention
+from wsss_lightning.data.coco_masks import paint_objects
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.data.prepare.coco import prepare_list
 
@@ -88,10 +88,10 @@ def parts(root: Path, *, images: int, rounds: int) -> dict[str, Any]:
     """Seconds per image of painting, of writing, and of painting as a loop over pycocotools' masks, in one process."""
     rng = np.random.default_rng(1)
     drawn: list[Any] = [list(random_objects(rng, n)) for n in range(images)]
-    masks = [paint(annotations, size=(HEIGHT, WIDTH), indices=INDICES) for annotations in drawn]
+    masks = [paint_objects(annotations, size=(HEIGHT, WIDTH), indices=INDICES) for annotations in drawn]
     assert all(np.array_equal(mask, plain(annotations)) for mask, annotations in zip(masks, drawn, strict=True))
     functions = {
-        "paint": lambda n: paint(drawn[n], size=(HEIGHT, WIDTH), indices=INDICES),
+        "paint": lambda n: paint_objects(drawn[n], size=(HEIGHT, WIDTH), indices=INDICES),
         "paint, as a loop over pycocotools' masks": lambda n: plain(drawn[n]),
         "write the PNG": lambda n: write_mask(root / "mask.png", masks[n]),
     }
@@ -125,7 +125,7 @@ def whole(root: Path, *, images: int, processes: int, rounds: int) -> list[float
     for _ in range(rounds + 1):
         shutil.rmtree(root / "SegmentationClass", ignore_errors=True)
         start = time.perf_counter()
-        prepare_list(root, "generated", convention=Convention(), processes=processes)
+        prepare_list(root, "generated", convention=CocoConvention(), processes=processes)
         seconds.append(time.perf_counter() - start)
     return seconds[1:]
 

@@ -25,7 +25,7 @@ from PIL import Image
 
 from wsss_lightning.data.images import read_image
 from wsss_lightning.methods.coseg import graph_cut as module
-from wsss_lightning.methods.coseg.graph_cut import Edges, contrast_edges, graph_cut
+from wsss_lightning.methods.coseg.graph_cut import GridEdges, contrast_edges, graph_cut
 from wsss_lightning.methods.patches.superpixels import superpixels
 from wsss_lightning.stages.io import write_json
 
@@ -143,7 +143,7 @@ def cut_by(backend: str, cuts: Sequence[tuple[Any, ...]]) -> list[NDArray[np.boo
 
 
 def whole(
-    foreground: NDArray[np.float64], background: NDArray[np.float64], edges: Edges
+    foreground: NDArray[np.float64], background: NDArray[np.float64], edges: GridEdges
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """What each pixel gains as foreground, and what a boundary between two costs, in thousandths."""
     gain = ((background - foreground).ravel() * _UNITS).clip(-_MOST, _MOST).round().astype(np.int64)
@@ -151,7 +151,7 @@ def whole(
 
 
 def energy(
-    labels: NDArray[np.bool_], foreground: NDArray[np.float64], background: NDArray[np.float64], edges: Edges
+    labels: NDArray[np.bool_], foreground: NDArray[np.float64], background: NDArray[np.float64], edges: GridEdges
 ) -> int:
     """Of a labelling, in thousandths, less what all of it as background costs."""
     gain, between = whole(foreground, background, edges)

@@ -22,7 +22,7 @@ from wsss_lightning import pipeline
 from wsss_lightning.dashboards.wandb_run import WandbRun
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.planning import plan_config
-from wsss_lightning.pipeline.telling import Finished, Job
+from wsss_lightning.pipeline.telling import DashboardJob, Finished
 
 Run = Callable[..., WandbFile]
 LOGGERS = {
@@ -142,12 +142,12 @@ def test_the_environment_decides_the_mode(tmp_path: Path, monkeypatch: pytest.Mo
     for mode in ("disabled", "online"):
         monkeypatch.setenv("WANDB_MODE", mode)
         with pytest.raises(InputError, match=r"W&B cannot be reached \(no answer\): set WANDB_MODE=offline"):
-            board.start(Job("name", None, [], {}))
+            board.start(DashboardJob("name", None, [], {}))
         assert given["mode"] == mode
     monkeypatch.delenv("WANDB_MODE")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path / "elsewhere"))
     with pytest.raises(InputError):
-        board.start(Job("name", None, [], {}))
+        board.start(DashboardJob("name", None, [], {}))
     assert given["mode"] == "offline" and given["dir"] == tmp_path / "elsewhere"
 
 

@@ -14,7 +14,7 @@ from fake_data import fake_tags, write_voc
 from wsss_lightning.data import inspection
 from wsss_lightning.data.base import Record, SegmentationDataModule
 from wsss_lightning.data.check import check_data
-from wsss_lightning.data.findings import DataReport, Finding, Kind, SplitReport
+from wsss_lightning.data.findings import DataReport, Finding, FindingKind, SplitReport
 from wsss_lightning.data.reader import Reader
 from wsss_lightning.data.voc import VOC_CLASSES, VOCDataModule, VOCReader
 
@@ -164,9 +164,9 @@ def test_a_list_as_long_as_published_is_no_finding(listed: SegmentationDataModul
 
 
 def test_whether_a_finding_is_an_error() -> None:
-    count = Finding(kind=Kind.COUNT, split="train", image_id=None, message="")
+    count = Finding(kind=FindingKind.COUNT, split="train", image_id=None, message="")
     assert (count.is_error(strict=False), count.is_error(strict=True)) == (False, True)
-    absent = replace(count, kind=Kind.NO_LIST)
+    absent = replace(count, kind=FindingKind.NO_LIST)
     assert absent.is_error(strict=False)
     test = replace(absent, split="test")
     assert (test.is_error(strict=False), test.is_error(strict=True)) == (False, True)
@@ -174,7 +174,7 @@ def test_whether_a_finding_is_an_error() -> None:
 
 def test_findings_are_in_the_order_of_kinds_then_ids_whatever_came_first() -> None:
     split = SplitReport("val", "val", None)
-    found = [(Kind.SIZE, "b"), (Kind.IMAGE, "c"), (Kind.SIZE, "a"), (Kind.NO_LIST, None)]
+    found = [(FindingKind.SIZE, "b"), (FindingKind.IMAGE, "c"), (FindingKind.SIZE, "a"), (FindingKind.NO_LIST, None)]
     for kind, image_id in found:
         split.find(kind, "", image_id)
     report = DataReport(root="", class_names=(), splits=(split,), strict=False)

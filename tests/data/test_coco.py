@@ -9,7 +9,7 @@ from fake_coco import write_coco
 
 from wsss_lightning.data.classes import with_added, with_classes
 from wsss_lightning.data.coco import COCO_CLASSES, COCO_IDS, COCODataModule
-from wsss_lightning.data.coco_conventions import Convention, Ids, write_convention
+from wsss_lightning.data.coco_conventions import CocoConvention, Ids, write_convention
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.errors import InputError
 
@@ -141,7 +141,7 @@ def test_raw_ids_are_read_where_they_are_asked_for_or_recorded(root: Path) -> No
         assert target[0, :5].tolist() == [255, 2, 1, 255, 0]
         assert data.dataset("val", with_masks=True)[0]["mask"][0, :5].tolist() == [255, 2, 1, 255, 0]
         assert data.decode(target)[0, :5].tolist() == [255, 13, 90, 255, 0]
-        write_convention(path.parent, Convention(ids=Ids.RAW))
+        write_convention(path.parent, CocoConvention(ids=Ids.RAW))
 
 
 def test_every_raw_id_comes_back(root: Path) -> None:
@@ -179,10 +179,10 @@ def test_conventions_are_never_mixed(root: Path) -> None:
     masks = root / "SegmentationClass"
     for name, ids in {"train2014": Ids.RAW, "val2014": Ids.CONTIGUOUS}.items():
         put_mask(masks / name / "any.png", 1)
-        write_convention(masks / name, Convention(ids=ids))
+        write_convention(masks / name, CocoConvention(ids=ids))
     with pytest.raises(InputError, match=r"two conventions \(raw in .*train2014, contiguous in .*val2014\)"):
         COCODataModule(root=root)
-    write_convention(masks / "val2014", Convention(ids=Ids.RAW))
+    write_convention(masks / "val2014", CocoConvention(ids=Ids.RAW))
     with pytest.raises(InputError, match=r"contiguous in data\.ids"):
         COCODataModule(root=root, ids="contiguous")
     assert COCODataModule(root=root).labels.ids is Ids.RAW  # type: ignore[attr-defined]

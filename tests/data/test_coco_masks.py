@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coder
 
 from wsss_lightning.data.coco_conventions import Crowd, Overlap
-from wsss_lightning.data.coco_masks import outline, paint
+from wsss_lightning.data.coco_masks import outline, paint_objects
 
 SIZE = (18, 23)
 INDICES = {1: 1, 13: 12, 90: 80}
@@ -25,7 +25,7 @@ def box(category: int, rows: slice, columns: slice, *, area: float = 1.0) -> Any
 @pytest.mark.parametrize(("overlap", "top"), [(Overlap.SMALLEST, 12), (Overlap.LAST, 80)])
 def test_where_objects_overlap(overlap: Overlap, top: int) -> None:
     fork, table = box(13, slice(2, 6), slice(3, 8), area=20), box(90, slice(4, 10), slice(5, 15), area=60)
-    mask = paint([fork, table], size=SIZE, indices=INDICES, overlap=overlap)
+    mask = paint_objects([fork, table], size=SIZE, indices=INDICES, overlap=overlap)
     expected = np.zeros(SIZE, np.uint8)
     expected[4:10, 5:15] = 80
     expected[2:6, 3:8] = 12
@@ -36,8 +36,8 @@ def test_where_objects_overlap(overlap: Overlap, top: int) -> None:
 
 def test_of_two_objects_of_the_same_area_the_first_is_on_top_and_the_file_s_order_is_kept_otherwise() -> None:
     objects = [box(category, slice(2, 6), slice(2, 6), area=16) for category in (13, 90, 1)]
-    assert set(paint(objects, size=SIZE, indices=INDICES).flat) == {0, 12}
-    assert set(paint(objects, size=SIZE, indices=INDICES, overlap=Overlap.LAST).flat) == {0, 1}
+    assert set(paint_objects(objects, size=SIZE, indices=INDICES).flat) == {0, 12}
+    assert set(paint_objects(objects, size=SIZE, indices=INDICES, overlap=Overlap.LAST).flat) == {0, 1}
 
 
 @pytest.mark.parametrize("overlap", Overlap)
@@ -48,14 +48,14 @@ def test_a_crowd_is_255_and_hides_no_object_wherever_it_stands_and_however_small
     crowd = annotation(1, runs((slice(0, 9), slice(0, 9)), SIZE, compressed=False), area=0.5, iscrowd=1)
     annotations = [box(90, slice(4, 12), slice(4, 12), area=64)]
     annotations.insert(place, crowd)
-    mask = paint(annotations, size=SIZE, indices=INDICES, overlap=overlap)
+    mask = paint_objects(annotations, size=SIZE, indices=INDICES, overlap=overlap)
     assert (mask[4:12, 4:12] == 80).all() and (mask == 255).sum() == 81 - 25
-    dropped = paint(annotations, size=SIZE, indices=INDICES, overlap=overlap, crowd=Crowd.DROP)
+    dropped = paint_objects(annotations, size=SIZE, indices=INDICES, overlap=overlap, crowd=Crowd.DROP)
     assert np.array_equal(dropped, np.where(mask == 255, 0, mask))
 
 
 def test_without_annotations_all_is_background() -> None:
-    assert not paint([], size=SIZE, indices=INDICES).any()
+    assert not paint_objects([], size=SIZE, indices=INDICES).any()
 
 
 def _pixels(segmentation: Any) -> NDArray[np.bool_]:
@@ -103,7 +103,7 @@ def test_the_painter_equals_one_that_asks_every_pixel(overlap: Overlap, crowd: C
     seen = set()
     for _ in range(60):
         annotations = _random_annotations(rng)
-        mask = paint(annotations, size=SIZE, indices=INDICES, overlap=overlap, crowd=crowd)
+        mask = paint_objects(annotations, size=SIZE, indices=INDICES, overlap=overlap, crowd=crowd)
         assert np.array_equal(mask, _brute_force(annotations, overlap=overlap, crowd=crowd))
         seen |= set(mask.flat)
     assert seen == {0, 1, 12, 80} | ({255} if crowd is Crowd.IGNORE else set())
@@ -153,4 +153,4 @@ def test_the_parts_of_an_object_are_united_and_a_line_encloses_nothing() -> None
 )
 def test_a_damaged_outline_is_refused_with_the_number_of_its_annotation(segmentation: Any) -> None:
     with pytest.raises(ValueError, match="annotation 7 has a damaged outline"):
-        paint([annotation(1, segmentation)], size=SIZE, indices=INDICES)
+        paint_objects([annotation(1, segmentation)], size=SIZE, indices=INDICES)

@@ -17,7 +17,7 @@ from wsss_lightning.data import shape_scenes
 from wsss_lightning.data.masks import read_mask
 from wsss_lightning.data.shape_figures import BODY, KINDS, LIMB, PART
 from wsss_lightning.data.shape_textures import Ground, cobble, reeds
-from wsss_lightning.data.shapes import CLASSES, PICTURE_CLASSES, Scene, picture, scene, write_scenes
+from wsss_lightning.data.shapes import CLASSES, PICTURE_CLASSES, Scene, figure_picture, scene, write_scenes
 from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.errors import InputError
 from wsss_lightning.metrics.segmentation import confusion_matrix, mean_iou
@@ -65,13 +65,13 @@ def test_textured_bodies_differ_where_bodies_and_parts_are_alone() -> None:
 
 
 def test_golden_picture() -> None:
-    assert hashlib.sha256(picture(11)[0].tobytes()).hexdigest()[:16] == "72d6b396f2425ed5"
+    assert hashlib.sha256(figure_picture(11)[0].tobytes()).hexdigest()[:16] == "72d6b396f2425ed5"
 
 
 def test_splits_seeds_and_indices_differ() -> None:
     made = [scene(0, split=0), scene(1, split=0), scene(0, split=1), scene(0, split=0, seed=1)]
     assert len({one.image.tobytes() for one in made}) == 4
-    assert not np.array_equal(picture(0)[0], picture(len(PICTURE_CLASSES))[0])
+    assert not np.array_equal(figure_picture(0)[0], figure_picture(len(PICTURE_CLASSES))[0])
 
 
 # The layout.
@@ -218,7 +218,7 @@ def test_colour_alone_does_not_segment(scenes: list[Scene]) -> None:
 
 def test_pictures_cycle_through_the_classes() -> None:
     assert len(PICTURE_CLASSES) == len(set(PICTURE_CLASSES)) == len(shape_scenes.PICTURE_KINDS) >= 16
-    image, label = picture(23, size=64)
+    image, label = figure_picture(23, size=64)
     assert label == 23 % len(PICTURE_CLASSES) and image.shape == (64, 64, 3) and image.dtype == np.uint8
 
 

@@ -18,8 +18,8 @@ from wsss_lightning.data.stored_maps import (
     PooledSteps,
     StoredMaps,
     as_lists,
-    pack,
-    unpack,
+    pack_maps,
+    unpack_maps,
 )
 from wsss_lightning.errors import InputError
 from wsss_lightning.nn.trunk import input_size
@@ -32,18 +32,18 @@ def _maps(seed: int, *shape: int) -> Tensor:
 
 
 def _back(name: str, tensors: dict[str, Tensor]) -> Tensor:
-    return unpack(name, tensors.__getitem__, list(tensors))
+    return unpack_maps(name, tensors.__getitem__, list(tensors))
 
 
 def test_packed_maps_come_back_in_half_precision_whatever_their_zeros() -> None:
     for maps in (_maps(0, 5, 3, 7), _maps(0, 5, 3, 7).relu(), torch.zeros(2, 3, 3)):
-        back = _back("1/deep", pack("1/deep", maps))
+        back = _back("1/deep", pack_maps("1/deep", maps))
         assert back.dtype == torch.float16 and torch.equal(back, maps.half())
 
 
 def test_zeros_are_left_out_only_where_that_pays() -> None:
     sizes = {
-        name: sum(t.numel() * t.element_size() for t in pack("m", maps).values())
+        name: sum(t.numel() * t.element_size() for t in pack_maps("m", maps).values())
         for name, maps in {"dense": _maps(0, 64, 9, 9), "sparse": _maps(0, 64, 9, 9).sub(1).relu()}.items()
     }
     assert sizes["dense"] == 2 * 64 * 81
@@ -52,7 +52,7 @@ def test_zeros_are_left_out_only_where_that_pays() -> None:
 
 def test_values_beyond_half_precision_are_refused() -> None:
     with pytest.raises(InputError, match="range of half precision"):
-        pack("1/deep", torch.full((1, 2, 2), 1e5))
+        pack_maps("1/deep", torch.full((1, 2, 2), 1e5))
 
 
 @pytest.fixture
@@ -65,8 +65,8 @@ def records(tmp_path: Path) -> list[Record]:
         write_mask(mask, np.arange(33 * 49, dtype=np.uint32).reshape(33, 49).__mod__(3).astype(np.uint8))
         tensors: dict[str, Tensor] = {}
         for place, variant in enumerate(("1", "1-mirrored")):
-            tensors |= pack(f"{variant}/deep", _maps(10 * number + place, 6, 3, 4).relu())
-            tensors |= pack(f"{variant}/shallow", _maps(10 * number + place + 5, 4, 3, 4))
+            tensors |= pack_maps(f"{variant}/deep", _maps(10 * number + place, 6, 3, 4).relu())
+            tensors |= pack_maps(f"{variant}/shallow", _maps(10 * number + place + 5, 4, 3, 4))
             tensors |= {f"{variant}/pooled": torch.full((6,), float(10 * number + place))}
         (tmp_path / "maps").mkdir(exist_ok=True)
         save_file(tensors, tmp_path / "maps" / f"{number}.safetensors")

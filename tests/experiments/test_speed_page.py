@@ -160,10 +160,10 @@ def test_scenes_are_a_data_set_that_is_in_order(tmp_path: Path) -> None:
     from scenes import write_scenes
 
     from wsss_lightning.data.check import check_data
-    from wsss_lightning.data.findings import Kind
+    from wsss_lightning.data.findings import FindingKind
     from wsss_lightning.data.voc import VOCDataModule
 
     data = VOCDataModule(root=write_scenes(tmp_path, 6), classes=NAMES, train_list="train", size=None)
     found = check_data(data, processes=1, progress=False).errors
-    assert {error.kind for error in found} == {Kind.SHARED}, "one list serves as all three"
+    assert {error.kind for error in found} == {FindingKind.SHARED}, "one list serves as all three"
     assert [record.tags.tolist().index(True) for record in data.records("val")] == [*range(6)]

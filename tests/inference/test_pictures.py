@@ -8,7 +8,7 @@ import pytest
 from fake_models import picture
 
 from wsss_lightning.errors import InputError
-from wsss_lightning.inference.pictures import Picture, PictureReader, find_pictures
+from wsss_lightning.inference.pictures import PictureFile, PictureReader, find_pictures
 
 
 def write_video(path: Path, frames: int) -> Path:
@@ -39,7 +39,7 @@ def test_files_folders_patterns_and_videos_are_found_and_named(tmp_path: Path) -
 def test_frames_are_read_in_any_order_and_missing_ones_named(tmp_path: Path) -> None:
     path, reader = write_video(tmp_path / "clip.avi", 5), PictureReader()
     for number in (1, 3, 2):
-        pixels = reader.read(Picture("", path, number))
+        pixels = reader.read(PictureFile("", path, number))
         assert pixels.shape == (48, 64, 3) and abs(float(pixels.mean()) - 20 * (number - 1)) < 3
     with pytest.raises(InputError, match="behind frame 5"):
-        reader.read(Picture("", path, 6))
+        reader.read(PictureFile("", path, 6))

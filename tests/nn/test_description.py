@@ -56,3 +56,9 @@ def test_a_model_that_was_saved_before_its_class_moved_is_built() -> None:
         "class_names": ["cat"],
     }
     assert type(build(old)).__module__ == "wsss_lightning.stages.tag_classifier"
+
+
+def test_predictions_that_were_written_before_their_reading_was_renamed_are_read() -> None:
+    module = "wsss_lightning.methods.coseg.frozen_segmenter"
+    reading = build({"_target_": f"{module}.read_scores", "_partial_": True, "corners": True})
+    assert reading.func.__name__ == "mean_probabilities" and reading.keywords == {"corners": True}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wsss_lightning.errors import InputError
 from wsss_lightning.ops.par import pixel_adaptive_refinement
-from wsss_lightning.pipeline.configuration import compose, plain, project_folder
+from wsss_lightning.pipeline.configuration import compose, plain_dict, project_folder
 
 SETTINGS: dict[str, Any] = {"color_width": 0.4, "position_width": 0.6, "position_weight": 0.2, "dilations": [1, 2]}
 RNG = np.random.default_rng(0)
@@ -56,7 +56,7 @@ def test_it_is_what_the_loops_give(iterations: int) -> None:
 
 def test_labels_move_to_the_edges_of_colours() -> None:
     """By `crf=par`, the setting that every stage with a CRF takes."""
-    setting = plain(compose(["crf=par"]).crf, resolve=True)
+    setting = plain_dict(compose(["crf=par"]).crf, resolve=True)
     assert setting == yaml.safe_load((Path(project_folder("conf")) / "crf" / "par.yaml").read_text(encoding="utf-8"))
     numbers = {name: value for name, value in setting.items() if not name.startswith("_")}
     image = np.zeros((40, 40, 3), np.uint8)

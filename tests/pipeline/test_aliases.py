@@ -13,6 +13,10 @@ from wsss_lightning.pipeline.modules import module_path, tree
         ("wsss_lightning.methods.points.stages.sample.sample", "wsss_lightning.stages.sample.sample"),
         ("wsss_lightning.methods.coseg.network.CosegNetwork", "wsss_lightning.nn.coseg.CosegNetwork"),
         ("wsss_lightning.methods.coseg.network.CosegNetwork.at", "wsss_lightning.nn.coseg.CosegNetwork.at"),
+        (
+            "wsss_lightning.methods.points.stages.predict_from_features.predict_from_features",
+            "wsss_lightning.methods.points.stages.predict.predict",
+        ),
         ("wsss_lightning.methods.points.mil", "wsss_lightning.ops.mil"),
         ("wsss_lightning.methods.points.mile.other", "wsss_lightning.methods.points.mile.other"),
         ("wsss_lightning.ops.crf.dense_crf", "wsss_lightning.ops.crf.dense_crf"),

@@ -13,7 +13,7 @@ from fake_stages import MakePlan, stage
 from wsss_lightning import pipeline
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline import PlannedStage
-from wsss_lightning.pipeline.estimates import check_room, cost, costs, estimated, items, room, rounded
+from wsss_lightning.pipeline.estimates import check_room, cost, costs, estimated, items, room, rounded_time
 
 
 def test_a_stage_takes_what_its_like_took(make_plan: MakePlan, caplog: pytest.LogCaptureFixture) -> None:
@@ -41,7 +41,7 @@ def test_a_stage_takes_what_its_like_took(make_plan: MakePlan, caplog: pytest.Lo
 
 @pytest.mark.parametrize(("seconds", "text"), [(5.2, "5 s"), (150, "2 min"), (9000, "2.5 h")])
 def test_an_estimate_is_no_more_exact_than_it_is(seconds: float, text: str) -> None:
-    assert rounded(seconds) == text
+    assert rounded_time(seconds) == text
 
 
 def _of(make_plan: MakePlan, root: Path, **parameters: Any) -> PlannedStage:

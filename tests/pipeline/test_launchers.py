@@ -19,7 +19,15 @@ from omegaconf import DictConfig, OmegaConf
 from wsss_lightning import pipeline
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline import accelerators, submission
-from wsss_lightning.pipeline.accelerators import ALL, WORKERS, gpus_of_job, jobs_at_once, loading_workers, own, shared
+from wsss_lightning.pipeline.accelerators import (
+    ALL,
+    WORKERS,
+    gpus_of_job,
+    jobs_at_once,
+    loading_workers,
+    own,
+    shared_devices,
+)
 from wsss_lightning.pipeline.submission import check_launcher, copied, end_with_sweep, launcher, launching
 
 
@@ -52,7 +60,7 @@ def test_devices_are_held_by_one_process_and_kept_for_its_next_job(monkeypatch: 
     assert jobs_at_once(1) == 3 and jobs_at_once(2) == 1 and jobs_at_once([0, 1, 2]) == 1 and jobs_at_once(9) == 1
     with own(2) as first:
         assert first == ["wsss-0", "wsss-1"] and os.environ["CUDA_VISIBLE_DEVICES"] == "wsss-0,wsss-1"
-        assert shared() == ["wsss-0", "wsss-1", "wsss-2"]
+        assert shared_devices() == ["wsss-0", "wsss-1", "wsss-2"]
         monkeypatch.setattr(accelerators, "_taken", [])  # as in another process
         with own(1) as other:
             assert other == ["wsss-2"]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from wsss_lightning.pipeline import compose, plan
-from wsss_lightning.pipeline.naming import described, named, settings, short_name, varied
+from wsss_lightning.pipeline.naming import compared_choices, named, settings, short_name, varied
 
 CHOICES = {
     "hydra/launcher": "basic",
@@ -21,7 +21,7 @@ CHOICES = {
 
 def test_a_job_is_described_by_what_it_computes() -> None:
     expected = {"method": "points", "experiment": "points/diverse", "data": "voc", "backbone": "vgg16"}
-    assert described(CHOICES) == {**expected, "ablations": ["points/k5"]}
+    assert compared_choices(CHOICES) == {**expected, "ablations": ["points/k5"]}
     assert settings(["+a.b=1", "paths.root=x", "logger=wandb", "run.name=y", "~c", "seed=2"]) == {
         "a.b": "1",
         "seed": "2",

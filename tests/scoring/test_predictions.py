@@ -7,7 +7,7 @@ from PIL import Image
 from wsss_lightning.data.labels import LabelMap
 from wsss_lightning.data.masks import colorize, write_mask
 from wsss_lightning.errors import InputError
-from wsss_lightning.scoring.predictions import Kind, find_predictions, read_labels
+from wsss_lightning.scoring.predictions import PredictionKind, find_predictions, read_labels
 
 LABELS = LabelMap(("bird", "cat", "cow"), ("cow", "bird"))
 TRUTH = np.array([[0, 1, 2], [255, 255, 255]], np.uint8)
@@ -26,8 +26,8 @@ def _mask(folder: Path, *rows: list[int]) -> Path:
     return folder / "a.png"
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_files_are_sorted_by_what_the_list_asks_for(tmp_path: Path, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", PredictionKind)
+def test_files_are_sorted_by_what_the_list_asks_for(tmp_path: Path, kind: PredictionKind) -> None:
     _touch(tmp_path, ".writing-1/b.png", f".b.7{kind}")  # of a process that was killed while it wrote
     found = find_predictions(_touch(tmp_path, f"c{kind}", f"a{kind}", f"d{kind}", "b.txt", "x/b.png"), IDS)
     assert (found.kind, found.predicted, found.missing) == (kind, ("a", "c"), ("b",))

@@ -12,7 +12,7 @@ from PIL import Image
 from wsss_lightning.data.masks import palette, write_mask
 from wsss_lightning.errors import InputError
 from wsss_lightning.scoring.predictions import find_predictions
-from wsss_lightning.scoring.submission import Fault, Submission, check, pack
+from wsss_lightning.scoring.submission import Fault, Submission, check_submission, pack_submission
 
 IDS = ("2008_000003", "2008_000001", "2008_000002")
 TREE = "results/VOC2012/Segmentation/comp6_test_cls"
@@ -39,7 +39,7 @@ def _mask(number: int) -> np.ndarray:
 
 
 def _pack(folder: Path, out: Path, expected: Submission) -> list[Fault]:
-    return pack(find_predictions(folder, expected.ids), out, expected, processes=1)
+    return pack_submission(find_predictions(folder, expected.ids), out, expected, processes=1)
 
 
 def _members(path: Path) -> list[tuple[tarfile.TarInfo, bytes]]:
@@ -71,7 +71,7 @@ def test_the_archive_holds_the_servers_tree_of_palette_pngs(folder: Path, tmp_pa
         assert (picture.mode, picture.format) == ("P", "PNG")
         assert picture.getpalette() == palette().ravel().tolist()
         assert np.array_equal(np.array(picture), _mask(IDS.index(Path(member.name).stem)))
-    assert check(tmp_path / "out.tgz", expected, processes=1) == []
+    assert check_submission(tmp_path / "out.tgz", expected, processes=1) == []
 
 
 def test_the_same_masks_give_the_same_bytes(folder: Path, tmp_path: Path, expected: Submission) -> None:
@@ -181,7 +181,7 @@ def test_check_tells_what_the_server_would_not_take(tmp_path: Path, expected: Su
         f"results/VOC2012/Segmentation/comp5_test_cls/{IDS[2]}.png": _png(right),
         f"../{TREE}/{IDS[2]}.png": _png(right),
     }
-    found = check(_tar(tmp_path / "out.tgz", files), expected, processes=1)
+    found = check_submission(_tar(tmp_path / "out.tgz", files), expected, processes=1)
     elsewhere = f"is not one of {TREE}/<id of the list>.png"
     assert [(fault.reason, fault.file) for fault in found] == [
         ("has not VOC's palette (mode P)", f"{IDS[1]}.png"),
@@ -200,7 +200,7 @@ def test_check_opens_no_link_and_takes_no_file_twice(folder: Path, tmp_path: Pat
         link = tarfile.TarInfo(f"{TREE}/link.png")
         link.type, link.linkname = tarfile.SYMTYPE, f"{IDS[0]}.png"
         archive.addfile(link)
-    found = check(tmp_path / "out.tgz", expected, processes=1)
+    found = check_submission(tmp_path / "out.tgz", expected, processes=1)
     assert [(fault.reason[:18], fault.file) for fault in found] == [
         ("is not one of resu", f"{TREE}/link.png"),
         ("is there twice", f"{IDS[0]}.png"),
@@ -216,7 +216,7 @@ def test_check_refuses_what_is_no_archive(tmp_path: Path, expected: Submission, 
     if content is not None:
         (tmp_path / "out.tgz").write_bytes(content)
     with pytest.raises(InputError, match=r"out\.tgz cannot be read as a gzipped tar archive"):
-        check(tmp_path / "out.tgz", expected, processes=1)
+        check_submission(tmp_path / "out.tgz", expected, processes=1)
 
 
 def test_check_refuses_a_truncated_archive(folder: Path, tmp_path: Path, expected: Submission) -> None:
@@ -224,4 +224,4 @@ def test_check_refuses_a_truncated_archive(folder: Path, tmp_path: Path, expecte
     content = (tmp_path / "out.tgz").read_bytes()
     (tmp_path / "out.tgz").write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match=r"out\.tgz cannot be read"):
-        check(tmp_path / "out.tgz", expected, processes=1)
+        check_submission(tmp_path / "out.tgz", expected, processes=1)

@@ -5,7 +5,7 @@ import wandb
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
 
 from wsss_lightning.stages.io import write_json
-from wsss_lightning.stages.loggers import finished, log_scalars, log_stage
+from wsss_lightning.stages.loggers import closing_loggers, log_scalars, log_stage
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_two_stages_of_one_process_are_two_offline_runs(tmp_path: Path, offline:
     for stage in ("one", "two"):
         write_json(tmp_path / stage / "node.json", {"stage": stage, "upstream": {"before": "key"}})
         loggers = {"wandb": wandb_logger(tmp_path / stage)}
-        with finished(loggers):
+        with closing_loggers(loggers):
             log_stage(loggers, tmp_path / stage)
             log_scalars(loggers, {"val/miou": 0.5})
             run = loggers["wandb"].experiment
@@ -41,9 +41,9 @@ def test_a_failed_stage_is_marked_as_failed(tmp_path: Path, offline: None, monke
     run = logger.experiment
     finish = run.finish
     monkeypatch.setattr(type(run), "finish", lambda _, exit_code=None: codes.append(exit_code))
-    with pytest.raises(RuntimeError), finished({"wandb": logger}):
+    with pytest.raises(RuntimeError), closing_loggers({"wandb": logger}):
         raise RuntimeError("the stage failed")
-    with finished({"wandb": logger}):
+    with closing_loggers({"wandb": logger}):
         pass
     assert codes == [1, 0]
     monkeypatch.undo()
@@ -52,7 +52,7 @@ def test_a_failed_stage_is_marked_as_failed(tmp_path: Path, offline: None, monke
 
 def test_numbers_reach_the_file(tmp_path: Path) -> None:
     loggers = {"csv": CSVLogger(tmp_path, name="logs")}
-    with finished(loggers):
+    with closing_loggers(loggers):
         log_scalars(loggers, {"val/miou": 0.25})
     (written,) = (tmp_path / "logs").rglob("metrics.csv")
     assert "0.25" in written.read_text()

@@ -10,7 +10,7 @@ from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import colorize, write_mask
 from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.stages.evaluate import evaluate
-from wsss_lightning.stages.show_extremes import image_scores, show_extremes
+from wsss_lightning.stages.show_extremes import image_mious, show_extremes
 
 VAL = tuple(f"2007_00000{number}" for number in range(4, 9))
 RIGHT = dict(zip(VAL, (0.9, 0.2, 0.6, 0.4, 0.8), strict=True))  # share of the rows that a prediction gets right
@@ -47,7 +47,7 @@ def show(tmp_path: Path, data: VOCDataModule, which: str, panels: int = 2) -> di
 def test_the_images_of_highest_or_lowest_mean_iou_are_drawn(
     tmp_path: Path, data: VOCDataModule, which: str, expected: set[str]
 ) -> None:
-    metrics, scores = show(tmp_path, data, which), image_scores(tmp_path / "scored")
+    metrics, scores = show(tmp_path, data, which), image_mious(tmp_path / "scored")
     assert {path.name for path in (tmp_path / which / "panels").iterdir()} == expected
     assert metrics == {"val/image_miou": pytest.approx(np.mean([scores[image_id] for image_id in expected]))}
 

@@ -17,12 +17,12 @@ from wsss_lightning.tables.results import Table
 @pytest.fixture
 def carded(
     cells: list[Cell], finish: Callable[..., np.ndarray], collected: Callable[..., Table]
-) -> Callable[..., list[cards.Entry]]:
+) -> Callable[..., list[cards.CardEntry]]:
     """The entries of a table of two rows with these cards."""
     for cell in cells:
         finish(cell)
 
-    def entries(*contents: dict[str, Any]) -> list[cards.Entry]:
+    def entries(*contents: dict[str, Any]) -> list[cards.CardEntry]:
         table = collected()
         rows = [
             replace(row, results=[replace(result, card=content) for result in row.results])
@@ -33,7 +33,7 @@ def carded(
     return entries
 
 
-def test_a_shared_value_stands_once_and_others_with_their_rows(carded: Callable[..., list[cards.Entry]]) -> None:
+def test_a_shared_value_stands_once_and_others_with_their_rows(carded: Callable[..., list[cards.CardEntry]]) -> None:
     first, second = {"trunk": "frozen", "crf": None}, {"trunk": "frozen", "crf": {"steps": 10}, "extra": True}
     assert [(entry.name, entry.values) for entry in carded(first, second)] == [
         ("trunk", [("frozen", ["Top", "Diverse"])]),
@@ -54,6 +54,6 @@ def test_a_shared_value_stands_once_and_others_with_their_rows(carded: Callable[
     ],
 )
 def test_an_entry_of_more_than_tags_is_an_alert(
-    carded: Callable[..., list[cards.Entry]], content: dict[str, Any], alert: bool
+    carded: Callable[..., list[cards.CardEntry]], content: dict[str, Any], alert: bool
 ) -> None:
     assert [entry.alert for entry in carded({**content, "seed": 0}, {"seed": 1})] == [alert, False]

@@ -26,7 +26,7 @@ from wsss_lightning.tables.results import (
     short_commit,
     write_table,
 )
-from wsss_lightning.tables.saving import portable, save, without_folders
+from wsss_lightning.tables.saving import portable, save_table, without_folders
 from wsss_lightning.tables.spec import Spec, find_spec, read_spec
 
 Finish = Callable[..., np.ndarray]
@@ -194,7 +194,7 @@ def test_a_committed_result_stands_in_for_exactly_its_key(
     for cell in cells:
         finish(cell)
     before = collected()
-    save(before, spec.path.parent / "results", suffix=None)
+    save_table(before, spec.path.parent / "results", suffix=None)
     shutil.rmtree(root)
     after = collected()
     result = after.rows[0].results[1]
@@ -216,7 +216,7 @@ def test_what_is_saved_names_no_folder_of_this_machine(
     _edit_record(cells[0], "evaluation", card={"initial_weights": str(tmp_path / "tiny.safetensors")})
     table = collected(notes=["reduced"], failures={cells[1].plan.final.key: f"There is no {tmp_path}/x"})
     table = replace(table, overrides=[*table.overrides, f"data.root={tmp_path}/VOC2012"])
-    path = save(table, spec.path.parent / "results", suffix="reduced")
+    path = save_table(table, spec.path.parent / "results", suffix="reduced")
     assert path.name == "table9-shapes-tiny-reduced.json"
     for file in (path, path.with_suffix(".md")):
         assert str(tmp_path) not in file.read_text()

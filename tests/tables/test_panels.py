@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from wsss_lightning.tables.cells import Cell
-from wsss_lightning.tables.panels import Picture, table_panels
+from wsss_lightning.tables.panels import InlinedPicture, table_panels
 from wsss_lightning.tables.results import Table
 
 Folders = tuple[Path, Path]
@@ -32,7 +32,7 @@ def _add(folder: Path, name: str, colour: int, size: tuple[int, int] = (40, 30))
     Image.new("RGB", size, (colour, colour, colour)).save(folder / f"{name}.png")
 
 
-def _size(picture: Picture) -> tuple[int, int]:
+def _size(picture: InlinedPicture) -> tuple[int, int]:
     with Image.open(io.BytesIO(base64.b64decode(picture.uri.partition(",")[2]))) as image:
         return image.size
 

@@ -18,7 +18,7 @@ from wsss_lightning.tables import confusion, wording
 from wsss_lightning.tables.cells import Cell
 from wsss_lightning.tables.confusion import confusion_charts
 from wsss_lightning.tables.figures import profile_chart
-from wsss_lightning.tables.render import markdown
+from wsss_lightning.tables.render import table_markdown
 from wsss_lightning.tables.report import page
 from wsss_lightning.tables.results import Table
 from wsss_lightning.tables.spec import read_spec
@@ -78,10 +78,10 @@ def test_the_papers_numbers_per_class_get_a_column_before_ours(finished: Table, 
     assert [name for name, _ in columns] == ["Top, paper", "Top", "Diverse"]
     assert columns[0][1] == pytest.approx({"cat": 0.123, "horse": 0.45})
     assert columns[1][1] == table.rows[0].class_iou()
-    (cat,) = (line for line in markdown(table).splitlines() if line.startswith("| cat |"))
+    (cat,) = (line for line in table_markdown(table).splitlines() if line.startswith("| cat |"))
     assert cat.split("|")[2].strip() == "12.3" and cat.split("|")[3].strip() not in {"-", "12.3"}
-    assert "| horse | 45.0 | - | - |" in markdown(table)
-    assert wording.columns(table)[1:3] == ["paper", "ours"]  # no column of the table itself
+    assert "| horse | 45.0 | - | - |" in table_markdown(table)
+    assert wording.column_heads(table)[1:3] == ["paper", "ours"]  # no column of the table itself
     assert "Top, paper" in page([table], root)
 
 
@@ -101,7 +101,7 @@ def test_a_profile_is_a_curve_over_the_numbers_that_classes_are(finished: Table,
     assert profile_chart(finished) is None
     text = page([table], root)
     assert "By width, px" in text and "val trimap over width, px" in text
-    assert "| width, px | Top |" in markdown(table)
+    assert "| width, px | Top |" in table_markdown(table)
 
 
 def test_the_papers_choice_is_marked_in_a_profile(finished: Table, root: Path) -> None:

@@ -15,7 +15,7 @@ from wsss_lightning.pipeline.store import RECORD
 from wsss_lightning.tables import cards, wording
 from wsss_lightning.tables.cells import Cell, needed
 from wsss_lightning.tables.collect import collect
-from wsss_lightning.tables.render import markdown, show, show_stages
+from wsss_lightning.tables.render import print_table, show_stages, table_markdown
 from wsss_lightning.tables.results import Difference, Table
 from wsss_lightning.tables.spec import Spec
 
@@ -33,7 +33,7 @@ def complete(cells: list[Cell], finish: Finish, collected: Collect) -> Table:
 
 def _text(table: Table, width: int = 160) -> str:
     stream = io.StringIO()
-    show(table, Console(file=stream, width=width))
+    print_table(table, Console(file=stream, width=width))
     return stream.getvalue()
 
 
@@ -45,7 +45,7 @@ def _row(text: str, name: str) -> list[str]:
     return next(_cells(line) for line in text.splitlines() if _cells(line)[0] == name)
 
 
-@pytest.mark.parametrize("form", [_text, markdown], ids=["text", "markdown"])
+@pytest.mark.parametrize("form", [_text, table_markdown], ids=["text", "markdown"])
 def test_numbers_are_the_records_times_100(complete: Table, form: Callable[[Table], str]) -> None:
     top = complete.rows[0]
     assert top.mean is not None and top.std is not None and top.difference is not None
@@ -59,7 +59,7 @@ def test_numbers_are_the_records_times_100(complete: Table, form: Callable[[Tabl
     ]
 
 
-@pytest.mark.parametrize("form", [_text, markdown], ids=["text", "markdown"])
+@pytest.mark.parametrize("form", [_text, table_markdown], ids=["text", "markdown"])
 def test_what_stands_around_the_numbers(complete: Table, form: Callable[[Table], str]) -> None:
     text = form(complete)
     assert _row(text, "Diverse¹")[3] == "reference"
@@ -75,7 +75,7 @@ def test_what_stands_around_the_numbers(complete: Table, form: Callable[[Table],
     )
 
 
-@pytest.mark.parametrize("form", [_text, markdown], ids=["text", "markdown"])
+@pytest.mark.parametrize("form", [_text, table_markdown], ids=["text", "markdown"])
 def test_a_missing_artifact_shows_no_number(
     cells: list[Cell], finish: Finish, collected: Collect, form: Callable[[Table], str]
 ) -> None:
@@ -89,7 +89,7 @@ def test_a_missing_artifact_shows_no_number(
     assert _row(text, "Top") == ["Top", "30.7", "missing", "-", "2 missing"]
 
 
-@pytest.mark.parametrize("form", [_text, markdown], ids=["text", "markdown"])
+@pytest.mark.parametrize("form", [_text, table_markdown], ids=["text", "markdown"])
 def test_an_axis_and_the_papers_other_numbers_have_columns(swept: Table, form: Callable[[Table], str]) -> None:
     text = form(swept)
     assert _row(text, "row")[:5] == ["row", AXIS, "paper", "paper test/miou", "ours"]
@@ -99,7 +99,7 @@ def test_an_axis_and_the_papers_other_numbers_have_columns(swept: Table, form: C
     assert "¹ as in the text" in text
 
 
-@pytest.mark.parametrize("form", [_text, markdown], ids=["text", "markdown"])
+@pytest.mark.parametrize("form", [_text, table_markdown], ids=["text", "markdown"])
 def test_further_metrics_have_columns(
     spec: Spec, cells: list[Cell], finish: Finish, root: Path, form: Callable[[Table], str]
 ) -> None:
@@ -114,7 +114,7 @@ def test_further_metrics_have_columns(
     assert _row(text, "Printed only")[2:4] == ["-", "-"]
 
 
-@pytest.mark.parametrize("form", [_text, markdown], ids=["text", "markdown"])
+@pytest.mark.parametrize("form", [_text, table_markdown], ids=["text", "markdown"])
 def test_the_papers_iou_of_a_class_has_no_column(complete: Table, form: Callable[[Table], str]) -> None:
     rows = [replace(complete.rows[0], paper={"val/miou": 30.7, "val/iou/cat": 20.5}), *complete.rows[1:]]
     assert _row(form(replace(complete, rows=rows)), "row")[:3] == ["row", "paper", "ours"]
@@ -142,7 +142,7 @@ def test_some_missing_seeds_are_counted(cells: list[Cell], finish: Finish, colle
 
 
 def test_markdown_holds_classes_runs_and_the_command(complete: Table) -> None:
-    text = markdown(complete)
+    text = table_markdown(complete)
     iou = [row.class_iou()["cat"] for row in complete.rows[:2]]
     assert _row(text, "cat") == ["cat", *(f"{100 * value:.1f}" for value in iou if value is not None)]
     result = complete.rows[0].results[0]
@@ -152,7 +152,7 @@ def test_markdown_holds_classes_runs_and_the_command(complete: Table) -> None:
 
 def test_a_bar_in_a_name_does_not_break_markdown(complete: Table) -> None:
     rows = [replace(complete.rows[0], name="a|b"), *complete.rows[1:]]
-    assert r"| a\|b | 30.7 |" in markdown(replace(complete, rows=rows))
+    assert r"| a\|b | 30.7 |" in table_markdown(replace(complete, rows=rows))
 
 
 def test_changed_code_is_marked(cells: list[Cell], finish: Finish, collected: Collect) -> None:
@@ -171,7 +171,8 @@ def test_many_changed_files_are_counted_by_folder(cells: list[Cell], finish: Fin
     gone = {f"wsss_lightning/{folder}/{number}.py": "0" for folder in ("one", "two") for number in range(7)}
     record = json.loads(path.read_text())
     path.write_text(json.dumps(record | {"sources": record["sources"] | gone}))
-    assert "Code changed since these runs: wsss_lightning/one (7), wsss_lightning/two (7)." in markdown(collected())
+    told = "Code changed since these runs: wsss_lightning/one (7), wsss_lightning/two (7)."
+    assert told in table_markdown(collected())
 
 
 @pytest.mark.parametrize("width", [80, 100])

@@ -18,7 +18,7 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.tables.bootstrap import mean_ious, paired_interval
 from wsss_lightning.tables.jobs import find_sweeps
 from wsss_lightning.tables.summary import summarise
-from wsss_lightning.tables.summary_text import as_csv
+from wsss_lightning.tables.summary_text import summary_csv
 
 MakeJob = Callable[..., None]
 SHARE = {"top": 0.5, "diverse": 0.8, "dense": 0.6}  # of right pixels
@@ -137,7 +137,7 @@ def test_the_loss_of_a_training_is_not_what_it_is_judged_by(root: Path) -> None:
 
 
 def test_csv_has_numbers_as_they_are(root: Path) -> None:
-    rows = list(csv.DictReader(io.StringIO(as_csv(summarise(find_sweeps([], root))))))
+    rows = list(csv.DictReader(io.StringIO(summary_csv(summarise(find_sweeps([], root))))))
     assert [row["sampler"] for row in rows] == ["top", "diverse", "dense"] and [row["best"] for row in rows] == list(
         "010"
     )

@@ -31,7 +31,7 @@ def check(
     """
     from rich.console import Console
 
-    from wsss_lightning.commands.check_tables import class_balance, findings, summary
+    from wsss_lightning.commands.check_tables import class_balance, findings, split_summary
     from wsss_lightning.data.check import check_data
     from wsss_lightning.pipeline.objects import open_data
     from wsss_lightning.pipeline.store import write_json
@@ -39,7 +39,7 @@ def check(
     data = open_data(name, root=root, overrides=overrides or [])
     report = check_data(data, processes=processes, masks=masks, strict=strict)
     typer.echo(f"{name} at {report.root}")
-    for table in (summary(report), class_balance(report), findings(report)):
+    for table in (split_summary(report), class_balance(report), findings(report)):
         if table.row_count:
             Console().print(table)
     typer.echo(f"errors: {len(report.errors):,}, notes: {len(report.notes):,}")

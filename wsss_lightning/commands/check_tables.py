@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _EXAMPLES = 3
 
 
-def summary(report: DataReport) -> Table:
+def split_summary(report: DataReport) -> Table:
     """Images, faultless masks and tags of every split."""
     table = Table("split", "list")
     for name in ("images", "published", "masks", "no tag", "one tag"):

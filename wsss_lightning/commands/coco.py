@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wsss_lightning.commands.options import Processes
-from wsss_lightning.data.coco_conventions import Convention, Crowd, Ids, Overlap, Untagged
+from wsss_lightning.data.coco_conventions import CocoConvention, Crowd, Ids, Overlap, Untagged
 
 if TYPE_CHECKING:
-    from wsss_lightning.data.prepare.coco import Prepared
+    from wsss_lightning.data.prepare.coco import PreparedCoco
 
 _LISTS = ["train2014", "val2014"]
 
@@ -66,7 +66,7 @@ def prepare_coco(
     from wsss_lightning.data.names import require_class_names
     from wsss_lightning.data.prepare.coco import check_convention, masks_folder, prepare_list
 
-    convention = Convention(overlap=overlap, crowd=crowd, ids=ids, untagged=untagged)
+    convention = CocoConvention(overlap=overlap, crowd=crowd, ids=ids, untagged=untagged)
     classes = COCO_CLASSES if names is None else tuple(name.strip() for name in names.split(","))
     require_class_names(classes, "--names")
     for name in lists:  # all faults that can be seen at once, before hours of painting
@@ -85,7 +85,7 @@ def prepare_coco(
         _print_summary(name, done, masks_folder(root, name))
 
 
-def _print_summary(name: str, done: "Prepared", folder: Path) -> None:
+def _print_summary(name: str, done: "PreparedCoco", folder: Path) -> None:
     from wsss_lightning.data.coco_annotations import KNOWN_ANNOTATED, KNOWN_IMAGES
 
     images, annotated = (

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from wsss_lightning.scoring.evaluation import Evaluation
 
 
-class Split(StrEnum):
+class SplitChoice(StrEnum):
     """The splits that have masks."""
 
     TRAIN = "train"
@@ -24,7 +24,7 @@ def evaluate(
     name: Name,
     overrides: Overrides = None,
     root: Root = None,
-    split: Annotated[Split, typer.Option(help="Whose masks to compare with.")] = Split.VAL,
+    split: Annotated[SplitChoice, typer.Option(help="Whose masks to compare with.")] = SplitChoice.VAL,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Of the background of CAMs; default: the best of 0 to 0.59.")
     ] = None,

@@ -28,7 +28,7 @@ def prepare_folder(
     Indices are 1, 2, ... of the classes as data=folder orders them. A pixel in several objects belongs to the smallest,
     crowds are ignored (255).
     """
-    from wsss_lightning.data.coco_conventions import Convention
+    from wsss_lightning.data.coco_conventions import CocoConvention
     from wsss_lightning.data.folder_tags import annotated_classes
     from wsss_lightning.data.prepare.coco import paint_annotations
 
@@ -37,7 +37,7 @@ def prepare_folder(
     done = paint_annotations(
         root / tags,
         root / "masks",
-        convention=Convention(),
+        convention=CocoConvention(),
         names=[*classes, *unused],
         overwrite=overwrite,
         strict=strict,

@@ -10,7 +10,7 @@ import typer
 from wsss_lightning.commands.options import Processes
 
 if TYPE_CHECKING:
-    from wsss_lightning.data.prepare.imagenet import Prepared
+    from wsss_lightning.data.prepare.imagenet import PreparedImagenet
 
 
 def prepare_imagenet(
@@ -38,7 +38,7 @@ def prepare_imagenet(
         typer.echo(f"{root / name}.csv: {count:,} images")
 
 
-def _print(done: Prepared) -> None:
+def _print(done: PreparedImagenet) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from wsss_lightning.commands.evaluate import Split
+from wsss_lightning.commands.evaluate import SplitChoice
 from wsss_lightning.commands.options import Name, Overrides, Processes, Root
 
 
@@ -16,7 +16,7 @@ def import_labels(
     *,
     out: Annotated[Path, typer.Option(help="The folder to write, for imported.root.")],
     root: Root = None,
-    split: Annotated[Split, typer.Option(help="Whose images they are of.")] = Split.TRAIN,
+    split: Annotated[SplitChoice, typer.Option(help="Whose images they are of.")] = SplitChoice.TRAIN,
     classes: Annotated[
         str | None, typer.Option(help="Their classes in the order of their indices, a,b,c; default: the data set's.")
     ] = None,

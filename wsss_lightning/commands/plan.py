@@ -31,7 +31,7 @@ def _print_plan(plan: "Plan") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from wsss_lightning.pipeline.estimates import Cost, check_room, cost, estimated, items, room, rounded
+    from wsss_lightning.pipeline.estimates import Cost, check_room, cost, estimated, items, room, rounded_time
 
     table, missing = Table("stage", "key", "status", "items", "time", "disk", "folder"), []
     known: dict[str, int | None] = {}
@@ -44,7 +44,7 @@ def _print_plan(plan: "Plan") -> None:
         costs = (each.items, each.seconds, each.bytes)
         shown = [
             "" if value is None else form(value)
-            for value, form in zip(costs, ("{:,}".format, rounded, room), strict=True)
+            for value, form in zip(costs, ("{:,}".format, rounded_time, room), strict=True)
         ]
         table.add_row(stage.name, stage.key[:8], status, *shown, stage.folder.name)
     console = Console()

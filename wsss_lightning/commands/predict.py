@@ -8,7 +8,7 @@ import typer
 from wsss_lightning.errors import InputError
 
 if TYPE_CHECKING:
-    from wsss_lightning.inference.folder import Content
+    from wsss_lightning.inference.folder import OutputKind
 
 _FIRST = 20  # bad pictures that are named
 Model = Annotated[str, typer.Argument(help="A stage of the store (name or key), a model's folder, an exported file.")]
@@ -38,16 +38,16 @@ def predict(
     """Label every pixel of pictures of any size: index PNGs and overlays, no data set or store needed."""
     from wsss_lightning.inference.folder import label_pictures, read_picture_tags
     from wsss_lightning.inference.labelling import Settings
-    from wsss_lightning.inference.loading import find_model, load, require_labelling
+    from wsss_lightning.inference.loading import find_model, load_trained, require_labelling
     from wsss_lightning.inference.pictures import find_pictures
 
     settings = Settings(scales=_numbers(scales), flip=flip, crf=_crf(crf), longest=longest or None)
     path = find_model(model, store_folder(root))
-    trained = load(path, trust=trust or [])
+    trained = load_trained(path, trust=trust or [])
     require_labelling(trained)
     images, failures = find_pictures(pictures, every=every)
     typer.echo(f"model: {path}, {len(trained.inputs.class_names)} classes; {len(images):,} pictures", err=True)
-    contents: list[Content] = ["masks"]
+    contents: list[OutputKind] = ["masks"]
     contents += ["overlays"] if overlays else []
     contents += ["probabilities"] if probabilities else []
     failures += label_pictures(

@@ -51,14 +51,14 @@ def run(
         show_references,
     )
     from wsss_lightning.pipeline.overrides import check_overrides
-    from wsss_lightning.pipeline.submission import check_launcher, go_on_from_copy, launching, prepare
+    from wsss_lightning.pipeline.submission import check_launcher, go_on_from_copy, launching, prepare_launcher
 
     conf = project_folder("conf")
     with one_sentence():
         check_overrides([*filter(_is_override, context.args)], conf)
     check_launcher(context.args)
     go_on_from_copy(context.args)
-    prepare(context.args)
+    prepare_launcher(context.args)
     remember()
     if "--resolve" in context.args:  # of `--cfg job`, which shows what no stage has asked for
         show_references()
@@ -119,7 +119,7 @@ def run_job(
     from omegaconf import open_dict
 
     from wsss_lightning.pipeline.cards import SEARCHED
-    from wsss_lightning.pipeline.configuration import plain
+    from wsss_lightning.pipeline.configuration import plain_dict
     from wsss_lightning.pipeline.objective import TAGS_ALONE, searched_on, searches
     from wsss_lightning.pipeline.submission import end_with_sweep
     from wsss_lightning.pipeline.teams import lends
@@ -130,9 +130,9 @@ def run_job(
         end_with_sweep(settings.launcher)
     head = f"job {settings.job.num}: " if sweep else ""
     prepare_process(head)
-    overrides = str(plain(settings.job, resolve=False)["override_dirname"])
+    overrides = str(plain_dict(settings.job, resolve=False)["override_dirname"])
     with open_dict(config):
-        if sweep and searches(plain(settings.sweeper, resolve=False)):
+        if sweep and searches(plain_dict(settings.sweeper, resolve=False)):
             config.objective = config.objective or TAGS_ALONE
             config.card[SEARCHED] = searched_on(config.objective)
     if lends(config):

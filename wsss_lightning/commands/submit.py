@@ -56,19 +56,19 @@ def _submission(list_file: Path | None, root: Path | None, split: str, comp: Com
 def _pack(folder: Path, out: Path, submission: "Submission", processes: int) -> None:
     from wsss_lightning.scoring import notes
     from wsss_lightning.scoring.predictions import find_predictions
-    from wsss_lightning.scoring.submission import pack
+    from wsss_lightning.scoring.submission import pack_submission
 
     predictions = find_predictions(folder, submission.ids)
     for note in notes.unused(predictions):
         typer.echo(note)
-    _refuse(pack(predictions, out, submission, processes=processes), f"{out} is not written")
+    _refuse(pack_submission(predictions, out, submission, processes=processes), f"{out} is not written")
     typer.echo(f"written to {out}: {len(submission.ids):,} PNGs in {submission.folder}, read again and in order")
 
 
 def _check(archive: Path, submission: "Submission", processes: int) -> None:
-    from wsss_lightning.scoring.submission import check
+    from wsss_lightning.scoring.submission import check_submission
 
-    _refuse(check(archive, submission, processes=processes), f"{archive} will be refused")
+    _refuse(check_submission(archive, submission, processes=processes), f"{archive} will be refused")
     typer.echo(f"{archive}: {len(submission.ids):,} PNGs in {submission.folder}, in order")
 
 

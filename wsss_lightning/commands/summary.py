@@ -30,16 +30,16 @@ def summary(
     from rich.console import Console
 
     from wsss_lightning.pipeline import compose
-    from wsss_lightning.tables import summary_text
     from wsss_lightning.tables.jobs import find_sweeps
     from wsss_lightning.tables.summary import summarise
+    from wsss_lightning.tables.summary_text import print_summary, summary_csv, summary_html, summary_markdown
 
     runs = root or Path(str(compose([]).paths.root))
     names = [name.strip() for name in by.split(",")] if by else []
     averages = summarise(find_sweeps(sweeps or [], runs), by=names, metric=metric, reference=reference)
     if style is SummaryFormat.TEXT:
-        summary_text.show(averages, Console())
+        print_summary(averages, Console())
     elif style is SummaryFormat.CSV:
-        typer.echo(summary_text.as_csv(averages), nl=False)
+        typer.echo(summary_csv(averages), nl=False)
     else:
-        typer.echo(summary_text.markdown(averages) if style is SummaryFormat.MARKDOWN else summary_text.html(averages))
+        typer.echo(summary_markdown(averages) if style is SummaryFormat.MARKDOWN else summary_html(averages))

@@ -47,9 +47,9 @@ def table(
     write_snapshot(comparison, root)
     _print_table(comparison, style, root)
     if keep:
-        from wsss_lightning.tables.saving import results_folder, save
+        from wsss_lightning.tables.saving import results_folder, save_table
 
-        typer.echo(f"written to {save(comparison, results_folder(spec.path), suffix=suffix)}", err=True)
+        typer.echo(f"written to {save_table(comparison, results_folder(spec.path), suffix=suffix)}", err=True)
     if failures:
         raise typer.Exit(1)
 
@@ -66,13 +66,13 @@ def _print_cells(cells: "list[Cell]") -> None:
 def _print_table(comparison: "Table", style: Format, root: Path) -> None:
     from rich.console import Console
 
-    from wsss_lightning.tables.render import markdown, show
+    from wsss_lightning.tables.render import print_table, table_markdown
     from wsss_lightning.tables.results import as_json
 
     if style is Format.TEXT:
-        show(comparison, Console())
+        print_table(comparison, Console())
     elif style is Format.MARKDOWN:
-        typer.echo(markdown(comparison), nl=False)
+        typer.echo(table_markdown(comparison), nl=False)
     elif style is Format.JSON:
         typer.echo(as_json(comparison))
     else:

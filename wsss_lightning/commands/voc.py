@@ -10,7 +10,7 @@ import typer
 from wsss_lightning.commands.options import Processes
 
 if TYPE_CHECKING:
-    from wsss_lightning.data.prepare.voc import Prepared
+    from wsss_lightning.data.prepare.voc import PreparedVoc
 
 
 def prepare_voc(
@@ -38,7 +38,7 @@ def prepare_voc(
         raise typer.Exit(1)
 
 
-def _print(done: Prepared) -> None:
+def _print(done: PreparedVoc) -> None:
     from rich.console import Console
     from rich.table import Table
 

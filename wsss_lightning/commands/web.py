@@ -11,7 +11,7 @@ import typer
 from wsss_lightning.commands.options import Processes
 
 if TYPE_CHECKING:
-    from wsss_lightning.data.prepare.web import Prepared
+    from wsss_lightning.data.prepare.web import PreparedWeb
 
 Source = Annotated[Path, typer.Option(help="Holds one folder of image files per class name.")]
 Target = Annotated[Path, typer.Option("--root", envvar="WSSS_WEB", help="Where JPEGImages and tags.csv are written.")]
@@ -60,7 +60,7 @@ def prepare_web(
     typer.echo(f"written to {root / 'tags.csv'}; what was left out and why: {root / 'left_out.csv'}")
 
 
-def _print(done: Prepared) -> None:
+def _print(done: PreparedWeb) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -12,7 +12,7 @@ from wsss_lightning.commands.options import Processes
 from wsss_lightning.errors import InputError
 
 if TYPE_CHECKING:
-    from wsss_lightning.data.prepare.yto import Summary
+    from wsss_lightning.data.prepare.yto import PreparedYto
 
 
 def prepare_yto(
@@ -42,7 +42,7 @@ def _size(text: str) -> tuple[int, int] | None:
     return int(match[2]), int(match[1])
 
 
-def _print(summary: Summary) -> None:
+def _print(summary: PreparedYto) -> None:
     from rich.console import Console
     from rich.table import Table
 

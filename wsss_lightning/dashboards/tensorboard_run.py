@@ -12,7 +12,7 @@ from torch.utils.tensorboard.writer import SummaryWriter
 from wsss_lightning.dashboards.overlays import read_classes, read_drawings, read_overlays
 from wsss_lightning.data.masks import colorize
 from wsss_lightning.pipeline.curves import Curve
-from wsss_lightning.pipeline.telling import Finished, Job
+from wsss_lightning.pipeline.telling import DashboardJob, Finished
 
 _PER_UNIT = 1000  # TensorBoard's steps are integers: thresholds stand as thousandths
 
@@ -24,7 +24,7 @@ class TensorBoardRun:
         self.folder = Path(folder)
         self.curves: set[str] = set()
 
-    def start(self, job: Job) -> None:
+    def start(self, job: DashboardJob) -> None:
         name = re.sub(r"[^\w.=-]+", "_", job.name)
         place = self.folder / re.sub(r"[^\w.=-]+", "_", job.group or "runs")
         # Two jobs of a sweep may begin in the same second.

@@ -11,7 +11,7 @@ import wandb
 from wsss_lightning.dashboards.overlays import Overlay, read_classes, read_drawings, read_overlays
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.curves import Curve
-from wsss_lightning.pipeline.telling import Finished, Job
+from wsss_lightning.pipeline.telling import DashboardJob, Finished
 
 log = logging.getLogger(__name__)
 _MODEL = "model.safetensors"
@@ -34,7 +34,7 @@ class WandbRun:
         self.project, self.folder, self.offline, self.artifacts = project, folder, offline, artifacts
         self.cached: dict[str, bool] = {}
 
-    def start(self, job: Job) -> None:
+    def start(self, job: DashboardJob) -> None:
         folder = Path(os.environ.get("WANDB_DIR", self.folder))
         folder.mkdir(parents=True, exist_ok=True)
         given = os.environ.get("WANDB_MODE") or ("offline" if self.offline else "online")

@@ -18,7 +18,7 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from wsss_lightning.data.doubts import always_tagged, never_tagged, shared
+from wsss_lightning.data.doubts import always_tagged, never_tagged, shared_images
 from wsss_lightning.data.labels import Mask
 from wsss_lightning.data.names import doubtful_ids, require_distinct_ids
 from wsss_lightning.data.pseudo_masks import Missing, with_pseudo_masks
@@ -35,7 +35,7 @@ from wsss_lightning.data.samples import (
     read_target,
     require_image,
 )
-from wsss_lightning.data.steps import ImageSteps, OwnShare, StepLoader, accumulated, finished, on_cuda, seed_step
+from wsss_lightning.data.steps import ImageSteps, OwnShare, StepLoader, accumulated, finished_batch, on_cuda, seed_step
 from wsss_lightning.errors import InputError
 from wsss_lightning.lifetime import begin_loading
 from wsss_lightning.opened import note_truth
@@ -181,7 +181,7 @@ class SegmentationDataModule(LightningDataModule):
         doubts += doubtful_ids(record.image_id for record in records)
         if train != val:
             with suppress(InputError):  # whoever needs the other list is told
-                doubts += shared(records, self.reader.listed(val), lists=(train, val))
+                doubts += shared_images(records, self.reader.listed(val), lists=(train, val))
         with suppress(InputError):
             lists = [*self.lists.values()]
             doubts += [*self.reader.warnings(lists), *self.reader.shapeless(lists)]
@@ -238,7 +238,7 @@ class SegmentationDataModule(LightningDataModule):
         return batch
 
     def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:  # noqa: ARG002
-        return finished(batch)  # type: ignore[no-any-return]
+        return finished_batch(batch)  # type: ignore[no-any-return]
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Batches in list order without masks, on every device all of them."""

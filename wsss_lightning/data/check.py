@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wsss_lightning.data.base import Record, SegmentationDataModule
 from wsss_lightning.data.doubts import always_tagged
-from wsss_lightning.data.findings import DataReport, Kind, SplitReport
+from wsss_lightning.data.findings import DataReport, FindingKind, SplitReport
 from wsss_lightning.data.inspection import inspect
 from wsss_lightning.data.labels import IGNORE
 from wsss_lightning.data.lists import MissingListError
@@ -54,12 +54,12 @@ def _read_split(data: SegmentationDataModule, report: SplitReport, *, progress: 
     try:
         source = data.reader.tag_source() if tagged else None
     except InputError as error:  # images and masks can be looked at without tags
-        report.find(Kind.TAGS, str(error))
+        report.find(FindingKind.TAGS, str(error))
         tagged = False
     try:
         report.records = data.reader.read_records(report.list_name, tagged=tagged and source is None)
     except InputError as error:
-        report.find(Kind.NO_LIST if isinstance(error, MissingListError) else Kind.LIST, str(error))
+        report.find(FindingKind.NO_LIST if isinstance(error, MissingListError) else FindingKind.LIST, str(error))
         return
     if tagged:
         own = {record.image_id: record.tags for record in report.records}
@@ -72,18 +72,18 @@ def _read_tags(report: SplitReport, source: TagSource, *, kept: NDArray[np.intp]
         try:
             report.tags[record.image_id] = source(record.image_id)[kept]
         except InputError as error:
-            report.find(Kind.TAGS, str(error), record.image_id)
+            report.find(FindingKind.TAGS, str(error), record.image_id)
 
 
 def _check_list(report: SplitReport) -> None:
     count, published = len(report.records), report.published
     if published is not None and count not in (0, published):
         message = f"the list {report.list_name} has {count:,} images, published are {published:,}"
-        report.find(Kind.COUNT, f"{message}: complete it, or compare no result with published ones.")
+        report.find(FindingKind.COUNT, f"{message}: complete it, or compare no result with published ones.")
     for image_id, times in Counter(record.image_id for record in report.records).items():
         if times > 1:
             message = f"the list {report.list_name} has {times} images of the name {image_id}"
-            report.find(Kind.REPEATED, f"{message}: give each its own, results are stored under it.", image_id)
+            report.find(FindingKind.REPEATED, f"{message}: give each its own, results are stored under it.", image_id)
 
 
 def _inspect(data: SegmentationDataModule, report: SplitReport, *, processes: int, masks: bool, progress: bool) -> None:
@@ -101,7 +101,7 @@ def _inspect(data: SegmentationDataModule, report: SplitReport, *, processes: in
             report.ignoring += int(image.shown[IGNORE] and not image.shown[1:IGNORE].any())
         if image.orientation != 1:
             message = f"{image.image_id} is stored turned (EXIF orientation {image.orientation}) and read upright"
-            report.find(Kind.TURNED, f"{message}: its mask has to fit the upright image.", image.image_id)
+            report.find(FindingKind.TURNED, f"{message}: its mask has to fit the upright image.", image.image_id)
 
 
 def _compare_tags(data: SegmentationDataModule, report: SplitReport) -> None:
@@ -109,7 +109,7 @@ def _compare_tags(data: SegmentationDataModule, report: SplitReport) -> None:
         tags, shown = report.tags.get(record.image_id), report.shown.get(record.image_id)
         if tags is not None and not tags.any() and not data.reader.has_background_images:
             message = f"{record.image} has no tag: right if it shows none of the classes, else add its tags."
-            report.find(Kind.UNTAGGED, message, record.image_id)
+            report.find(FindingKind.UNTAGGED, message, record.image_id)
         if tags is not None and shown is not None:
             _compare_with_mask(data, report, record, tags, shown)
 
@@ -125,10 +125,12 @@ def _compare_with_mask(
         message = (
             f"{record.mask} shows {untagged}, which the tags ({data.tags_source}) lack: add the tag or correct it."
         )
-        report.find(Kind.NO_TAG_OF_PIXELS, message, record.image_id)
+        report.find(FindingKind.NO_TAG_OF_PIXELS, message, record.image_id)
     if unseen := _names(data, tags & ~shown):
         message = f"{record.mask} has no pixel of {unseen}, a tag of {data.tags_source}"
-        report.find(Kind.NO_PIXELS_OF_TAG, f"{message}: right if it is difficult or hidden there.", record.image_id)
+        report.find(
+            FindingKind.NO_PIXELS_OF_TAG, f"{message}: right if it is difficult or hidden there.", record.image_id
+        )
 
 
 def _compare_classes(data: SegmentationDataModule, report: SplitReport) -> None:
@@ -138,28 +140,28 @@ def _compare_classes(data: SegmentationDataModule, report: SplitReport) -> None:
         return
     if report.ignoring == len(report.shown):
         message = f"all {report.ignoring:,} masks of the list {report.list_name} hold 0 and 255 alone"
-        report.find(Kind.IGNORED, f"{message}: 255 is ignored, write the classes' indices in its place.")
+        report.find(FindingKind.IGNORED, f"{message}: 255 is ignored, write the classes' indices in its place.")
     shown, times = np.any([*report.shown.values()], axis=0), np.sum(common, axis=0)
     # One image alone may show an object that is too difficult to be outlined.
     unseen = ~shown & (times >= (2 if shown.any() else 1))
     for name in filter(None, _names(data, unseen).split(", ")):
         message = f"no mask of the list {report.list_name} has a pixel of {name}, which its tags name"
-        report.find(Kind.UNSEEN, f"{message}: correct the masks or the tags.")
+        report.find(FindingKind.UNSEEN, f"{message}: correct the masks or the tags.")
 
 
 def _find_doubts(data: SegmentationDataModule, splits: Sequence[SplitReport]) -> None:
     first = splits[0]
     tagged = [replace(r, tags=first.tags[r.image_id]) for r in first.records if r.image_id in first.tags]
     for message in always_tagged(tagged, data.class_names, list_name=first.list_name):
-        first.find(Kind.DOUBT, message)
+        first.find(FindingKind.DOUBT, message)
     try:
         lists = [split.list_name for split in splits if split.records]
         for message in data.reader.warnings(lists):
-            first.find(Kind.DOUBT, message)
+            first.find(FindingKind.DOUBT, message)
         for message in data.reader.shapeless(lists):
-            first.find(Kind.SHAPELESS, message)
+            first.find(FindingKind.SHAPELESS, message)
     except InputError as error:  # of a list that nobody asked for
-        first.find(Kind.DOUBT, str(error))
+        first.find(FindingKind.DOUBT, str(error))
 
 
 def _names(data: SegmentationDataModule, classes: NDArray[np.bool_]) -> str:
@@ -173,7 +175,7 @@ def _compare_images(first: SplitReport, second: SplitReport) -> None:
     for record in second.records:
         original = copied.get(second.digests.get(record.image_id, ""))
         if record.image in images:
-            second.find(Kind.SHARED, f"{record.image} is in {lists}: take it off one of them.", record.image_id)
+            second.find(FindingKind.SHARED, f"{record.image} is in {lists}: take it off one of them.", record.image_id)
         elif original is not None:
             message = f"{record.image} has the same content as {original}, by {lists}"
-            second.find(Kind.COPY, f"{message}: take one of them off its list.", record.image_id)
+            second.find(FindingKind.COPY, f"{message}: take one of them off its list.", record.image_id)

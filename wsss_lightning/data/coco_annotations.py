@@ -51,7 +51,7 @@ class RunLengths(TypedDict):
     counts: list[int] | str
 
 
-class Annotation(TypedDict):
+class CocoAnnotation(TypedDict):
     """An object, or with `iscrowd` a region of many: polygons [x, y, x, y, ...] in px, or run lengths; `area` in px.
 
     `id` may be anything, `iscrowd` is 0 where the file does not say, `area` None. `segmentation` is what stands there.
@@ -73,7 +73,7 @@ class Content(TypedDict):
 
     images: list[ImageEntry]
     categories: list[dict[str, Any]]
-    annotations: list[Annotation]
+    annotations: list[CocoAnnotation]
     shapeless: list[int]
 
 
@@ -133,9 +133,9 @@ def class_numbers(content: Content, *, names: Sequence[str], path: Path, remedy:
     return {category: list(names).index(name) for category, name in categories.items()}
 
 
-def by_image(content: Content) -> dict[Id, list[Annotation]]:
+def by_image(content: Content) -> dict[Id, list[CocoAnnotation]]:
     """The annotations of every image that has one, crowds among them, in the file's order, by the image's number."""
-    annotations: dict[Id, list[Annotation]] = defaultdict(list)
+    annotations: dict[Id, list[CocoAnnotation]] = defaultdict(list)
     for annotation in content["annotations"]:
         annotations[annotation["image_id"]].append(annotation)
     return dict(annotations)

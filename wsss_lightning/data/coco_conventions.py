@@ -42,7 +42,7 @@ class Untagged(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Convention:
+class CocoConvention:
     """How the label maps of a folder were painted; the defaults are those of `wsss data prepare coco`."""
 
     overlap: Overlap = Overlap.SMALLEST
@@ -54,7 +54,7 @@ class Convention:
         return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
 
 
-def read_convention(folder: Path) -> Convention | None:
+def read_convention(folder: Path) -> CocoConvention | None:
     """The convention recorded in a folder of label maps; None where there is no record.
 
     Raises:
@@ -63,7 +63,7 @@ def read_convention(folder: Path) -> Convention | None:
     path = folder / RECORD
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        return Convention(
+        return CocoConvention(
             overlap=Overlap(values["overlap"]),
             crowd=Crowd(values["crowd"]),
             ids=Ids(values["ids"]),
@@ -75,7 +75,7 @@ def read_convention(folder: Path) -> Convention | None:
         raise InputError(f"{path} is no record of a conversion ({error!r}): prepare with --overwrite.") from None
 
 
-def write_convention(folder: Path, convention: Convention) -> None:
+def write_convention(folder: Path, convention: CocoConvention) -> None:
     """Record how the label maps of a folder are painted, atomically."""
     text = json.dumps(asdict(convention), indent=2) + "\n"
     replace_file(folder / RECORD, lambda temporary: temporary.write_text(text, encoding="utf-8"))

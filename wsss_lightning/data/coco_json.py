@@ -18,7 +18,7 @@ from wsss_lightning.errors import InputError, obstacle
 
 _MAX_SIDE = 65_536  # px; `coco_masks` bounds the area
 _IS_CROWD = {0: 0, 1: 1, "0": 0, "1": 1}
-Entry = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
 def read_annotations(path: Path, *, outlines: bool) -> Content:
@@ -52,7 +52,7 @@ def read_image_info(path: Path) -> Content:
     return {**content, "annotations": [], "shapeless": []}  # type: ignore[typeddict-item]
 
 
-def _parsed(path: Path, *, sections: tuple[str, ...], outlines: bool) -> Entry:
+def _parsed(path: Path, *, sections: tuple[str, ...], outlines: bool) -> JsonObject:
     try:
         with path.open(encoding="utf-8-sig") as file:
             content = json.load(file, object_hook=None if outlines else _without_outline)
@@ -64,7 +64,7 @@ def _parsed(path: Path, *, sections: tuple[str, ...], outlines: bool) -> Entry:
     return content  # type: ignore[no-any-return]
 
 
-def _without_outline(entry: Entry) -> Entry:
+def _without_outline(entry: JsonObject) -> JsonObject:
     """Of the outline only whether there is one."""
     if "segmentation" in entry:
         entry["segmentation"] = _encloses(entry["segmentation"])
@@ -76,7 +76,7 @@ def _is_section(content: object, section: str) -> bool:
     return isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)
 
 
-def _outlined(entry: Entry) -> bool:
+def _outlined(entry: JsonObject) -> bool:
     outline = entry.setdefault("segmentation", False)
     return outline if isinstance(outline, bool) else _encloses(outline)
 
@@ -88,7 +88,7 @@ def _encloses(outline: object) -> bool:
     return outline is not None
 
 
-def _check_images(entries: list[Entry], path: Path, *, sized: bool) -> dict[Id, str]:
+def _check_images(entries: list[JsonObject], path: Path, *, sized: bool) -> dict[Id, str]:
     """File name by id."""
     if not entries:
         raise InputError(f"{path} names no image: put a file there whose `images` has entries.")
@@ -107,7 +107,7 @@ def _check_images(entries: list[Entry], path: Path, *, sized: bool) -> dict[Id, 
     return names
 
 
-def _check_categories(entries: list[Entry], path: Path) -> dict[Id, str]:
+def _check_categories(entries: list[JsonObject], path: Path) -> dict[Id, str]:
     names: dict[Id, str] = {}
     for place, entry in enumerate(entries):
         where = f"{path}, entry {place} of categories"
@@ -121,7 +121,7 @@ def _check_categories(entries: list[Entry], path: Path) -> dict[Id, str]:
     return names
 
 
-def _check_annotation(entry: Entry, where: str, *, images: dict[Id, str], categories: dict[Id, str]) -> None:
+def _check_annotation(entry: JsonObject, where: str, *, images: dict[Id, str], categories: dict[Id, str]) -> None:
     for key, known in (("image_id", images), ("category_id", categories)):
         number = entry[key] = _identifier(entry, key, where)
         if number not in known:
@@ -141,7 +141,7 @@ def _unmet(number: Id, known: dict[Id, str]) -> str:
     return f"is {other!r} there (text is no number)" if other in known else "no entry has"
 
 
-def _identifier(entry: Entry, key: str, where: str) -> Id:
+def _identifier(entry: JsonObject, key: str, where: str) -> Id:
     value = _given(entry, key, where)
     if isinstance(value, float) and value.is_integer():
         return int(value)
@@ -150,14 +150,14 @@ def _identifier(entry: Entry, key: str, where: str) -> Id:
     return value
 
 
-def _text(entry: Entry, key: str, where: str) -> str:
+def _text(entry: JsonObject, key: str, where: str) -> str:
     value = _given(entry, key, where)
     if not isinstance(value, str):
         raise InputError(f"{where} has the {key} {_short(value)}: a text is needed, write one.")
     return value
 
 
-def _side(entry: Entry, key: str, where: str) -> int:
+def _side(entry: JsonObject, key: str, where: str) -> int:
     value = _given(entry, key, where)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value <= _MAX_SIDE or value % 1:
         raise InputError(f"{where} has the {key} {_short(value)}: write the image's in whole px, 1 to {_MAX_SIDE:,}.")
@@ -173,7 +173,7 @@ def _area(value: object, where: str) -> float | None:
     return float(min(value, 1e300))
 
 
-def _given(entry: Entry, key: str, where: str) -> object:
+def _given(entry: JsonObject, key: str, where: str) -> object:
     if key not in entry:
         raise InputError(f"{where} has no {key}: add it, its keys are {_short(', '.join(map(str, entry)) or 'none')}.")
     return entry[key]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as polygons
 
-from wsss_lightning.data.coco_annotations import Annotation, Id, RunLengths
+from wsss_lightning.data.coco_annotations import CocoAnnotation, Id, RunLengths
 from wsss_lightning.data.coco_conventions import Crowd, Overlap
 from wsss_lightning.data.images import MAX_PIXELS
 from wsss_lightning.data.labels import IGNORE
@@ -17,8 +17,8 @@ _LONGEST_BORDER = 1_000_000  # px of one polygon
 _LONGEST_NUMBER = 35  # bits of a run before its last five: more than any image has pixels
 
 
-def paint(
-    annotations: Sequence[Annotation],
+def paint_objects(
+    annotations: Sequence[CocoAnnotation],
     *,
     size: tuple[int, int],
     indices: Mapping[Id, int],
@@ -51,7 +51,7 @@ def paint(
     return np.ascontiguousarray(canvas)
 
 
-def _inside(annotation: Annotation, size: tuple[int, int]) -> NDArray[np.bool_]:
+def _inside(annotation: CocoAnnotation, size: tuple[int, int]) -> NDArray[np.bool_]:
     try:
         return outline(annotation["segmentation"], size)
     except (OverflowError, TypeError, ValueError) as error:
@@ -59,8 +59,8 @@ def _inside(annotation: Annotation, size: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def _bottom_up(
-    annotations: Sequence[Annotation], *, size: tuple[int, int], overlap: Overlap, crowd: Crowd
-) -> list[Annotation]:
+    annotations: Sequence[CocoAnnotation], *, size: tuple[int, int], overlap: Overlap, crowd: Crowd
+) -> list[CocoAnnotation]:
     crowds = [annotation for annotation in annotations if annotation["iscrowd"] and crowd is Crowd.IGNORE]
     objects = [annotation for annotation in annotations if not annotation["iscrowd"]]
     if overlap is Overlap.SMALLEST:  # sorted downwards, equals would keep their order, which hides the first
@@ -68,7 +68,7 @@ def _bottom_up(
     return [*crowds, *objects]
 
 
-def _area(annotation: Annotation, size: tuple[int, int]) -> float:
+def _area(annotation: CocoAnnotation, size: tuple[int, int]) -> float:
     """What the file says, else the pixels of the outline."""
     return float(_inside(annotation, size).sum()) if annotation["area"] is None else annotation["area"]
 

@@ -43,7 +43,7 @@ def never_tagged(records: Sequence[Record], names: Sequence[str], *, list_name: 
     return counted(absent, f"classes are shown by no image of the list {list_name}")
 
 
-def shared(first: Iterable[Record], second: Iterable[Record], *, lists: tuple[str, str]) -> list[str]:
+def shared_images(first: Iterable[Record], second: Iterable[Record], *, lists: tuple[str, str]) -> list[str]:
     """About images that two lists have in common, by file or by id."""
     files = {record.image for record in first}
     common = {record.image_id for record in second if record.image in files}

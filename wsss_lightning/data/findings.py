@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wsss_lightning.data.base import Record, Split
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     """What can be wrong with a data set, in the order of a report."""
 
     NO_LIST = "no list"
@@ -44,25 +44,25 @@ class Kind(StrEnum):
 
 
 # Published sets hold some copies, too, and published numbers include them.
-_NOTES = {Kind.COPY, Kind.NO_PIXELS_OF_TAG, Kind.UNTAGGED, Kind.TURNED, Kind.DOUBT}
+_NOTES = {FindingKind.COPY, FindingKind.NO_PIXELS_OF_TAG, FindingKind.UNTAGGED, FindingKind.TURNED, FindingKind.DOUBT}
 
 
 @dataclass(frozen=True)
 class Finding:
     """One thing that is wrong; `message` is a sentence that names the file and the remedy."""
 
-    kind: Kind
+    kind: FindingKind
     split: Split
     image_id: str | None
     message: str
 
     def is_error(self, *, strict: bool) -> bool:
         """Whether it is more than a note; `strict` wants all that is published, the test list included."""
-        if self.kind in (Kind.COUNT, Kind.SHAPELESS):
+        if self.kind in (FindingKind.COUNT, FindingKind.SHAPELESS):
             return strict
-        if self.kind is Kind.NO_LIST:
+        if self.kind is FindingKind.NO_LIST:
             return strict or self.split != "test"
-        if self.kind is Kind.NO_MASK:
+        if self.kind is FindingKind.NO_MASK:
             return self.split != "train"
         return self.kind not in _NOTES
 
@@ -93,7 +93,7 @@ class SplitReport:
     digests: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
-    def find(self, kind: Kind, message: str, image_id: str | None = None) -> None:
+    def find(self, kind: FindingKind, message: str, image_id: str | None = None) -> None:
         """Add a finding."""
         self.findings.append(Finding(kind, self.split, image_id, message))
 
@@ -149,7 +149,7 @@ class DataReport:
         }
 
     def _findings(self) -> list[Finding]:
-        order = list(Kind)
+        order = list(FindingKind)
         findings = [finding for report in self.splits for finding in report.findings]
         # Images are looked through in no order: this makes two reports of the same data equal.
         return sorted(findings, key=lambda one: (order.index(one.kind), one.split, one.image_id or ""))

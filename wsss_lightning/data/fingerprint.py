@@ -22,7 +22,7 @@ from wsss_lightning.errors import InputError, obstacle
 
 TAG_FILES = ("cls_labels.npy", "cls_labels_onehot.npy")  # of VOC's layout
 # Names below the root, of which the first that is there is read, and whether its content counts.
-File = tuple[tuple[str, ...], bool]
+Alternatives = tuple[tuple[str, ...], bool]
 
 
 def voc_places(root: Path) -> list[Path]:
@@ -55,7 +55,7 @@ class VOCFiles:
         """Files whose content says which others are read."""
         return self.lists + self.tags
 
-    def files(self) -> Iterator[File]:
+    def files(self) -> Iterator[Alternatives]:
         """All others."""
         for image_id in (image_id for name in self.lists for image_id in read_list(self.root / name)):
             yield (f"JPEGImages/{image_id}.jpg",), False
@@ -97,7 +97,7 @@ class COCOFiles:
         """Annotation files, and what is recorded of the label maps."""
         return tuple(name for path, _, masks in self.lists for name in (path, f"{masks}/{RECORD}"))
 
-    def files(self) -> Iterator[File]:
+    def files(self) -> Iterator[Alternatives]:
         """All others."""
         for path, images, masks in self.lists:
             for image in read_image_info(self.root / path)["images"]:
@@ -135,7 +135,7 @@ class ManifestFiles:
     index: tuple[str, ...]
     splits: tuple[str, ...]
 
-    def files(self) -> Iterator[File]:
+    def files(self) -> Iterator[Alternatives]:
         """All others."""
         for name in self.index:
             for row in _rows(self.root / name):
@@ -190,7 +190,7 @@ class FolderFiles:
         """The file of the tags and the lists."""
         return (self.tags, *(f"{name}.txt" for name in self.lists))
 
-    def files(self) -> Iterator[File]:
+    def files(self) -> Iterator[Alternatives]:
         """All others; every image of the tags where nothing divides them."""
         if not self.placed and not (self.root / self.tags).is_file():
             return

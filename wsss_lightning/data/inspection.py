@@ -12,19 +12,19 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from wsss_lightning.data.findings import Kind
+from wsss_lightning.data.findings import FindingKind
 from wsss_lightning.data.images import orientation, read_image
 from wsss_lightning.data.masks import read_mask
 from wsss_lightning.data.samples import Encode, Record, require_image, require_mask, require_size
 from wsss_lightning.errors import InputError
 
-Found = TypeVar("Found")
+Seen = TypeVar("Seen")
 
 
 class FaultError(Exception):
     """What is wrong with one file: its kind and one sentence with the remedy."""
 
-    def __init__(self, kind: Kind, message: str) -> None:
+    def __init__(self, kind: FindingKind, message: str) -> None:
         super().__init__(kind, message)
         self.kind, self.message = kind, message
 
@@ -64,7 +64,7 @@ def inspect(record: Record, *, encode: Encode, with_mask: bool) -> Inspection:
     return Inspection(record.image_id, digest, shown, tuple(faults), turned)
 
 
-def _attempt(look: Callable[[], Found], faults: list[FaultError]) -> Found | None:
+def _attempt(look: Callable[[], Seen], faults: list[FaultError]) -> Seen | None:
     try:
         return look()
     except FaultError as fault:
@@ -73,29 +73,29 @@ def _attempt(look: Callable[[], Found], faults: list[FaultError]) -> Found | Non
 
 
 def _digest(record: Record) -> str:
-    with _fault(Kind.NO_IMAGE):
+    with _fault(FindingKind.NO_IMAGE):
         require_image(record)
-    with _fault(Kind.IMAGE):
+    with _fault(FindingKind.IMAGE):
         read_image(record.image)
     with record.image.open("rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 def _shown(record: Record, *, encode: Encode, sized: bool) -> NDArray[np.bool_]:
-    with _fault(Kind.NO_MASK):
+    with _fault(FindingKind.NO_MASK):
         path = require_mask(record)
-    with _fault(Kind.MASK):
+    with _fault(FindingKind.MASK):
         mask = read_mask(path)
     if sized:
-        with _fault(Kind.SIZE):
+        with _fault(FindingKind.SIZE):
             require_size(mask, record)
-    with _fault(Kind.INDEX):
+    with _fault(FindingKind.INDEX):
         labels = encode(mask, path)
     return np.bincount(labels.ravel(), minlength=256) > 0
 
 
 @contextmanager
-def _fault(kind: Kind) -> Iterator[None]:
+def _fault(kind: FindingKind) -> Iterator[None]:
     try:
         yield
     except InputError as error:

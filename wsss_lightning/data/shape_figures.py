@@ -29,7 +29,7 @@ Textured = Literal["part", "body"]  # where a class's texture is: on a disc of t
 
 
 @dataclass(frozen=True)
-class Kind:
+class FigureKind:
     """What a class looks like: an outline for the body and a texture for the part (None: a body alone)."""
 
     outline: Outline
@@ -38,14 +38,14 @@ class Kind:
 
 # Two classes share each body; the twins' textures have little in common.
 KINDS = (
-    Kind(EGG, textures.stripe),
-    Kind(EGG, textures.dot),
-    Kind(BRICK, textures.check),
-    Kind(BRICK, textures.ring),
-    Kind(TENT, textures.zigzag),
-    Kind(TENT, textures.ray),
-    Kind(STAR, textures.net),
-    Kind(STAR, textures.mosaic),
+    FigureKind(EGG, textures.stripe),
+    FigureKind(EGG, textures.dot),
+    FigureKind(BRICK, textures.check),
+    FigureKind(BRICK, textures.ring),
+    FigureKind(TENT, textures.zigzag),
+    FigureKind(TENT, textures.ray),
+    FigureKind(STAR, textures.net),
+    FigureKind(STAR, textures.mosaic),
 )
 
 
@@ -57,7 +57,7 @@ class Figure:
     place in the outline's frame; a limb is a direction there, in 1/256 turn, and a thickness, 1 or 2.
     """
 
-    kind: Kind
+    kind: FigureKind
     centre: tuple[int, int]
     radius: int
     turn: int
@@ -90,7 +90,7 @@ class Figure:
         return drawn
 
 
-def random_figure(rng: np.random.Generator, kind: Kind, *, centre: tuple[int, int], area: int) -> Figure:
+def random_figure(rng: np.random.Generator, kind: FigureKind, *, centre: tuple[int, int], area: int) -> Figure:
     """A figure of that kind in a random pose whose body covers about `area` px."""
     stretch = int(rng.integers(800, 1200))
     unit = abs(cv2.contourArea(np.array(kind.outline, np.float32))) * stretch / 1e9
@@ -105,7 +105,7 @@ def random_figure(rng: np.random.Generator, kind: Kind, *, centre: tuple[int, in
     )
 
 
-def paint(
+def paint_figure(
     rng: np.random.Generator, canvas: Bytes, figure: Figure, parts: Bytes, *, textured: Textured = "part"
 ) -> None:
     """Paint the figure, whose parts map (S, S) is given, onto `canvas` (S, S, 3), in place."""

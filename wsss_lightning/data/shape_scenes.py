@@ -17,9 +17,9 @@ from wsss_lightning.data.shape_figures import (
     STAR,
     TENT,
     Figure,
-    Kind,
+    FigureKind,
     Textured,
-    paint,
+    paint_figure,
     random_colour,
     random_figure,
 )
@@ -32,8 +32,8 @@ OUTLINES = (EGG, BRICK, TENT, STAR)
 # The eight classes, their parts on the next body, and the bodies alone.
 PICTURE_KINDS = (
     KINDS
-    + tuple(Kind(OUTLINES[(OUTLINES.index(kind.outline) + 1) % 4], kind.texture) for kind in KINDS)
-    + tuple(Kind(outline, None) for outline in OUTLINES)
+    + tuple(FigureKind(OUTLINES[(OUTLINES.index(kind.outline) + 1) % 4], kind.texture) for kind in KINDS)
+    + tuple(FigureKind(outline, None) for outline in OUTLINES)
 )
 
 Item = TypeVar("Item")
@@ -75,11 +75,11 @@ def scene(index: int, *, split: int, size: int = 128, seed: int = 0, textured: T
         if _acceptable(figures, maps, instances, parts):
             break
     for figure, drawn in zip(figures, maps, strict=True):
-        paint(rng, canvas, figure, drawn, textured=textured)
+        paint_figure(rng, canvas, figure, drawn, textured=textured)
     return Scene(_photograph(rng, canvas), classes, instances, parts)
 
 
-def picture(index: int, *, size: int = 96, seed: int = 0) -> tuple[Bytes, int]:
+def figure_picture(index: int, *, size: int = 96, seed: int = 0) -> tuple[Bytes, int]:
     """A picture of one figure, for classification: the stand-in for ImageNet.
 
     Args:
@@ -96,7 +96,7 @@ def picture(index: int, *, size: int = 96, seed: int = 0) -> tuple[Bytes, int]:
     x, y = rng.integers(size * 3 // 8, size * 5 // 8, 2).tolist()
     area = int(rng.integers(size * size * 12 // 100, size * size * 45 // 100))
     figure = random_figure(rng, PICTURE_KINDS[label], centre=(x, y), area=area)
-    paint(rng, canvas, figure, figure.parts(size))
+    paint_figure(rng, canvas, figure, figure.parts(size))
     return _photograph(rng, canvas), label
 
 
@@ -131,7 +131,7 @@ def web_picture(
     turn = (64 * int(rng.integers(4)) + int(rng.integers(-8, 9))) % 256
     figure = replace(figure, turn=turn)
     drawn = figure.parts(size)
-    paint(rng, canvas, figure, drawn, textured=textured)
+    paint_figure(rng, canvas, figure, drawn, textured=textured)
     classes = (number + 1,) if number < len(KINDS) else ()
     image = _photograph(np.random.default_rng([seed, 4, number, layout, light]), canvas)
     return Scene(image, classes, (drawn > 0) * np.uint8(len(classes)), drawn * np.uint8(len(classes)))
@@ -191,14 +191,14 @@ def _random_layout(rng: np.random.Generator, size: int, classes: tuple[int, ...]
     kinds = [KINDS[number - 1] for number in classes]
     figures = [_random_object(rng, size, kind, share=share // len(classes)) for kind in kinds]
     for _ in range(rng.integers(2)):
-        body = Kind(_choose(rng, OUTLINES), None)
+        body = FigureKind(_choose(rng, OUTLINES), None)
         figures.insert(
             int(rng.integers(len(figures) + 1)), _random_object(rng, size, body, share=int(rng.integers(4, 13)))
         )
     return figures
 
 
-def _random_object(rng: np.random.Generator, size: int, kind: Kind, *, share: int) -> Figure:
+def _random_object(rng: np.random.Generator, size: int, kind: FigureKind, *, share: int) -> Figure:
     x, y = rng.integers(size // 6, size - size // 6, 2).tolist()
     return random_figure(rng, kind, centre=(x, y), area=size * size * share * int(rng.integers(60, 141)) // 10000)
 

@@ -17,12 +17,12 @@ from PIL import Image
 from wsss_lightning.atomic import replace_file
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.data.shape_figures import Textured
-from wsss_lightning.data.shape_scenes import Scene, picture, scene
+from wsss_lightning.data.shape_scenes import Scene, figure_picture, scene
 from wsss_lightning.data.shape_textures import Bytes
 from wsss_lightning.errors import InputError
 from wsss_lightning.parallel import in_parallel
 
-__all__ = ["CLASSES", "PICTURE_CLASSES", "Scene", "picture", "scene", "write_scenes"]
+__all__ = ["CLASSES", "PICTURE_CLASSES", "Scene", "figure_picture", "scene", "write_scenes"]
 
 # Part and body; label i + 1 of a mask is CLASSES[i].
 CLASSES = ("stripe_egg", "dot_egg", "check_brick", "ring_brick", "zigzag_tent", "ray_tent", "net_star", "mosaic_star")

@@ -104,7 +104,7 @@ class ImageSteps(Dataset[Sample]):
 class StepLoader(DataLoader[Sample]):
     """Batches that loading processes prepare and this one finishes: what was left as `Pixels` is normalised here.
 
-    For a GPU they stay `Pixels`, a fourth of the bytes, in pinned memory, and `finished` normalises them there.
+    For a GPU they stay `Pixels`, a fourth of the bytes, in pinned memory, and `finished_batch` normalises them there.
     """
 
     @classmethod
@@ -136,7 +136,7 @@ class StepLoader(DataLoader[Sample]):
         while step := list(islice(batches, getattr(self.dataset, "parts", 1))):
             masks = {"step_masks": [batch["mask"] for batch in step]} if len(step) > 1 and "mask" in step[0] else {}
             for batch in step:
-                yield masks | (batch if self.pin_memory else finished(batch))
+                yield masks | (batch if self.pin_memory else finished_batch(batch))
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: the trainer's step tells what comes next. That it is there tells Lightning that this resumes."""
@@ -175,7 +175,7 @@ class StepData(LightningDataModule):
         return batch
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ARG002
-        return finished(batch)
+        return finished_batch(batch)
 
 
 def on_cuda(trainer: pl.Trainer | None) -> bool:
@@ -183,7 +183,7 @@ def on_cuda(trainer: pl.Trainer | None) -> bool:
     return trainer is not None and isinstance(trainer.accelerator, CUDAAccelerator)
 
 
-def finished(batch: Any) -> Any:
+def finished_batch(batch: Any) -> Any:
     """A batch whose `Pixels` are what a network sees; anything but a mapping as it is."""
     if not isinstance(batch, dict):
         return batch

@@ -24,7 +24,7 @@ Encode = Callable[[np.ndarray[Any, Any], Path], np.ndarray[Any, Any]]
 _DENSE = 0.9  # share of values other than 0 from which packing does not pay
 
 
-def pack(name: str, maps: Tensor) -> dict[str, Tensor]:
+def pack_maps(name: str, maps: Tensor) -> dict[str, Tensor]:
     """Half precision under `name`, or where many values are 0, as after a ReLU, only the others and where they are.
 
     Raises:
@@ -40,8 +40,8 @@ def pack(name: str, maps: Tensor) -> dict[str, Tensor]:
     return {f"{name}/shape": torch.tensor(half.shape), f"{name}/bits": bits, f"{name}/values": half[there]}
 
 
-def unpack(name: str, read: Callable[[str], Tensor], names: Sequence[str]) -> Tensor:
-    """What `pack` was given, in half precision; `read` gives a tensor by one of `names`."""
+def unpack_maps(name: str, read: Callable[[str], Tensor], names: Sequence[str]) -> Tensor:
+    """What `pack_maps` was given, in half precision; `read` gives a tensor by one of `names`."""
     if name in names:
         return read(name)
     shape, values = torch.Size(read(f"{name}/shape").tolist()), read(f"{name}/values")
@@ -70,7 +70,7 @@ class StoredMaps:
         path = self.path(image_id)
         try:
             with safe_open(path, framework="pt") as file:
-                return {name: unpack(name, file.get_tensor, file.keys()) for name in names}
+                return {name: unpack_maps(name, file.get_tensor, file.keys()) for name in names}
         except (OSError, SafetensorError) as error:
             raise InputError(f"{path} does not hold {', '.join(names)} ({error}): store these maps.") from None
 

@@ -21,7 +21,7 @@ from wsss_lightning.errors import InputError, obstacle
 YTO_CLASSES = ("aeroplane", "bird", "boat", "car", "cat", "cow", "dog", "horse", "motorbike", "train")
 MANIFEST = "manifest.csv"
 COLUMNS = ("class", "video", "shot", "frame", "image", "mask", "split")
-Row = dict[str, str]
+ManifestRow = dict[str, str]
 FILES_READ = "wsss_lightning.data.fingerprint.yto"
 
 
@@ -58,7 +58,7 @@ class YTOReader(Reader):
         splits = ", ".join(sorted({repr(split) for split in unused.values()}))
         return [*super().warnings(lists), *counted(unused, f"frames of {MANIFEST} are in no list but in {splits}")]
 
-    def _record(self, row: Row, *, tagged: bool) -> Record:
+    def _record(self, row: ManifestRow, *, tagged: bool) -> Record:
         tags = np.array([tagged and name == row["class"] for name in self.names])
         mask = self.root / row["mask"] if row["mask"] else None
         return Record(image_id=frame_id(row), image=self.root / row["image"], mask=mask, tags=tags)
@@ -79,7 +79,7 @@ class YTODataModule(SegmentationDataModule):
         super().__post_init__()
 
 
-def read_rows(path: Path, *, names: Sequence[str]) -> list[Row]:
+def read_rows(path: Path, *, names: Sequence[str]) -> list[ManifestRow]:
     """The rows of a manifest, every one with `COLUMNS`.
 
     Args:
@@ -101,12 +101,12 @@ def read_rows(path: Path, *, names: Sequence[str]) -> list[Row]:
     return [{column: value.strip() if column == "split" else value for column, value in row.items()} for row in rows]
 
 
-def frame_id(row: Row) -> str:
+def frame_id(row: ManifestRow) -> str:
     """`class_video_shot_frame`, usable as a file's stem: what is neither letter, digit, `_` nor `-` becomes `-`."""
     return "_".join(re.sub(r"[^\w-]+", "-", row[column]) for column in ("class", "video", "shot", "frame"))
 
 
-def _check(rows: Sequence[Row], *, names: Sequence[str], path: Path) -> None:
+def _check(rows: Sequence[ManifestRow], *, names: Sequence[str], path: Path) -> None:
     if not rows or (missing := [column for column in COLUMNS if column not in rows[0]]):
         lacks = f"the columns {', '.join(missing)}" if rows else "any frame"
         raise InputError(f"{path} lacks {lacks}: run `wsss data prepare yto` again.")

@@ -17,14 +17,14 @@ from wsss_lightning.data.masks import write_mask
 from wsss_lightning.data.tag_table import read_tags
 from wsss_lightning.errors import InputError
 from wsss_lightning.inference.labelled import LabelledPicture
-from wsss_lightning.inference.labelling import Pixels, Settings, known_tags, label_picture
-from wsss_lightning.inference.pictures import Picture, PictureReader
+from wsss_lightning.inference.labelling import Settings, known_tags, label_picture
+from wsss_lightning.inference.pictures import PictureArray, PictureFile, PictureReader
 from wsss_lightning.models import Inputs
 from wsss_lightning.stages.io import write_json, write_tensors
 from wsss_lightning.stages.predict import infer
 
 Tags = Sequence[str] | Mapping[str, Sequence[str]] | None  # of all pictures, or by the name of the file
-Content = Literal["masks", "overlays", "probabilities"]
+OutputKind = Literal["masks", "overlays", "probabilities"]
 log = logging.getLogger(__name__)
 
 
@@ -37,13 +37,13 @@ class Failure:
 
 def label_pictures(
     model: pl.LightningModule,
-    pictures: Sequence[Picture],
+    pictures: Sequence[PictureFile],
     *,
     out: Path,
     inputs: Inputs,
     settings: Settings,
     tags: Tags = None,
-    contents: Sequence[Content] = ("masks", "overlays"),
+    contents: Sequence[OutputKind] = ("masks", "overlays"),
     accelerator: str = "auto",
     workers: int = 0,
     progress: bool = True,
@@ -94,13 +94,13 @@ def read_picture_tags(text: str, names: Sequence[str]) -> Tags:
 class _Pictures(Dataset[Any]):
     """Pairs of a picture and its pixels, or of the reason why it has none."""
 
-    def __init__(self, pictures: Sequence[Picture]) -> None:
+    def __init__(self, pictures: Sequence[PictureFile]) -> None:
         self.records, self.reader = pictures, PictureReader()
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, index: int) -> tuple[Picture, Pixels | Failure]:
+    def __getitem__(self, index: int) -> tuple[PictureFile, PictureArray | Failure]:
         picture = self.records[index]
         try:
             return picture, self.reader.read(picture)
@@ -122,10 +122,10 @@ class _Labelling(pl.LightningModule):
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
         log.info("device: %s (%s)", self.device, name)
 
-    def predict_step(self, batch: list[tuple[Picture, Any]], batch_idx: int) -> list[LabelledPicture | Failure]:  # noqa: ARG002
+    def predict_step(self, batch: list[tuple[PictureFile, Any]], batch_idx: int) -> list[LabelledPicture | Failure]:  # noqa: ARG002
         return [self._labelled(picture, pixels) for picture, pixels in batch]
 
-    def _labelled(self, picture: Picture, pixels: Any) -> LabelledPicture | Failure:
+    def _labelled(self, picture: PictureFile, pixels: Any) -> LabelledPicture | Failure:
         if isinstance(pixels, Failure):
             return pixels
         try:
@@ -142,7 +142,7 @@ class _Labelling(pl.LightningModule):
         except torch.OutOfMemoryError:
             return Failure(f"{picture.path} does not fit into the memory of the device: give a smaller longest.")
 
-    def _tags(self, picture: Picture) -> Sequence[str] | None:
+    def _tags(self, picture: PictureFile) -> Sequence[str] | None:
         if not isinstance(self.tags, Mapping):
             return self.tags
         if picture.path.stem not in self.tags:
@@ -150,7 +150,9 @@ class _Labelling(pl.LightningModule):
         return self.tags[picture.path.stem]
 
 
-def _write(outcome: LabelledPicture | Failure, *, out: Path, contents: Sequence[Content], failures: list[str]) -> None:
+def _write(
+    outcome: LabelledPicture | Failure, *, out: Path, contents: Sequence[OutputKind], failures: list[str]
+) -> None:
     if isinstance(outcome, Failure):
         failures.append(outcome.reason)
         return

@@ -16,14 +16,14 @@ from wsss_lightning.models import Inputs
 from wsss_lightning.nn.prediction import Edges, Prediction, best_labels
 from wsss_lightning.ops.resize import resize_maps
 
-Run = Callable[[Tensor], Tensor]
+RunGraph = Callable[[Tensor], Tensor]
 SUFFIXES = (".onnx", ".pt")
 
 
 class GraphModule(pl.LightningModule):
     """A graph from normalised images to probabilities; `takes`: the sizes of images that it takes."""
 
-    def __init__(self, run: Run, *, takes: Edges, threshold: float | None) -> None:
+    def __init__(self, run: RunGraph, *, takes: Edges, threshold: float | None) -> None:
         super().__init__()
         self.run, self.takes, self.threshold = run, takes, threshold
 
@@ -67,7 +67,7 @@ def read_graph_description(path: Path) -> dict[str, Any]:
     return description
 
 
-def _onnx(path: Path) -> Run:
+def _onnx(path: Path) -> RunGraph:
     try:
         onnxruntime: Any = import_module("onnxruntime")  # whose names are not exported in the sense of mypy
     except ImportError:
@@ -81,11 +81,11 @@ def _onnx(path: Path) -> Run:
     return lambda images: torch.from_numpy(session.run(None, {"images": images.cpu().numpy()})[0])
 
 
-def _torchscript(path: Path) -> Run:
+def _torchscript(path: Path) -> RunGraph:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # torch.jit's age
-            graph: Run = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+            graph: RunGraph = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} cannot be read ({reason}): export the model again.") from None

@@ -11,7 +11,7 @@ from PIL import Image
 from wsss_lightning import models
 from wsss_lightning.inference.export import describe_model, write_shared
 from wsss_lightning.inference.labelled import LabelledPicture
-from wsss_lightning.inference.loading import TrainedModel, load
+from wsss_lightning.inference.loading import TrainedModel, load_trained
 
 
 class HubModel(ModelHubMixin, library_name="wsss-lightning"):
@@ -19,7 +19,7 @@ class HubModel(ModelHubMixin, library_name="wsss-lightning"):
 
     Folders are those of `wsss export --to safetensors`; `from_pretrained` also takes the folder of a finished stage.
 
-    `model`: from `load`; `description`: what its folder says of it, see `export.describe_model`.
+    `model`: from `load_trained`; `description`: what its folder says of it, see `export.describe_model`.
     """
 
     def __init__(self, model: TrainedModel, description: dict[str, Any]) -> None:
@@ -58,4 +58,4 @@ class HubModel(ModelHubMixin, library_name="wsss-lightning"):
                 allow_patterns=[models.WEIGHTS, models.SHARED_DESCRIPTION],
             )
             folder = Path(snapshot)
-        return cls(load(folder, trust=trust), describe_model(folder))
+        return cls(load_trained(folder, trust=trust), describe_model(folder))

@@ -13,12 +13,12 @@ from torch import Tensor
 from wsss_lightning.data.samples import Normalisation, network_size, resize_image
 from wsss_lightning.errors import InputError
 from wsss_lightning.inference.labelled import LabelledPicture
+from wsss_lightning.inference.pictures import PictureArray
 from wsss_lightning.models import Inputs
 from wsss_lightning.nn.prediction import Edges, Prediction, best_labels, possible_probabilities
 from wsss_lightning.ops.crf import unary_from_probabilities
 
-Pixels = NDArray[np.uint8]
-Crf = Callable[[Pixels, NDArray[np.float32]], NDArray[np.float32]]
+Crf = Callable[[PictureArray, NDArray[np.float32]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Settings:
 
 def label_picture(
     model: pl.LightningModule,
-    pixels: Pixels,
+    pixels: PictureArray,
     *,
     name: str,
     inputs: Inputs,
@@ -83,11 +83,11 @@ def label_picture(
     return LabelledPicture(name, pixels, mask, probs.cpu().float().numpy(), inputs)
 
 
-def _size(pixels: Pixels) -> tuple[int, int]:
+def _size(pixels: PictureArray) -> tuple[int, int]:
     return pixels.shape[0], pixels.shape[1]
 
 
-def _within(pixels: Pixels, longest: int | None) -> Pixels:
+def _within(pixels: PictureArray, longest: int | None) -> PictureArray:
     """The picture, its longer side no longer than `longest`."""
     own = _size(pixels)
     if longest is None or max(own) <= longest:
@@ -101,7 +101,7 @@ def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
 
 
 def _predict(
-    model: pl.LightningModule, pixels: Pixels, inputs: Inputs, name: str, scale: float, mirrored: bool
+    model: pl.LightningModule, pixels: PictureArray, inputs: Inputs, name: str, scale: float, mirrored: bool
 ) -> tuple[Prediction, Tensor]:
     """A model's own prediction of a scaled and mirrored picture, and its probabilities, (L, H, W), turned back."""
     size = _scaled(network_size(_size(pixels), _expected(inputs)), scale)

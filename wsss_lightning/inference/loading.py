@@ -19,14 +19,14 @@ from wsss_lightning.inference.pictures import as_pixels
 
 
 class TrainedModel(pl.LightningModule):
-    """What `load` gives: the LightningModule itself with `inputs` and, of `predict_picture`, the method `predict`."""
+    """What `load_trained` gives: the LightningModule with `inputs` and, of `predict_picture`, the method `predict`."""
 
     inputs: models.Inputs
     predict: Callable[..., LabelledPicture]
 
 
-def load(path: Path | str, *, trust: Collection[str] = ()) -> TrainedModel:
-    """A trained model, frozen and in evaluation mode, that labels pictures: `load(path).predict(image)`.
+def load_trained(path: Path | str, *, trust: Collection[str] = ()) -> TrainedModel:
+    """A trained model, frozen and in evaluation mode, that labels pictures: `wsss_lightning.load(path).predict(image)`.
 
     Neither data, nor a store, nor Hydra is needed.
 
@@ -58,10 +58,10 @@ def predict_picture(
     tags: Sequence[str] | None = None,
     longest: int | None = 1024,
 ) -> LabelledPicture:
-    """What a model from `load` says of one picture: mask, probabilities and the picture with both names and colours.
+    """What such a model says of one picture: mask, probabilities and the picture with both names and colours.
 
     Args:
-        model: from `load`, on any device.
+        model: from `load_trained`, on any device.
         image: a file, a PIL image, or an array (H, W, 3) RGB or (H, W) grey, uint8.
         scales: see `Settings`.
         flip: see `Settings`.

@@ -6,13 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-Pixels = NDArray[np.uint8]
+from wsss_lightning.inference.pictures import PictureArray
+
 _OPACITY = 0.45  # of the colour over the photograph
 _LEAST = 480  # px of the longer side, so that names can be read below small pictures
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 
 
-def draw_overlay(image: Pixels, labels: Pixels, *, names: Sequence[str], palette: Sequence[Sequence[int]]) -> Pixels:
+def draw_overlay(
+    image: PictureArray, labels: PictureArray, *, names: Sequence[str], palette: Sequence[Sequence[int]]
+) -> PictureArray:
     """A photograph under its labels, and below it a legend of the classes that are in it with their shares of pixels.
 
     Args:
@@ -37,13 +40,13 @@ def _percent(share: float) -> str:
     return f"{share:.0%}" if share >= 0.01 else "< 1%"
 
 
-def _tinted(image: Pixels, labels: Pixels, palette: Sequence[Sequence[int]]) -> Pixels:
+def _tinted(image: PictureArray, labels: PictureArray, palette: Sequence[Sequence[int]]) -> PictureArray:
     colours, opacity = np.array(palette, np.float32)[labels], np.where(labels > 0, _OPACITY, 0)[..., None]
-    mixed: Pixels = ((1 - opacity) * image + opacity * colours).round().astype(np.uint8)
+    mixed: PictureArray = ((1 - opacity) * image + opacity * colours).round().astype(np.uint8)
     return mixed
 
 
-def _outlined(picture: Pixels, labels: Pixels, palette: Sequence[Sequence[int]]) -> Pixels:
+def _outlined(picture: PictureArray, labels: PictureArray, palette: Sequence[Sequence[int]]) -> PictureArray:
     """Every class with a rim of its own colour, and a white line around it: dark colours show on dark photographs."""
     inner = max(max(labels.shape) // 300, 1)
     rim = _near_border(labels, inner) & (labels > 0)
@@ -52,7 +55,7 @@ def _outlined(picture: Pixels, labels: Pixels, palette: Sequence[Sequence[int]])
     return picture
 
 
-def _near_border(labels: Pixels, width: int) -> NDArray[np.bool_]:
+def _near_border(labels: PictureArray, width: int) -> NDArray[np.bool_]:
     """Pixels with another label at most `width` px beside, above or below them."""
     near = np.zeros(labels.shape, bool)
     for distance in range(1, width + 1):
@@ -64,7 +67,7 @@ def _near_border(labels: Pixels, width: int) -> NDArray[np.bool_]:
     return near
 
 
-def _legend(entries: Sequence[tuple[str, Sequence[int]]], *, width: int) -> Pixels:
+def _legend(entries: Sequence[tuple[str, Sequence[int]]], *, width: int) -> PictureArray:
     """Coloured squares and names in as many lines as they need."""
     size = max(width // 30, 13)
     font, line, gap = ImageFont.load_default(size), 3 * size // 2, size // 2

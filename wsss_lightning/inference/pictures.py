@@ -16,10 +16,10 @@ from wsss_lightning.data.prepare.videos import count_frames, is_video, opened_vi
 from wsss_lightning.data.tag_table import IMAGE_SUFFIXES
 from wsss_lightning.errors import InputError
 
-Pixels = NDArray[np.uint8]
+PictureArray = NDArray[np.uint8]
 
 
-def as_pixels(image: Path | str | Image.Image | NDArray[np.uint8]) -> Pixels:
+def as_pixels(image: Path | str | Image.Image | NDArray[np.uint8]) -> PictureArray:
     """A picture as (H, W, 3) uint8 RGB, upright.
 
     Args:
@@ -39,7 +39,7 @@ def as_pixels(image: Path | str | Image.Image | NDArray[np.uint8]) -> Pixels:
 
 
 @dataclass(frozen=True)
-class Picture:
+class PictureFile:
     """One picture to label: `name` of what is written for it, its file and, of a video, the frame from 1 on."""
 
     name: str
@@ -47,7 +47,7 @@ class Picture:
     frame: int | None = None
 
 
-def find_pictures(inputs: Sequence[str], *, every: int = 1) -> tuple[list[Picture], list[str]]:
+def find_pictures(inputs: Sequence[str], *, every: int = 1) -> tuple[list[PictureFile], list[str]]:
     """All pictures of files, folders with what is below them, patterns and videos, and a sentence for each bad video.
 
     A picture is named by its file, in a folder with the folders between; equal names get a number. Frames are named
@@ -61,7 +61,7 @@ def find_pictures(inputs: Sequence[str], *, every: int = 1) -> tuple[list[Pictur
         taken[name] += 1
         unique = name if taken[name] == 1 else f"{name}-{taken[name]}"
         try:
-            pictures += _frames(unique, path, every) if is_video(path) else [Picture(unique, path)]
+            pictures += _frames(unique, path, every) if is_video(path) else [PictureFile(unique, path)]
         except InputError as error:
             faults.append(str(error))
     return pictures, faults
@@ -89,8 +89,8 @@ def _is_picture(path: Path) -> bool:
     return not hidden and (path.suffix.lower() in IMAGE_SUFFIXES or is_video(path))
 
 
-def _frames(name: str, path: Path, every: int) -> list[Picture]:
-    return [Picture(f"{name}/{number:06d}", path, number) for number in range(1, count_frames(path) + 1, every)]
+def _frames(name: str, path: Path, every: int) -> list[PictureFile]:
+    return [PictureFile(f"{name}/{number:06d}", path, number) for number in range(1, count_frames(path) + 1, every)]
 
 
 @dataclass
@@ -101,7 +101,7 @@ class PictureReader:
     _video: cv2.VideoCapture | None = None
     _position: int = field(default=0)
 
-    def read(self, picture: Picture) -> Pixels:
+    def read(self, picture: PictureFile) -> PictureArray:
         """The pixels of a picture; `InputError` where it is damaged."""
         if picture.frame is None:
             return read_image(picture.path)

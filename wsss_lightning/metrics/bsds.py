@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Counts = NDArray[np.int64]
+MatchCounts = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 TOLERANCE = 0.0075  # of the diagonal: the benchmark's largest distance of a match
@@ -83,7 +83,7 @@ def boundary_counts(
     truths: Sequence[Mask],
     thresholds: NDArray[np.floating] = THRESHOLDS,
     tolerance: float = TOLERANCE,
-) -> Counts:
+) -> MatchCounts:
     """Counts behind precision and recall of one image.
 
     Predicted pixels match true ones one to one within the tolerance, for each human anew; the benchmark's program
@@ -117,7 +117,7 @@ def boundary_counts(
     return np.stack([recalled, np.full(len(thresholds), sum(totals)), right, predicted], axis=1).astype(np.int64)
 
 
-def precision_recall_f(counts: Counts) -> NDArray[np.float64]:
+def precision_recall_f(counts: MatchCounts) -> NDArray[np.float64]:
     """Precision, recall and F from counts, (..., 4) -> (..., 3).
 
     As in the benchmark, precision without predictions and recall without true pixels are 0.
@@ -127,7 +127,7 @@ def precision_recall_f(counts: Counts) -> NDArray[np.float64]:
     return np.stack([precision, recall, f], axis=-1)
 
 
-def optimal_dataset_scale(counts: Counts) -> tuple[int, float]:
+def optimal_dataset_scale(counts: MatchCounts) -> tuple[int, float]:
     """The threshold, as an index, that is best for all images together, and its F: ODS.
 
     Args:
@@ -137,7 +137,7 @@ def optimal_dataset_scale(counts: Counts) -> tuple[int, float]:
     return int(f.argmax()), float(f.max())
 
 
-def optimal_image_scale(counts: Counts) -> float:
+def optimal_image_scale(counts: MatchCounts) -> float:
     """F of all images, each at its own best threshold: OIS.
 
     Args:
@@ -147,7 +147,7 @@ def optimal_image_scale(counts: Counts) -> float:
     return float(precision_recall_f(counts[np.arange(len(counts)), best].sum(axis=0))[2])
 
 
-def boundary_average_precision(counts: Counts) -> float:
+def boundary_average_precision(counts: MatchCounts) -> float:
     """Area under the precision of all images over recall in 0..1, with 0 beyond what is reached: AP.
 
     Args:

@@ -12,7 +12,7 @@ from wsss_lightning.nn.initialisation import LAST_STD, label_rows
 from wsss_lightning.nn.resnet import ResNet
 from wsss_lightning.nn.trunk import Variant, enlarge
 
-Start = Literal["drawn", "shared_rows"]
+HeadStart = Literal["drawn", "shared_rows"]
 
 
 def activation_sum(maps: Mapping[Variant, Tensor], rows: Tensor, size: tuple[int, int], *, corners: bool) -> Tensor:

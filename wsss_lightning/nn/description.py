@@ -17,7 +17,9 @@ from wsss_lightning.trust import find
 _WHERE = "the description of a model"
 # Names that models were saved under -> today's.
 _LOSSES = "wsss_lightning.nn.tag_losses"
+_COSEG = "wsss_lightning.methods.coseg.frozen_segmenter"
 _MOVED = {
+    f"{_COSEG}.read_scores": f"{_COSEG}.mean_probabilities",
     "wsss_lightning.methods.cam.classifier.TagClassifier": "wsss_lightning.stages.tag_classifier.TagClassifier",
     "wsss_lightning.methods.priors.localization.sigmoid_cross_entropy": f"{_LOSSES}.sigmoid_cross_entropy",
     "wsss_lightning.methods.priors.localization.softmax_cross_entropy": f"{_LOSSES}.softmax_cross_entropy",

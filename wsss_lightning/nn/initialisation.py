@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from wsss_lightning.errors import InputError
 from wsss_lightning.nn.vgg import VGG
 
-Layer = tuple[Tensor, Tensor]  # weight and bias
+WeightBias = tuple[Tensor, Tensor]  # weight and bias
 _STD = 0.1  # priors sec. 4.2.1, of the background's row
 LAST_STD = 0.01
 
 
-def reduce_classifier(classifier: VGG, *, kernel: int, hidden: int) -> tuple[Layer, Layer, Layer]:
+def reduce_classifier(classifier: VGG, *, kernel: int, hidden: int) -> tuple[WeightBias, WeightBias, WeightBias]:
     """fc6, fc7 and fc8 of a VGG with fewer filters and a smaller kernel, by decimation as in DeepLab.
 
     Of G filters every (G / hidden)-th is kept and of fc6's taps `kernel` per axis, evenly spread with both ends; fc7
@@ -40,14 +40,14 @@ def reduce_classifier(classifier: VGG, *, kernel: int, hidden: int) -> tuple[Lay
 
 
 def label_rows(
-    rows: Layer,
+    rows: WeightBias,
     *,
     class_names: Sequence[str],
     shared: Mapping[str, Sequence[int]],
     generator: torch.Generator,
     centred: bool = False,
     std: float = _STD,
-) -> Layer:
+) -> WeightBias:
     """Weight and bias of a last layer for L labels, background first (sec. 4.2.1).
 
     A class gets the mean of the classifier's rows that show it. Background, and a class that no row shows, is drawn
@@ -72,7 +72,7 @@ def label_rows(
     return new_weight, new_bias
 
 
-def copy_layer(target: nn.Conv2d, layer: Layer) -> None:
+def copy_layer(target: nn.Conv2d, layer: WeightBias) -> None:
     """Set a layer's weight and bias; shapes must agree."""
     weight, bias = layer
     target.load_state_dict({"weight": weight, "bias": bias})

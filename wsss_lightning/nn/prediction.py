@@ -1,6 +1,6 @@
 """What a network tells of one image."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -8,6 +8,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from wsss_lightning.ops.resize import resize_maps
+
+# What a prediction stores of an image, (H, W) -> probabilities (L, H, W).
+ProbabilityReading = Callable[[dict[str, Tensor], tuple[int, int]], Tensor]
 
 
 class Prediction(NamedTuple):  # Lightning moves what a step returns to the CPU, but for frozen dataclasses

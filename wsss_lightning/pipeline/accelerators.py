@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 _taken: list[str] = []  # by this process, which cannot change them once CUDA has started
 
 
-def shared() -> list[str]:
+def shared_devices() -> list[str]:
     """Names of the devices that jobs on this machine share; none on a machine without GPUs."""
     named = os.environ.get(ALL, os.environ.get(_SHOWN))
     if named is not None:
@@ -31,13 +31,13 @@ def shared() -> list[str]:
 
 def remember() -> None:
     """Let child processes know them, whatever a launcher makes of `CUDA_VISIBLE_DEVICES`."""
-    os.environ[ALL] = ",".join(shared())
+    os.environ[ALL] = ",".join(shared_devices())
 
 
 def jobs_at_once(devices: int | Sequence[int]) -> int:
     """How many jobs of so many devices fit on this machine; -1, one a core, without GPUs."""
     each = devices if isinstance(devices, int) else len(devices)
-    return max(1, len(shared()) // max(each, 1)) if shared() else -1
+    return max(1, len(shared_devices()) // max(each, 1)) if shared_devices() else -1
 
 
 def loading_workers(accelerator: str, devices: int | str | Sequence[int]) -> int:
@@ -47,8 +47,9 @@ def loading_workers(accelerator: str, devices: int | str | Sequence[int]) -> int
     """
     if (told := os.environ.get(WORKERS, "")).isdigit():
         return int(told)
-    on_gpus = accelerator != "cpu" and bool(shared())
-    sharing = len(shared()) if devices in (-1, "-1", "auto") else devices if isinstance(devices, int) else len(devices)
+    shared = len(shared_devices())
+    on_gpus = accelerator != "cpu" and shared > 0
+    sharing = shared if devices in (-1, "-1", "auto") else devices if isinstance(devices, int) else len(devices)
     each = _cores() // (1 if on_gpus else 4) // max(sharing, 1)
     return min(max(each - on_gpus, 0), _MOST_WORKERS)
 
@@ -60,7 +61,7 @@ def _cores() -> int:
 def gpus_of_job(devices: int | Sequence[int]) -> int:
     """GPUs that Ray is asked for, for a job of so many devices; none where its cluster is this machine, without any."""
     each = devices if isinstance(devices, int) else len(devices)
-    return each if shared() or os.environ.get("RAY_ADDRESS") else 0
+    return each if shared_devices() or os.environ.get("RAY_ADDRESS") else 0
 
 
 @contextmanager
@@ -70,7 +71,7 @@ def own(count: int) -> Iterator[list[str]]:
     Nothing is done where none are wanted or there are fewer. A process that has had some waits for the same ones.
     """
     remember()
-    known = shared()
+    known = shared_devices()
     if not count or len(known) < count:
         yield known
         return

@@ -1,6 +1,7 @@
 """Names that functions had before they moved: keys hold the old ones, so that a move orphans no finished result."""
 
 _CAM = "wsss_lightning.methods.cam.stages"
+_POINTS = "wsss_lightning.methods.points.stages"
 _LOCALIZATION = "wsss_lightning.methods.priors.localization"
 
 # Today's dotted name of a module, class or function -> the name that keys know it by.
@@ -54,6 +55,8 @@ MOVED: dict[str, str] = {
     "wsss_lightning.methods.points.stages.join_localizers": "wsss_lightning.stages.join_localizers",
     "wsss_lightning.methods.points.stages.judge": "wsss_lightning.stages.judge",
     "wsss_lightning.methods.points.stages.localize": "wsss_lightning.stages.localize",
+    "wsss_lightning.methods.points.stages.predict_from_features": f"{_POINTS}.predict",
+    "wsss_lightning.methods.points.stages.predict_from_features.predict_from_features": f"{_POINTS}.predict.predict",
     "wsss_lightning.methods.points.stages.preview": "wsss_lightning.stages.preview",
     "wsss_lightning.methods.points.stages.sample": "wsss_lightning.stages.sample",
     "wsss_lightning.methods.points.stages.sample_truth": "wsss_lightning.stages.sample_truth",

@@ -27,7 +27,7 @@ _OURS = {
 }
 _ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")  # what Lightning itself has
 
-Outcome = dict[str, Any]  # metrics, opened, peak_memory_bytes, device, threads
+CallOutcome = dict[str, Any]  # metrics, opened, peak_memory_bytes, device, threads
 
 
 def arguments(node: dict[str, Any]) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def check_image_size(node: dict[str, Any], *, where: str) -> None:
         )
 
 
-def call(node: dict[str, Any]) -> Outcome:
+def call(node: dict[str, Any]) -> CallOutcome:
     """Call a stage in this process."""
     reset_peak_memory()
     try:
@@ -111,7 +111,7 @@ def call(node: dict[str, Any]) -> Outcome:
     return {"metrics": numbers, "opened": masks, **used}
 
 
-def call_group(node: dict[str, Any], *, folder: Path, lock: int | None) -> Outcome:
+def call_group(node: dict[str, Any], *, folder: Path, lock: int | None) -> CallOutcome:
     """Call a stage in a process for every device, which end when this one does; the outcome is that of the first.
 
     Lightning's own relaunch repeats the command line, which under `-m` is the whole sweep, in every child. The
@@ -126,7 +126,7 @@ def call_group(node: dict[str, Any], *, folder: Path, lock: int | None) -> Outco
         code = ended(start(path, number=0, pass_fds=descriptors))
     else:
         code = call_together(request, path=path, machines=machines(node), pass_fds=descriptors)
-    outcome: Outcome = json.loads(answer.read_text()) if answer.is_file() else {}
+    outcome: CallOutcome = json.loads(answer.read_text()) if answer.is_file() else {}
     if "error" in outcome:
         raise InputError(outcome["error"])
     if code != 0 or not outcome:

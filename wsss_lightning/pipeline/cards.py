@@ -4,15 +4,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from wsss_lightning.pipeline.contents import StageRecord
 from wsss_lightning.pipeline.identity import TRAINS
 from wsss_lightning.pipeline.store import read_record
 
 SEARCHED = "searched_on"  # entry of what a search tried, and of all that reads it: the split that the search looked at
 
-Record = dict[str, Any]
 
-
-def derived(card: dict[str, Any], record: Record, *, store: Path) -> dict[str, Any]:
+def derived(card: dict[str, Any], record: StageRecord, *, store: Path) -> dict[str, Any]:
     """`card` with what the stage of `record` and all before it opened of ground truth.
 
     Masks of training images that went into a training, in the stage that trains or in one before it, are its
@@ -38,7 +37,7 @@ def derived(card: dict[str, Any], record: Record, *, store: Path) -> dict[str, A
     return card | entries
 
 
-def _of_imports(records: Iterable[Record]) -> dict[str, Any]:
+def _of_imports(records: Iterable[StageRecord]) -> dict[str, Any]:
     """What is said of masks or maps that were imported, in the place of what was typed; nothing where none were."""
     said: dict[str, str] = {}
     for record in records:
@@ -46,11 +45,11 @@ def _of_imports(records: Iterable[Record]) -> dict[str, Any]:
     return {"supervision": "; ".join(dict.fromkeys(said.values())), "labels": "; ".join(said)} if said else {}
 
 
-def _with_upstream(record: Record, store: Path) -> dict[str, Record]:
+def _with_upstream(record: StageRecord, store: Path) -> dict[str, StageRecord]:
     """The record and those of all stages before it, upstream first, by key."""
-    stages: dict[str, Record] = {}
+    stages: dict[str, StageRecord] = {}
 
-    def visit(current: Record) -> None:
+    def visit(current: StageRecord) -> None:
         for key in current["upstream"].values():
             folder = current["bindings"].get(f"<artifact:{key}>")
             before = read_record(store / folder) if folder and key not in stages else None
@@ -62,7 +61,7 @@ def _with_upstream(record: Record, store: Path) -> dict[str, Record]:
     return stages
 
 
-def _sources(stage: Record, stages: dict[str, Record]) -> set[str]:
+def _sources(stage: StageRecord, stages: dict[str, StageRecord]) -> set[str]:
     """The keys of a stage and of those among `stages` that it depends on."""
     keys, waiting = {stage["key"]}, [stage]
     while waiting:
@@ -72,15 +71,15 @@ def _sources(stage: Record, stages: dict[str, Record]) -> set[str]:
     return keys
 
 
-def _masks(record: Record) -> dict[str, int]:
+def _masks(record: StageRecord) -> dict[str, int]:
     """How many ground-truth masks a stage opened, by split; nothing is known of records without the entry."""
     counts: dict[str, int] = record.get("opened", {}).get("ground_truth_masks", {})
     return counts
 
 
-def _names(records: Iterable[Record]) -> str:
+def _names(records: Iterable[StageRecord]) -> str:
     return ", ".join(record["stage"] for record in records)
 
 
-def _counts(record: Record) -> str:
+def _counts(record: StageRecord) -> str:
     return ", ".join(f"{count} of {split}" for split, count in _masks(record).items())

@@ -91,7 +91,7 @@ def origin_of(hydra: DictConfig) -> Origin:
     chosen = {str(group): str(name) for group, name in hydra.runtime.choices.items()}
     folders = [project_folder("conf"), *(Path(str(folder)) for folder in hydra.searchpath)]
     # As typed: what `${artifact:...}` in an override stands for is known inside of a stage alone.
-    overrides = plain(hydra.overrides, resolve=False)["task"]
+    overrides = plain_dict(hydra.overrides, resolve=False)["task"]
     several = hydra.mode == RunMode.MULTIRUN
     return Origin(chosen, [str(text) for text in overrides], folders, several=several)
 
@@ -151,10 +151,10 @@ class Tokens:
     """
 
     def __init__(self, config: DictConfig) -> None:
-        runtime = plain(config.get("runtime"), resolve=True)
+        runtime = plain_dict(config.get("runtime"), resolve=True)
         self.bindings: dict[str, Any] = {LOGGER: None} | {f"<runtime.{name}>": value for name, value in runtime.items()}
         self._logger = config.get("logger")
-        masked = plain(config, resolve=False)
+        masked = plain_dict(config, resolve=False)
         masked |= {"runtime": {name: f"<runtime.{name}>" for name in runtime}, "logger": LOGGER, "_roots_": {}}
         for number, group in enumerate(_data_sets(masked)):
             # A reference, not the path itself, which may hold characters that mean something to OmegaConf.
@@ -165,7 +165,7 @@ class Tokens:
         """Stage `name` as plain containers, every interpolation resolved, `resolve` asked for the tokens."""
         reset = _resolve.set(resolve)
         try:
-            node = plain(self._masked.stages[name], resolve=True)
+            node = plain_dict(self._masked.stages[name], resolve=True)
         finally:
             _resolve.reset(reset)
         # As JSON reads it, since a record and a process of a group get it from there: keys of mappings are strings.
@@ -173,7 +173,7 @@ class Tokens:
 
     def loggers(self) -> dict[str, Any]:
         """The `logger` node with its references resolved; stage and `${out_dir:}` are still tokens."""
-        return plain(self._logger, resolve=True)
+        return plain_dict(self._logger, resolve=True)
 
     def logger(self, stage: str) -> Any:
         """The loggers of a stage; dashboards are not for stages but for the job."""
@@ -194,7 +194,7 @@ def _data_sets(node: Any) -> list[dict[str, Any]]:
     return own + [data_set for child in node.values() for data_set in _data_sets(child)]
 
 
-def plain(config: DictConfig | None, *, resolve: bool) -> dict[str, Any]:
+def plain_dict(config: DictConfig | None, *, resolve: bool) -> dict[str, Any]:
     """A config node as a plain dictionary, empty for null; with `resolve`, nothing may be left open in it."""
     if config is None:
         return {}

@@ -14,7 +14,7 @@ _LOGS = {"logs", "lightning_logs", "tensorboard", "wandb"}  # of loggers, which 
 _THREADS = min(os.cpu_count() or 1, 4)
 _SHOWN = 3
 
-Record = dict[str, Any]
+StageRecord = dict[str, Any]
 
 
 def listed(folder: Path) -> dict[str, dict[str, Any]]:
@@ -57,12 +57,12 @@ def names(folder: Path) -> list[str]:
     return sorted(name for name, _ in _walk(folder, prefix="")) if record is None else list(_files(record, folder))
 
 
-def _files(record: Record, folder: Path) -> dict[str, int]:
+def _files(record: StageRecord, folder: Path) -> dict[str, int]:
     files: dict[str, int] | None = record.get("files")
     return dict(_walk(folder, prefix="")) if files is None else files
 
 
-def lost(record: Record, folder: Path) -> list[str]:
+def lost(record: StageRecord, folder: Path) -> list[str]:
     """Files of a finished stage that are gone or have another size; none of one from before there were lists."""
     if "files" not in record:
         return []
@@ -70,7 +70,7 @@ def lost(record: Record, folder: Path) -> list[str]:
     return [name for name, size in record["files"].items() if there.get(name) != size]
 
 
-def changed(record: Record, folder: Path) -> list[str]:
+def changed(record: StageRecord, folder: Path) -> list[str]:
     """Files that are gone or whose content is another than when the stage finished."""
     gone = set(lost(record, folder))
     hashes: dict[str, str] = record.get("hashes", {})
@@ -78,7 +78,7 @@ def changed(record: Record, folder: Path) -> list[str]:
     return [name for name, before in hashes.items() if name in gone or now[name] != before]
 
 
-def read_whole(folder: Path) -> Record | None:
+def read_whole(folder: Path) -> StageRecord | None:
     """The record of a finished stage whose files are all there, None where it has not finished.
 
     Raises:
@@ -87,13 +87,13 @@ def read_whole(folder: Path) -> Record | None:
     record = read_record(folder)
     if record is not None and (missing := lost(record, folder)):
         raise InputError(
-            f"{folder} is damaged: {some(missing)} of its {len(record['files']):,} files lost or changed since it was "
-            f"computed; put back what was there, or compute it again with --fresh {record['stage']}."
+            f"{folder} is damaged: {count_and_first(missing)} of its {len(record['files']):,} files lost or changed "
+            f"since it was computed; put back what was there, or compute it again with --fresh {record['stage']}."
         )
     return record
 
 
-def some(names: list[str]) -> str:
+def count_and_first(names: list[str]) -> str:
     """A count of files and the first of them."""
     more = ", ..." if len(names) > _SHOWN else ""
     return f"{len(names):,} ({', '.join(names[:_SHOWN])}{more})"

@@ -141,7 +141,7 @@ def estimated(stages: Sequence[PlannedStage]) -> str:
         return ""
     times, sizes = ([getattr(each, name) or 0 for each in told.values()] for name in ("seconds", "bytes"))
     without = f", without {', '.join(unknown)}" if unknown else ""
-    return f"about {rounded(sum(times))} and {room(sum(sizes))} by earlier runs{without}"
+    return f"about {rounded_time(sum(times))} and {room(sum(sizes))} by earlier runs{without}"
 
 
 def check_room(stages: Sequence[PlannedStage]) -> None:
@@ -158,7 +158,7 @@ def check_room(stages: Sequence[PlannedStage]) -> None:
         )
 
 
-def rounded(seconds: float) -> str:
+def rounded_time(seconds: float) -> str:
     """Seconds below two minutes, minutes below two hours, else hours."""
     if seconds < 120:
         return f"{seconds:.0f} s"

@@ -11,7 +11,7 @@ from typing import Any
 from wsss_lightning.atomic import sweep
 from wsss_lightning.backends import working_on
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.calls import Outcome, arguments, call, call_group, processes, threads
+from wsss_lightning.pipeline.calls import CallOutcome, arguments, call, call_group, processes, threads
 from wsss_lightning.pipeline.cards import SEARCHED, derived
 from wsss_lightning.pipeline.configuration import OUT_DIR, bind
 from wsss_lightning.pipeline.contents import listed, read_whole
@@ -20,7 +20,7 @@ from wsss_lightning.pipeline.faults import explained
 from wsss_lightning.pipeline.fingerprints import FINGERPRINTS, reading_fingerprint
 from wsss_lightning.pipeline.foreign import check_calls, check_record
 from wsss_lightning.pipeline.identity import with_current_targets
-from wsss_lightning.pipeline.objects import require_classes
+from wsss_lightning.pipeline.objects import require_every_class
 from wsss_lightning.pipeline.planning import Plan, PlannedStage, cached
 from wsss_lightning.pipeline.readings import readers, reading_of, words
 from wsss_lightning.pipeline.signatures import check_node
@@ -78,7 +78,7 @@ def _announce(plan: Plan, again: Collection[str]) -> None:
         count = f"{len(waiting)} of {len(plan.stages)} stages to do"
         log.info("%s", ", ".join(filter(None, [count, estimated(waiting)])))
         for stage in waiting:
-            require_classes(stage.node, stage.bindings)
+            require_every_class(stage.node, stage.bindings)
         try:
             check_room(waiting)
         except InputError as error:  # an estimate, which keeps nobody from trying
@@ -169,7 +169,7 @@ def _hand_on(card: dict[str, Any], model: Path) -> None:
         write_json(model, json.loads(model.read_text()) | {"card": card})
 
 
-def _execute(node: dict[str, Any], bindings: dict[str, Any], *, folder: Path, lock: int | None) -> Outcome:
+def _execute(node: dict[str, Any], bindings: dict[str, Any], *, folder: Path, lock: int | None) -> CallOutcome:
     bound = bind(arguments(node), bindings)
     return call(bound) if processes(bound) == 1 else call_group(bound, folder=folder, lock=lock)
 

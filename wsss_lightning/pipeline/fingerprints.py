@@ -9,7 +9,7 @@ from typing import Any
 
 from wsss_lightning.atomic import replace_file
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.manifest import MANIFEST, Entry, entry, is_read_whole, read_manifest, sha256, walk
+from wsss_lightning.pipeline.manifest import MANIFEST, ManifestEntry, entry, is_read_whole, read_manifest, sha256, walk
 from wsss_lightning.pipeline.readings import Reading
 
 
@@ -54,12 +54,12 @@ def reading_fingerprint(reading: Reading, *, cache: Path) -> str:
     return str(_kept(cache, known, lambda: _digest(_of_reading(reading.root, files))))
 
 
-def _of_reading(root: Path, files: dict[Entry, bool]) -> Iterator[tuple[str, int, str]]:
+def _of_reading(root: Path, files: dict[ManifestEntry, bool]) -> Iterator[tuple[str, int, str]]:
     for (name, size, _), whole in sorted(files.items()):
         yield name, size, sha256(root / name) if whole else ""
 
 
-def _of_manifest(reading: Reading, index: Sequence[Entry]) -> Iterator[tuple[str, int, str]]:
+def _of_manifest(reading: Reading, index: Sequence[ManifestEntry]) -> Iterator[tuple[str, int, str]]:
     """What `_of_reading` gives, of the files that the manifest of the reading's root names."""
     known = read_manifest(reading.root / MANIFEST)
     for name, size, _ in index:
@@ -80,7 +80,7 @@ def _listed_in(root: Path) -> Iterator[tuple[str, int, str]]:
 FINGERPRINTS = {"folder": folder_fingerprint, "weights": file_fingerprint}  # by the name of the resolver
 
 
-def _remembered(path: Path, entries: list[Entry], *, cache: Path) -> str:
+def _remembered(path: Path, entries: list[ManifestEntry], *, cache: Path) -> str:
     """The content is read again only when a name, size or time has changed since the value kept in `cache`."""
     known = [str(path.resolve()), *entries]
     return str(_kept(cache, known, lambda: sha256(path) if path.is_file() else _digest(_contents(path, entries))))
@@ -97,7 +97,7 @@ def _kept(cache: Path, known: list[Any], compute: Callable[[], Any]) -> Any:
     return value
 
 
-def _contents(root: Path, entries: list[Entry]) -> Iterator[tuple[str, int, str]]:
+def _contents(root: Path, entries: list[ManifestEntry]) -> Iterator[tuple[str, int, str]]:
     for name, size, _ in entries:
         yield name, size, sha256(root / name) if is_read_whole(name) else ""
 

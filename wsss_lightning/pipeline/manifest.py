@@ -20,11 +20,11 @@ MANIFEST = "wsss-manifest.tsv"
 READ_WHOLE = {".txt", ".csv", ".json", ".xml", ".npy", ".npz", ".png", ".mat", ".safetensors"}
 _HEAD = "name\tsize\tsha256\n"
 
-Entry = tuple[str, int, int]  # name, size, time of the last change in ns
+ManifestEntry = tuple[str, int, int]  # name, size, time of the last change in ns
 Manifest = dict[str, tuple[int, str]]  # by name: size and SHA-256, empty where content does not count
 
 
-def walk(folder: Path | str, *, prefix: str = "", above: frozenset[str] = frozenset()) -> Iterator[Entry]:
+def walk(folder: Path | str, *, prefix: str = "", above: frozenset[str] = frozenset()) -> Iterator[ManifestEntry]:
     """All files below a folder, hidden ones and the manifest itself left out."""
     place = os.path.realpath(folder)
     if place in above:  # a link to a folder that holds it
@@ -92,7 +92,7 @@ def read_manifest(path: Path) -> Manifest:
     return entries
 
 
-def entry(root: Path, names: Iterable[str]) -> Entry | None:
+def entry(root: Path, names: Iterable[str]) -> ManifestEntry | None:
     """The first of `names` that is a file below `root`."""
     for name in names:
         with contextlib.suppress(OSError):
@@ -102,7 +102,7 @@ def entry(root: Path, names: Iterable[str]) -> Entry | None:
     return None
 
 
-def _entries(root: Path) -> list[Entry]:
+def _entries(root: Path) -> list[ManifestEntry]:
     if not root.is_dir():
         raise InputError(f"There is no folder {root}: give the root of the data set.")
     entries = sorted(walk(root))
@@ -111,8 +111,8 @@ def _entries(root: Path) -> list[Entry]:
     return entries
 
 
-def _hashed(root: Path, entries: list[Entry]) -> Iterator[tuple[str, int, str]]:
-    def hashed(file: Entry) -> tuple[str, int, str]:
+def _hashed(root: Path, entries: list[ManifestEntry]) -> Iterator[tuple[str, int, str]]:
+    def hashed(file: ManifestEntry) -> tuple[str, int, str]:
         name, size, _ = file
         return name, size, sha256(root / name) if is_read_whole(name) else ""
 

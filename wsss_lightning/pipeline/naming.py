@@ -18,7 +18,7 @@ def named(plan: Plan, overrides: Iterable[str], *, group: str | None, given: Ite
     return plan.called(name=name, group=group, varied=changed, overrides=job)
 
 
-def described(choices: Mapping[str, Any]) -> dict[str, Any]:
+def compared_choices(choices: Mapping[str, Any]) -> dict[str, Any]:
     """The file chosen in each config group, without those that only say how a job is run."""
     others = (*_HOW, "ablation")  # all of which are in `ablations`
     chosen = {group: name for group, name in choices.items() if group.partition("/")[0] not in others}
@@ -42,7 +42,7 @@ def short_name(choices: Mapping[str, Any], shown: Mapping[str, str]) -> str:
 
     `points/diverse shapes tiny k=10 seed=1`; at most 80 characters.
     """
-    chosen = described(choices)
+    chosen = compared_choices(choices)
     heads = (chosen.get("experiment", chosen.get("method")), chosen.get("data"), chosen.get("backbone"))
     parts = [str(head) for head in heads if head is not None]
     groups = {"experiment", "method", "data", "backbone"}

@@ -7,7 +7,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from wsss_lightning.pipeline.configuration import bind, compose, one_sentence, plain
+from wsss_lightning.pipeline.configuration import bind, compose, one_sentence, plain_dict
 from wsss_lightning.pipeline.foreign import check_record
 from wsss_lightning.pipeline.identity import current_target, with_current_targets
 from wsss_lightning.pipeline.readings import readers
@@ -31,7 +31,7 @@ def open_data(name: str, *, root: Path | None, overrides: list[str]) -> Any:
         OmegaConf.update(config, "data.root", str(root))
     try:
         with one_sentence():
-            return instantiate(plain(config.data, resolve=True), _convert_="all")
+            return instantiate(plain_dict(config.data, resolve=True), _convert_="all")
     except InstantiationException as error:
         raise error.__cause__ or error from None
 
@@ -62,7 +62,7 @@ def recorded_inputs(folder: Path, *, target: str, names: tuple[str, ...]) -> dic
         raise error.__cause__ or error from None
 
 
-def require_classes(node: dict[str, Any], bindings: dict[str, Any]) -> None:
+def require_every_class(node: dict[str, Any], bindings: dict[str, Any]) -> None:
     """Raise `InputError` where a stage that learns class by class finds no image of one; before it is its turn.
 
     Only of data in a folder of the user's; what stages write is looked at by the stage itself.

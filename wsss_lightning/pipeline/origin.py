@@ -21,7 +21,7 @@ _PACKAGE = re.compile(r"\s*#\s*@\s*package\s+(\S+)")
 _NAME = re.compile(r"[^][(),\"'\s]+")  # one of those in `a`, `[a,b]`, `"a"` or, of a sweep, `a,b`
 
 
-class File(NamedTuple):
+class ConfigFile(NamedTuple):
     """A file of a config group by its name (`ablation/points/top`), and the file that includes it, if one does."""
 
     name: str
@@ -55,17 +55,17 @@ class Origin:
         values = [value for name, _, value in (text.partition("=") for text in self.overrides) if name == group]
         return _NAME.findall(values[-1]) if values else []
 
-    def files(self) -> list[File]:
+    def files(self) -> list[ConfigFile]:
         """The files of the groups whose settings are checked, those that are included too."""
         chosen = [f"{group}/{name}" for group, name in self.choices.items()]
         chosen += [f"{group}/{name}" for group in _GROUPS for name in self.typed(group)]
         waiting: list[tuple[str, Path | None]] = [(name, None) for name in chosen]
-        found: dict[Path, File] = {}
+        found: dict[Path, ConfigFile] = {}
         while waiting:
             name, place = waiting.pop(0)
             for path in (folder / f"{name}.yaml" for folder in self.folders if name.split("/")[0] in _GROUPS):
                 if path.is_file() and path not in found:
-                    found[path] = File(name, path, place)
+                    found[path] = ConfigFile(name, path, place)
                     waiting += [(other, path) for other in _included(found[path])]
         return list(found.values())
 
@@ -103,7 +103,7 @@ class Origin:
                     f"{named} is one of method={owner}, not of {others}: say method={owner}, or take another {group}."
                 )
 
-    def _methods(self, files: list[File]) -> set[str]:
+    def _methods(self, files: list[ConfigFile]) -> set[str]:
         """The method, or those that a sweep's command line may mean."""
         if "method" in self.choices:
             return {self.choices["method"]}
@@ -112,7 +112,7 @@ class Origin:
         inner = {method for _, method in named}
         return set(self.typed("method")) or outer or inner or {_default(self.folders[0], "method")}
 
-    def _owner(self, file: File) -> str | None:
+    def _owner(self, file: ConfigFile) -> str | None:
         """The method that a file says it is of, or whose folder it lies in."""
         group, *folder = file.name.split("/")[:-1]
         if group not in _OF_A_METHOD or not folder:
@@ -153,7 +153,7 @@ def _chosen_method(path: Path) -> str | None:
     return next((str(entry["override /method"]) for entry in entries if "override /method" in entry), None)
 
 
-def _included(file: File) -> Iterator[str]:
+def _included(file: ConfigFile) -> Iterator[str]:
     """Files that a defaults list names in a group of its own, as `/ablation/points: [top, k5]`, or beside the file."""
     for item in _content(file.path).get("defaults", []):
         if isinstance(item, str):

@@ -21,11 +21,11 @@ from wsss_lightning.pipeline.configuration import (
     compose_with_origin,
     of_job,
     one_sentence,
-    plain,
+    plain_dict,
     register_resolvers,
     used,
 )
-from wsss_lightning.pipeline.contents import lost, read_whole, some
+from wsss_lightning.pipeline.contents import count_and_first, lost, read_whole
 from wsss_lightning.pipeline.expansion import expand
 from wsss_lightning.pipeline.fingerprints import FINGERPRINTS, reading_fingerprint
 from wsss_lightning.pipeline.identity import key_of, with_current_targets
@@ -70,7 +70,7 @@ class PlannedStage:
         if record is None:
             return "half done" if self.folder.is_dir() else "to run"
         if missing := lost(record, self.folder):
-            return f"damaged: {some(missing)} lost or changed"
+            return f"damaged: {count_and_first(missing)} lost or changed"
         return cached(record)
 
 
@@ -163,19 +163,19 @@ def plan_config(config: DictConfig, origin: Origin | None = None) -> Plan:
     _require_forms(config)
     with one_sentence():
         if origin is not None:
-            _check(plain(config, resolve=False), origin)
+            _check(plain_dict(config, resolve=False), origin)
         result = str(config.result)
         planner = Planner(config)
         planner.key(result)
-        card = plain(config.get("card"), resolve=True)
+        card = plain_dict(config.get("card"), resolve=True)
         loggers = planner.tokens.loggers()
-        runtime = plain(config.get("runtime"), resolve=True)
+        runtime = plain_dict(config.get("runtime"), resolve=True)
         check_backend(backend := str(runtime.get("backend", Plan.backend)))
     return Plan(
         stages=planner.stages,
         result=result,
         card=card,
-        config=plain(config, resolve=False),
+        config=plain_dict(config, resolve=False),
         loggers=loggers,
         choices={} if origin is None else origin.described(),
         backend=backend,

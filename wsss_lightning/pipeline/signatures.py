@@ -13,15 +13,15 @@ from wsss_lightning.pipeline.modules import absolute, module_path, tree
 
 
 @dataclass(frozen=True)
-class Annotation:
+class TypeAnnotation:
     """What a parameter is said to be, and the module whose names that uses."""
 
     form: ast.expr
     module: str
 
-    def of(self, form: ast.expr) -> "Annotation":
+    def of(self, form: ast.expr) -> "TypeAnnotation":
         """A part of it."""
-        return Annotation(form, self.module)
+        return TypeAnnotation(form, self.module)
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Signature:
     names: frozenset[str]
     required: frozenset[str]
     defaults: dict[str, Any] = field(default_factory=dict)
-    annotations: dict[str, Annotation] = field(default_factory=dict)
+    annotations: dict[str, TypeAnnotation] = field(default_factory=dict)
 
 
 def check_node(node: object, *, where: str) -> None:
@@ -170,7 +170,7 @@ def _of_arguments(arguments: ast.arguments, module: str, *, skip: int) -> Signat
     given = dict(zip(reversed(positional), reversed(arguments.defaults), strict=False))
     given |= {name: value for name, value in zip(named, arguments.kw_defaults, strict=True) if value is not None}
     every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    annotations = {item.arg: Annotation(item.annotation, module) for item in every if item.annotation is not None}
+    annotations = {item.arg: TypeAnnotation(item.annotation, module) for item in every if item.annotation is not None}
     return Signature(names=names, required=names - given.keys(), defaults=_literals(given), annotations=annotations)
 
 
@@ -191,10 +191,11 @@ def _with_fields(inherited: Signature, definition: ast.ClassDef, module: str) ->
     given = {name: value for name, value in values.items() if value is not None}
     inner = {name for name, value in given.items() if "init=False" in ast.unparse(value)}
     known = {name: value for name, value in inherited.defaults.items() if name not in values}
+    named = ((item.target.id, item) for item in fields if isinstance(item.target, ast.Name))
+    own = {name: TypeAnnotation(item.annotation, module) for name, item in named}
     return Signature(
         names=(inherited.names | values.keys()) - inner,
         required=(inherited.required - given.keys()) | (values.keys() - given.keys()),
         defaults=known | _literals(given),
-        annotations=inherited.annotations
-        | {item.target.id: Annotation(item.annotation, module) for item in fields if isinstance(item.target, ast.Name)},
+        annotations=inherited.annotations | own,
     )

@@ -48,7 +48,7 @@ def launcher(arguments: Sequence[str]) -> str | None:
     return named[-1] if named else None
 
 
-def prepare(arguments: Sequence[str]) -> None:
+def prepare_launcher(arguments: Sequence[str]) -> None:
     """Let our configuration of a launcher stand for its plugin's, and know what it asks for, in Hydra's workers, too.
 
     Hydra would else compare one with the other, by a rule that it calls deprecated, in three lines a process.

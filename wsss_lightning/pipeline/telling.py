@@ -18,7 +18,7 @@ from wsss_lightning.pipeline.calls import arguments
 from wsss_lightning.pipeline.configuration import bind
 from wsss_lightning.pipeline.curves import Curve, read_curves, read_trials
 from wsss_lightning.pipeline.identity import TRAINS
-from wsss_lightning.pipeline.naming import described
+from wsss_lightning.pipeline.naming import compared_choices
 from wsss_lightning.pipeline.planning import Plan, PlannedStage
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ _EVERY = 5.0  # seconds between two looks at what a training logs
 
 
 @dataclass(frozen=True)
-class Job:
+class DashboardJob:
     """One run of a dashboard: its name, what it belongs to, and the settings that runs are compared by."""
 
     name: str
@@ -54,7 +54,7 @@ class Finished:
 class Dashboard(Protocol):
     """What an entry of the config group `logger` is where it shows jobs; the others are loggers of single stages."""
 
-    def start(self, job: Job) -> None:
+    def start(self, job: DashboardJob) -> None:
         """Begin a run; an `InputError` where it cannot begin keeps the job from computing."""
 
     def curve(self, stage: str, name: str, axis: str, points: Curve) -> None:
@@ -140,12 +140,13 @@ def telling(plan: Plan) -> Iterator[Teller]:
             board.finish(failed=bool(code))
 
 
-def _job(plan: Plan) -> Job:
+def _job(plan: Plan) -> DashboardJob:
     run = plan.run
     stages = {name: {"key": stage.key, **_plain(stage.node)} for name, stage in plan.stages.items()}
-    settings = {**described(plan.choices), "result": plan.result, "seed": plan.config.get("seed"), "card": plan.card}
+    settings = compared_choices(plan.choices)
+    settings |= {"result": plan.result, "seed": plan.config.get("seed"), "card": plan.card}
     settings |= {"varied": run.get("varied") or {}, "overrides": run.get("overrides") or {}, "stages": stages}
-    return Job(run.get("name") or plan.result, run.get("group"), list(run.get("tags") or []), settings)
+    return DashboardJob(run.get("name") or plan.result, run.get("group"), list(run.get("tags") or []), settings)
 
 
 def _plain(node: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.modules import absolute, tree
-from wsss_lightning.pipeline.signatures import Annotation, signature_of
+from wsss_lightning.pipeline.signatures import TypeAnnotation, signature_of
 
 # The least value of parameters that mean the same wherever they occur.
 _LEAST: dict[str, int] = {
@@ -36,13 +36,13 @@ def check_values(node: Any, *, where: str) -> None:
             _check(value, annotation, name=name, where=f"{where}.{name}")
 
 
-def _annotated(node: dict[str, Any]) -> Iterator[tuple[str, Any, Annotation]]:
+def _annotated(node: dict[str, Any]) -> Iterator[tuple[str, Any, TypeAnnotation]]:
     signature = signature_of(str(node["_target_"])) if "_target_" in node else None
     annotations = signature.annotations if signature else {}
     yield from ((name, value, annotations[name]) for name, value in node.items() if name in annotations)
 
 
-def _check(value: Any, annotation: Annotation, *, name: str, where: str) -> None:
+def _check(value: Any, annotation: TypeAnnotation, *, name: str, where: str) -> None:
     if not _fits(value, annotation):
         raise InputError(f"{where}={_shown(value)}: {_wanted(annotation)} is needed.")
     counts = isinstance(value, int) and not isinstance(value, bool)
@@ -52,7 +52,7 @@ def _check(value: Any, annotation: Annotation, *, name: str, where: str) -> None
         raise InputError(f"{where}={value}: {_LARGEST_SEED} or less is needed.")
 
 
-def _fits(value: Any, annotation: Annotation) -> bool:
+def _fits(value: Any, annotation: TypeAnnotation) -> bool:
     """Whether a value may be what an annotation says; true where that cannot be told."""
     form, module = annotation.form, annotation.module
     if _stands_for_something(value):
@@ -80,7 +80,7 @@ def _fits_name(value: Any, name: str) -> bool:
     return fits.get(name, isinstance(value, str))
 
 
-def _fits_subscript(value: Any, form: ast.Subscript, annotation: Annotation) -> bool:
+def _fits_subscript(value: Any, form: ast.Subscript, annotation: TypeAnnotation) -> bool:
     name = ast.unparse(form.value).rpartition(".")[2]
     inner = form.slice.elts if isinstance(form.slice, ast.Tuple) else [form.slice]
     if name in ("Union", "Optional"):
@@ -97,7 +97,7 @@ def _fits_subscript(value: Any, form: ast.Subscript, annotation: Annotation) -> 
     return True
 
 
-def _fit_items(values: list[Any], inner: list[ast.expr], annotation: Annotation) -> bool:
+def _fit_items(values: list[Any], inner: list[ast.expr], annotation: TypeAnnotation) -> bool:
     several = [each for each in inner if not (isinstance(each, ast.Constant) and each.value is ...)]
     if len(several) > 1:
         return len(values) == len(several) and all(
@@ -112,11 +112,11 @@ def _fits_alias(value: Any, name: str, module: str) -> bool:
 
 
 @cache
-def _alias(module: str, name: str) -> Annotation | None:
+def _alias(module: str, name: str) -> TypeAnnotation | None:
     """What a module assigns to a name, `Size = int | None`, or imports by it; None for a class."""
     for statement in ast.walk(tree(module)):
         if isinstance(statement, ast.Assign) and [ast.unparse(place) for place in statement.targets] == [name]:
-            return Annotation(statement.value, module)
+            return TypeAnnotation(statement.value, module)
         if isinstance(statement, ast.ImportFrom):
             for alias in statement.names:
                 if (alias.asname or alias.name) == name:
@@ -128,7 +128,7 @@ def _parsed(text: Any) -> ast.expr:
     return ast.parse(text, mode="eval").body if isinstance(text, str) else ast.Name("object")
 
 
-def _wanted(annotation: Annotation) -> str:
+def _wanted(annotation: TypeAnnotation) -> str:
     """An annotation in words."""
     form = annotation.form
     if isinstance(form, ast.Constant) and form.value is None:
@@ -142,7 +142,7 @@ def _wanted(annotation: Annotation) -> str:
     return _wanted_of_many(form, annotation) if isinstance(form, ast.Subscript) else ast.unparse(form)
 
 
-def _wanted_of_many(form: ast.Subscript, annotation: Annotation) -> str:
+def _wanted_of_many(form: ast.Subscript, annotation: TypeAnnotation) -> str:
     name = ast.unparse(form.value).rpartition(".")[2]
     inner = form.slice.elts if isinstance(form.slice, ast.Tuple) else [form.slice]
     if name == "Literal":

@@ -25,18 +25,18 @@ FOREGROUND = LabelMap(("foreground",), ("foreground",))  # of masks that tell no
 
 _PART = 16  # images per call: a process sends its results, megabytes with COCO's 81 labels, once for all of them
 
-Result = TypeVar("Result")
+Measured = TypeVar("Measured")
 
 
 def measure_images(
     records: Sequence[Record],
-    measure: Callable[[Record], Result],
+    measure: Callable[[Record], Measured],
     *,
     processes: int,
     description: str,
     progress: bool = True,
     summed: bool = False,
-) -> Iterator[Result]:
+) -> Iterator[Measured]:
     """`measure(record)` of every image, in the order of `records`.
 
     Args:
@@ -88,7 +88,7 @@ def any_class(target: Mask) -> Mask:
     return np.where(target == IGNORE, target, target > 0).astype(np.uint8)
 
 
-def require_classes(pixels: Tensor, records: Sequence[Record], *, where: str, ignored: int = 0) -> None:
+def require_foreground(pixels: Tensor, records: Sequence[Record], *, where: str, ignored: int = 0) -> None:
     """Refuse a truth that scores nothing but background, which hides whatever is wrong with it.
 
     Args:
@@ -118,6 +118,6 @@ def _read(record: Record, folder: Path, labels: LabelMap, *, foreground: bool = 
     return torch.from_numpy(read_labels(path, labels=labels, target=truth).winners), torch.from_numpy(truth)
 
 
-def _measure_part(records: Sequence[Record], *, measure: Callable[[Record], Result], summed: bool) -> list[Result]:
+def _measure_part(records: Sequence[Record], *, measure: Callable[[Record], Measured], summed: bool) -> list[Measured]:
     results = map(measure, records)
     return [reduce(add, results)] if summed else list(results)

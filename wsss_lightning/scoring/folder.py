@@ -18,9 +18,9 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.metrics.segmentation import confusion_matrix, iou, mean_iou, threshold_confusions, threshold_trimaps
 from wsss_lightning.scoring import notes
 from wsss_lightning.scoring.cams import read_cam_file
-from wsss_lightning.scoring.comparison import measure_images, require_classes
+from wsss_lightning.scoring.comparison import measure_images, require_foreground
 from wsss_lightning.scoring.evaluation import Evaluation
-from wsss_lightning.scoring.predictions import Kind, Predictions, find_predictions, read_labels
+from wsss_lightning.scoring.predictions import PredictionKind, Predictions, find_predictions, read_labels
 
 SWEEP = tuple(step / 100 for step in range(60))  # SEAM's evaluation: 0.00 to 0.59
 WIDEST = 40  # px, of the trimap
@@ -109,12 +109,12 @@ def score_folder(
     )
     counts = reduce(add, sums)
     ignored = counts.ignored if len(data.labels.kept) == len(data.labels.names) else 0  # else of other classes
-    require_classes(counts.confusions[0].sum(dim=1), scored, where=task.where, ignored=ignored)
+    require_foreground(counts.confusions[0].sum(dim=1), scored, where=task.where, ignored=ignored)
     return _conclude(counts, task)
 
 
 def _thresholds(predictions: Predictions, given: float | None) -> tuple[float, ...]:
-    if predictions.kind is Kind.CAMS:
+    if predictions.kind is PredictionKind.CAMS:
         return SWEEP if given is None else (given,)
     if given is not None:
         raise InputError(f"{predictions.folder} holds index PNGs, which have no scores: leave --threshold away.")
@@ -126,18 +126,18 @@ def _require_all(task: _Task) -> None:
     if missing:
         raise InputError(
             f"{task.predictions.folder} has no prediction of {len(missing):,} of the {len(missing) + len(predicted):,} "
-            f"images of {task.where}: {notes.some(missing)}; add them, or score what is there with --partial."
+            f"images of {task.where}: {notes.first_names(missing)}; add them, or score what is there with --partial."
         )
 
 
-def _score(record: Record, *, folder: Path, kind: Kind, labels: LabelMap, thresholds: Tensor) -> Counts:
+def _score(record: Record, *, folder: Path, kind: PredictionKind, labels: LabelMap, thresholds: Tensor) -> Counts:
     truth, path = read_target(record, labels.encode), folder / f"{record.image_id}{kind}"
-    if kind is Kind.MASKS:
+    if kind is PredictionKind.MASKS:
         prediction = read_labels(path, labels=labels, target=truth)
     else:
         prediction = read_cam_file(path, labels=labels, size=truth.shape)
     winners, scores, target = map(torch.from_numpy, (prediction.winners, prediction.scores, truth))
-    if kind is Kind.MASKS:
+    if kind is PredictionKind.MASKS:
         confusions = confusion_matrix(winners, target, len(labels.kept) + 1)[None]
     else:
         confusions = threshold_confusions(winners, scores, target, thresholds, len(labels.kept) + 1)
@@ -150,7 +150,7 @@ def _score(record: Record, *, folder: Path, kind: Kind, labels: LabelMap, thresh
 def _conclude(counts: Counts, task: _Task) -> Evaluation:
     scores = [mean_iou(confusion) for confusion in counts.confusions]
     best = max(range(len(scores)), key=lambda index: scores[index])
-    cams, predictions = task.predictions.kind is Kind.CAMS, task.predictions
+    cams, predictions = task.predictions.kind is PredictionKind.CAMS, task.predictions
     return Evaluation(
         title=f"{'CAMs' if cams else 'Masks'} in {predictions.folder} against {task.where} of {task.data.root}",
         names=("background", *task.data.class_names),
@@ -171,8 +171,8 @@ def _notes(counts: Counts, best: int, task: _Task) -> list[str]:
     files = [*notes.missing(task.predictions), *notes.unused(task.predictions)]
     alone = notes.background_alone(counts.confusions[best].sum(dim=1).tolist(), counts.ignored)
     about = [*files, *notes.labels(len(names), len(labels.names) + 1, absent), *alone]
-    if task.predictions.kind is Kind.MASKS:
+    if task.predictions.kind is PredictionKind.MASKS:
         return about
-    chosen = notes.threshold(task.thresholds[best], task.thresholds if task.is_sweep else (), where=task.where)
+    chosen = notes.threshold_choice(task.thresholds[best], task.thresholds if task.is_sweep else (), where=task.where)
     shown = notes.maps(counts.as_tagged, counts.images, counts.left_out, source=task.data.tags_source)
     return [*about, chosen, *shown]

@@ -18,9 +18,9 @@ from wsss_lightning.data.masks import read_mask, write_mask
 from wsss_lightning.errors import InputError
 from wsss_lightning.parallel import in_parallel
 from wsss_lightning.scoring.cams import read_cam_maps, write_cam_file
-from wsss_lightning.scoring.predictions import Kind, check_prediction_size, find_predictions
+from wsss_lightning.scoring.predictions import PredictionKind, check_prediction_size, find_predictions
 
-_FOLDERS = {Kind.MASKS: "masks", Kind.CAMS: "cams"}
+_FOLDERS = {PredictionKind.MASKS: "masks", PredictionKind.CAMS: "cams"}
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,10 @@ def _require_order(untagged: Sequence[str], images: int, folder: Path) -> None:
         )
 
 
-def _check(record: Record, *, folder: Path, kind: Kind, order: Order, kept: Sequence[str]) -> Found:
+def _check(record: Record, *, folder: Path, kind: PredictionKind, order: Order, kept: Sequence[str]) -> Found:
     path, size = folder / f"{record.image_id}{kind}", image_size(record.image)
     truth = False
-    if kind is Kind.MASKS:
+    if kind is PredictionKind.MASKS:
         mask = order.read_mask(path)
         check_prediction_size(mask.shape, size, path)
         shown = {int(index) for index in np.unique(mask)} - {0, IGNORE}
@@ -152,9 +152,9 @@ def _is_truth(mask: Mask, record: Record) -> bool:
     return record.mask is not None and record.mask.is_file() and np.array_equal(mask, read_mask(record.mask))
 
 
-def _write(record: Record, *, folder: Path, kind: Kind, order: Order, out: Path) -> None:
+def _write(record: Record, *, folder: Path, kind: PredictionKind, order: Order, out: Path) -> None:
     path, target = folder / f"{record.image_id}{kind}", out / _FOLDERS[kind] / f"{record.image_id}{kind}"
-    if kind is Kind.MASKS:
+    if kind is PredictionKind.MASKS:
         write_mask(target, order.read_mask(path))
     else:
         indices, maps = order.read_cams(path, image_size(record.image))

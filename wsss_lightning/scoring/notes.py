@@ -9,7 +9,7 @@ from wsss_lightning.scoring.predictions import Predictions
 _SHOWN = 5  # names that are written out of a long list
 
 
-def some(names: Sequence[str]) -> str:
+def first_names(names: Sequence[str]) -> str:
     """The first few of many names."""
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
@@ -44,7 +44,7 @@ def background_alone(pixels: Sequence[int], ignored: int) -> list[str]:
     return [told] if ignored and not any(pixels[1:]) else []
 
 
-def threshold(value: float, sweep: Sequence[float], *, where: str) -> str:
+def threshold_choice(value: float, sweep: Sequence[float], *, where: str) -> str:
     """How the background threshold was chosen: among `sweep`, or given where that is empty."""
     if not sweep:
         return f"The background threshold {value:g} was given."
@@ -62,4 +62,4 @@ def maps(as_tagged: int, images: int, left_out: int, *, source: str) -> list[str
 
 
 def _if(names: Sequence[str], sentence: str) -> list[str]:
-    return [f"{sentence}: {some(names)}."] if names else []
+    return [f"{sentence}: {first_names(names)}."] if names else []

@@ -15,7 +15,7 @@ from wsss_lightning.data.masks import read_mask
 from wsss_lightning.errors import InputError
 
 
-class Kind(StrEnum):
+class PredictionKind(StrEnum):
     """What a folder holds, index PNGs or dictionaries of class activation maps; the value is the files' suffix."""
 
     MASKS = ".png"
@@ -35,7 +35,7 @@ class Predictions:
     """
 
     folder: Path
-    kind: Kind
+    kind: PredictionKind
     predicted: tuple[str, ...]
     missing: tuple[str, ...]
     unused: tuple[str, ...]
@@ -72,13 +72,13 @@ def find_predictions(folder: Path, ids: Sequence[str]) -> Predictions:
         raise InputError(f"{folder} is no folder: give the one that holds the predictions.")
     paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     names = {path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts)}
-    held = {kind: [image_id for image_id in ids if f"{image_id}{kind}" in names] for kind in Kind}
+    held = {kind: [image_id for image_id in ids if f"{image_id}{kind}" in names] for kind in PredictionKind}
     if not any(held.values()):
         example = f", but {min(names)}" if names else ""
         raise InputError(f"{folder} holds no {ids[0]}.png, {ids[0]}.npy or the like{example}: give another folder.")
     if all(held.values()):
         raise InputError(f"{folder} holds both masks (.png) and CAMs (.npy) of the images: keep one kind in it.")
-    kind = next(kind for kind in Kind if held[kind])
+    kind = next(kind for kind in PredictionKind if held[kind])
     predicted = held[kind]
     missing = tuple(image_id for image_id in ids if f"{image_id}{kind}" not in names)
     unused = tuple(sorted(names - {f"{image_id}{kind}" for image_id in predicted}))

@@ -17,7 +17,7 @@ from wsss_lightning.data.masks import palette, read_mask, write_mask
 from wsss_lightning.data.voc import VOC_CLASSES
 from wsss_lightning.errors import InputError
 from wsss_lightning.parallel import in_parallel
-from wsss_lightning.scoring.predictions import Kind, Predictions
+from wsss_lightning.scoring.predictions import PredictionKind, Predictions
 
 _SUFFIXES = (".tgz", ".tar.gz")
 _DAMAGE = (OSError, EOFError, tarfile.TarError, zlib.error)
@@ -56,7 +56,7 @@ class Fault:
     file: str
 
 
-def pack(predictions: Predictions, out: Path, submission: Submission, *, processes: int) -> list[Fault]:
+def pack_submission(predictions: Predictions, out: Path, submission: Submission, *, processes: int) -> list[Fault]:
     """Write the archive of index PNGs, the same bytes for the same masks, unless something is at fault.
 
     Greyscale PNGs get VOC's palette. The archive is opened again and checked before it gets its name.
@@ -75,7 +75,7 @@ def pack(predictions: Predictions, out: Path, submission: Submission, *, process
     """
     if not out.name.endswith(_SUFFIXES):
         raise InputError(f"{out} is to be a gzipped tar archive: give it a name that ends in .tgz.")
-    if predictions.kind is not Kind.MASKS:
+    if predictions.kind is not PredictionKind.MASKS:
         raise InputError(f"{predictions.folder} holds CAMs: give a folder of index PNGs.")
     with TemporaryDirectory() as staging:
         job = partial(_stage, folder=predictions.folder, staging=Path(staging), submission=submission)
@@ -87,7 +87,7 @@ def pack(predictions: Predictions, out: Path, submission: Submission, *, process
     return sorted(faults, key=lambda fault: (fault.reason, fault.file))
 
 
-def check(archive: Path, submission: Submission, *, processes: int) -> list[Fault]:
+def check_submission(archive: Path, submission: Submission, *, processes: int) -> list[Fault]:
     """What VOC's server would not take of an archive: its tree, and each PNG's mode, palette, indices and size.
 
     Raises:
@@ -144,7 +144,7 @@ def _write(path: Path, *, staging: Path, submission: Submission, processes: int)
         for image_id in sorted(submission.ids):
             member = f"{submission.folder}/{image_id}.png"
             archive.add(staging / f"{image_id}.png", member, filter=_anonymous)
-    if faults := check(path, submission, processes=processes):
+    if faults := check_submission(path, submission, processes=processes):
         raise InputError(f"{path} was not written as it should be, {faults[0].file} {faults[0].reason}: try again.")
 
 

@@ -28,9 +28,9 @@ from wsss_lightning.metrics.segmentation import (
     recall,
 )
 from wsss_lightning.metrics.single_class import accuracies
-from wsss_lightning.scoring.comparison import FOREGROUND, image_confusion, measure_images, require_classes
+from wsss_lightning.scoring.comparison import FOREGROUND, image_confusion, measure_images, require_foreground
 from wsss_lightning.stages.io import write_array, write_json, write_picture
-from wsss_lightning.stages.loggers import finished, log_scalars, log_stage
+from wsss_lightning.stages.loggers import closing_loggers, log_scalars, log_stage
 
 
 def evaluate(
@@ -77,7 +77,7 @@ def evaluate(
     matrices, labels = torch.stack(list(each)), FOREGROUND if foreground else data.labels
     whole = matrices.sum(dim=0)
     if target is None:
-        require_classes(whole.sum(dim=1), records, where=f"the {split} split (list {data.lists[split]})")
+        require_foreground(whole.sum(dim=1), records, where=f"the {split} split (list {data.lists[split]})")
     write_array(folder / "confusion.npy", matrices.numpy())
     write_json(folder / "images.json", [record.image_id for record in records])
     write_json(folder / "classes.json", _classes(labels) | (_figures(whole) if target is None else {}))
@@ -86,10 +86,10 @@ def evaluate(
     pictures = {record.image_id: draw_panel(record, data, folders) for record in panel_records(shown, panels)}
     for image_id, columns in pictures.items():
         write_panel(folder / "panels" / image_id, columns, extra_panels)
-    values = summary(whole, labels.kept) if target is None else accuracies(whole)
+    values = segmentation_metrics(whole, labels.kept) if target is None else accuracies(whole)
     values |= {f"miou/{name}": mean_over(values, classes) for name, classes in groups.items()}
     metrics = {f"{split}/{name}": value for name, value in values.items()}
-    with finished(loggers):
+    with closing_loggers(loggers):
         log_stage(loggers, folder)
         log_scalars(loggers, metrics)
     return metrics
@@ -102,7 +102,7 @@ def random_share(records: list[Record], *, share: float, seed: int) -> list[Reco
     return [records[index] for index in sorted(chosen.tolist())]
 
 
-def summary(confusion: Tensor, class_names: tuple[str, ...]) -> dict[str, float]:
+def segmentation_metrics(confusion: Tensor, class_names: tuple[str, ...]) -> dict[str, float]:
     """mIoU, accuracies and IoU per class, from one confusion matrix (L, L); fractions, nan for absent classes.
 
     `precision`, `recall` and `over_activation` (of `metrics.segmentation`) are means over the classes, without
@@ -121,7 +121,7 @@ def summary(confusion: Tensor, class_names: tuple[str, ...]) -> dict[str, float]
 
 
 def mean_over(metrics: Mapping[str, float], classes: Sequence[str]) -> float:
-    """Mean IoU of background and some classes of a `summary`, absent ones (nan) left out."""
+    """Mean IoU of background and some classes of `segmentation_metrics`, absent ones (nan) left out."""
     return float(np.nanmean([metrics[f"iou/{name}"] for name in ("background", *classes)]))
 
 

@@ -26,7 +26,7 @@ from wsss_lightning.data.masks import palette
 from wsss_lightning.errors import InputError
 from wsss_lightning.nn.seeds import own_seed, seeded
 from wsss_lightning.stages.finite import Finite
-from wsss_lightning.stages.loggers import finished, log_stage
+from wsss_lightning.stages.loggers import closing_loggers, log_stage
 from wsss_lightning.stages.monitored import Monitored
 from wsss_lightning.stages.training_progress import TrainingProgress
 from wsss_lightning.tensors import UnreadableError, load_pickle
@@ -66,7 +66,7 @@ def fit(
             for held-out images, of which there are none.
     """
     last = out_dir / _CHECKPOINT
-    with finished(loggers), quiet():
+    with closing_loggers(loggers), quiet():
         log_stage(loggers, out_dir)
         bar, finite = TrainingProgress(description=description, enabled=progress), Finite(description)
         runner = make_trainer(

@@ -10,7 +10,7 @@ from pytorch_lightning.loggers import Logger
 
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.nn.backbones import Backbone, check_statistics
-from wsss_lightning.nn.class_activation import Start
+from wsss_lightning.nn.class_activation import HeadStart
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
 from wsss_lightning.nn.tag_losses import Loss
 from wsss_lightning.nn.trunk import Learning
@@ -49,7 +49,7 @@ def fit_tag_classifier(
     optimizer: MakeOptimizer | None = None,
     scheduler: Scheduler | None = None,
     callbacks: Callbacks = None,
-    start: Start = "drawn",
+    start: HeadStart = "drawn",
     loss: Loss | None = None,
 ) -> dict[str, float]:
     """Train a `TagClassifier` on the tags of the training images; `val/tag_ap` is how well it tells those of val.

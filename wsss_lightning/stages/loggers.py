@@ -10,7 +10,7 @@ from wsss_lightning.stages.io import read_json
 
 
 @contextmanager
-def finished(loggers: Mapping[str, Logger]) -> Iterator[None]:
+def closing_loggers(loggers: Mapping[str, Logger]) -> Iterator[None]:
     """Close every logger's run however the stage ends, so that the next stage of the process starts its own.
 
     A run whose stage failed is marked as failed: without an exit code a dashboard shows it as finished.

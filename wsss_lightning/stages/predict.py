@@ -25,14 +25,13 @@ from wsss_lightning.data.stored_maps import SizedMaps, StoredMaps, as_lists
 from wsss_lightning.errors import InputError
 from wsss_lightning.lifetime import begin_loading
 from wsss_lightning.nn.description import build, describe
-from wsss_lightning.nn.prediction import Prediction
+from wsss_lightning.nn.prediction import Prediction, ProbabilityReading
 from wsss_lightning.progress import display
 from wsss_lightning.stages.fit import MakeTrainer, inputs_of, make_whole_trainer, quiet
 from wsss_lightning.stages.io import read_json, read_tensors, write_json, write_tensors
 
 __all__ = ["Prediction", "infer", "predict", "read_probabilities", "without", "write_predictions"]
 
-Reading = Callable[[dict[str, Tensor], tuple[int, int]], Tensor]  # stored tensors, (H, W) -> probabilities (L, H, W)
 _READING, _READING_TENSORS = "reading.json", "reading.safetensors"
 
 
@@ -140,7 +139,7 @@ def _scores_path(folder: Path, image_id: str) -> Path:
 
 def read_probabilities(folder: Path, image_id: str, size: tuple[int, int]) -> Tensor:
     """Probabilities (L, *size) of one image of a `predict` stage that kept them."""
-    reading: Reading = build(read_json(folder / _READING))
+    reading: ProbabilityReading = build(read_json(folder / _READING))
     stored = read_tensors(_scores_path(folder, image_id))
     with torch.inference_mode():
         return reading(read_tensors(folder / _READING_TENSORS) | stored, size)

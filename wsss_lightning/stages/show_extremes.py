@@ -32,7 +32,7 @@ def show_extremes(
     for each folder in `masks` by its name, and returns the mean over the images shown, `val/image_miou`. Val masks are
     opened.
     """
-    scores = image_scores(Path(evaluation))
+    scores = image_mious(Path(evaluation))
     records = [record for record in data.records("val") if record.tags.any() and not np.isnan(scores[record.image_id])]
     ranked = sorted(records, key=lambda record: scores[record.image_id], reverse=which == "best")[:panels]
     for record in ranked:
@@ -41,7 +41,7 @@ def show_extremes(
     return {"val/image_miou": float(np.mean([scores[record.image_id] for record in ranked]))}
 
 
-def image_scores(evaluation: Path) -> dict[str, float]:
+def image_mious(evaluation: Path) -> dict[str, float]:
     """Mean IoU of every image that an `evaluate` stage scored; nan where nothing was counted."""
     matrices = torch.from_numpy(np.load(evaluation / "confusion.npy", allow_pickle=False))
     images = json.loads((evaluation / "images.json").read_text())

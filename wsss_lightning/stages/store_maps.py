@@ -11,7 +11,7 @@ from torch import Tensor
 
 from wsss_lightning.data.base import Record, SegmentationDataModule, Split
 from wsss_lightning.data.images import image_size
-from wsss_lightning.data.stored_maps import StoredMaps, pack
+from wsss_lightning.data.stored_maps import StoredMaps, pack_maps
 from wsss_lightning.nn.backbones import Backbone, check_statistics
 from wsss_lightning.nn.trunk import Trunk, Variant, variants
 from wsss_lightning.stages.fit import MakeTrainer
@@ -91,7 +91,7 @@ def _write(maps: StoredMaps, item: tuple[str, dict[str, Tensor]]) -> None:
     image_id, tensors = item
     packed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
-        packed |= {name: tensor} if name.endswith("pooled") else pack(name, tensor)
+        packed |= {name: tensor} if name.endswith("pooled") else pack_maps(name, tensor)
     write_tensors(maps.path(image_id), packed)
 
 

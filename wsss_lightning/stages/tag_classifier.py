@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from wsss_lightning.metrics.segmentation import SegmentationConfusion, mean_iou
 from wsss_lightning.metrics.tags import TagScores
 from wsss_lightning.nn.backbones import Backbone
-from wsss_lightning.nn.class_activation import Start, activation_sum, scaled_activation, shared_rows
+from wsss_lightning.nn.class_activation import HeadStart, activation_sum, scaled_activation, shared_rows
 from wsss_lightning.nn.description import Node, build, describe
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, optimisation
 from wsss_lightning.nn.seeds import seeded
@@ -68,7 +68,7 @@ class TagClassifier(pl.LightningModule):
         seed: int = 0,
         optimizer: MakeOptimizer | Node | None = None,
         scheduler: Scheduler | Node | None = None,
-        start: Start = "drawn",
+        start: HeadStart = "drawn",
         loss: Loss | Node | None = None,
         threshold: float = 0.15,
     ) -> None:

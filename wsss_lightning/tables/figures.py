@@ -79,7 +79,7 @@ class BarChart:
 
 
 @dataclass(frozen=True)
-class Line:
+class PlottedCurve:
     """One curve: its rows, the number of its colour, its points as SVG writes them, and their (x, place, value)."""
 
     name: str
@@ -103,7 +103,7 @@ class CurveChart:
 
     title: str
     axis: str
-    lines: list[Line]
+    lines: list[PlottedCurve]
     across: list[tuple[float, str]]
     upward: list[tuple[float, str]]
     marks: list[tuple[float, int]]
@@ -209,6 +209,6 @@ def _curve_chart(title: str, axis: str, runs: list[_Run], names: list[str], chos
         placed = " ".join(f"{across.place(step):.1f},{upward.place(value):.1f}" for step, value in run.points)
         told = [(step, round(across.place(step), 1), float(f"{value:.4g}")) for step, value in run.points]
         name = "all rows" if len(runs) == 1 and len(run.rows) > 1 else ", ".join(run.rows)
-        lines.append(Line(name, names.index(run.rows[0]), placed, told))
+        lines.append(PlottedCurve(name, names.index(run.rows[0]), placed, told))
     marks = [(across.place(value), names.index(name)) for name, value in chosen.items()]
     return CurveChart(title, axis, lines, across=across.labels(), upward=upward.labels(), marks=marks)

@@ -14,7 +14,7 @@ _ACROSS, _DOWN = 22, 26  # gaps between boxes
 _WAY = 14  # width of where an edge goes between boxes
 _SWEEPS = 4  # over the layers, until edges hardly cross
 
-Edges = dict[str, set[str]]  # by stage, what it reads
+Reads = dict[str, set[str]]  # by stage, what it reads
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def stage_graph(table: Table, store: Path) -> StageGraph | None:
     )
 
 
-def _reads(runs: Mapping[str, StageRun], store: Path) -> Edges:
-    reads: Edges = {run.name: set() for run in runs.values()}
+def _reads(runs: Mapping[str, StageRun], store: Path) -> Reads:
+    reads: Reads = {run.name: set() for run in runs.values()}
     for run in runs.values():
         record = read_record(store / f"{run.name}-{run.key[:16]}") or {"upstream": {}}
         reads[run.name] |= {runs[key].name for key in record["upstream"].values() if key in runs} - {run.name}
@@ -78,7 +78,7 @@ def _time(values: list[float]) -> str:
     return f"{len(values)} variants, {wording.duration(sum(values))}"
 
 
-def _layers(reads: Edges) -> dict[str, int]:
+def _layers(reads: Reads) -> dict[str, int]:
     """How many stages stand before each, by the longest way; a cycle, of stages that rows order differently, is cut."""
     depth: dict[str, int] = {}
 
@@ -93,16 +93,16 @@ def _layers(reads: Edges) -> dict[str, int]:
     return depth
 
 
-def _reduced(reads: Edges, depth: Mapping[str, int]) -> Edges:
+def _reduced(reads: Reads, depth: Mapping[str, int]) -> Reads:
     """Without the edges to what is read by another thing that is read, directly or not."""
-    above: Edges = {}
+    above: Reads = {}
     for name in sorted(reads, key=lambda name: depth[name]):
         above[name] = reads[name].union(*(above[before] for before in reads[name]))
     implied = {name: {far for before in befores for far in above[before]} for name, befores in reads.items()}
     return {name: befores - implied[name] for name, befores in reads.items()}
 
 
-def _with_waypoints(depth: Mapping[str, int], reads: Edges) -> list[list[str]]:
+def _with_waypoints(depth: Mapping[str, int], reads: Reads) -> list[list[str]]:
     """Names by layer, and a waypoint in every layer that an edge crosses, so that it goes between boxes."""
     layers: list[list[str]] = [[] for _ in range(max(depth.values()) + 1)]
     for name, level in depth.items():
@@ -118,7 +118,7 @@ def _waypoint(before: str, name: str, level: int) -> str:
     return f"{before}>{name}>{level}"
 
 
-def _ordered(layers: list[list[str]], reads: Edges) -> list[list[str]]:
+def _ordered(layers: list[list[str]], reads: Reads) -> list[list[str]]:
     """Each layer ordered by the mean place of what its stages are joined to in the layer above, then below."""
     joined: dict[str, set[str]] = {name: set() for layer in layers for name in layer}
     for name, befores in reads.items():

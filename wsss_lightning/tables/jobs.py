@@ -19,7 +19,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Job:
+class SweepJob:
     """One job of a sweep.
 
     `settings`: its overrides by name; `metrics`: those of its result, None where it has none; `stages`: folders of its
@@ -64,7 +64,7 @@ class Sweep:
     """The jobs of one `wsss run -m`, by number."""
 
     name: str
-    jobs: list[Job]
+    jobs: list[SweepJob]
 
     def fixed(self) -> dict[str, str]:
         """What all jobs were given alike."""
@@ -121,7 +121,7 @@ def read_sweep(folder: Path) -> Sweep:
     return Sweep(folder.name, [_job(path) for path in _jobs(folder)])
 
 
-def _job(folder: Path) -> Job:
+def _job(folder: Path) -> SweepJob:
     overrides, stages = _content(folder / _OVERRIDES, list), _content(folder / STAGES, dict)
     metrics = _content(folder / METRICS, dict)
     failure = (_content(folder / FAILURE, dict) or {}).get("failure")
@@ -129,7 +129,7 @@ def _job(folder: Path) -> Job:
         failure = "it has not ended, or was killed"
     numbers = None if metrics is None else {name: math.nan if v is None else float(v) for name, v in metrics.items()}
     places = {name: _stage(Path(str(place)), folder) for name, place in (stages or {}).items()}
-    return Job(folder, _settings(overrides or []), numbers, places, failure)
+    return SweepJob(folder, _settings(overrides or []), numbers, places, failure)
 
 
 def _content(path: Path, kind: type) -> Any:

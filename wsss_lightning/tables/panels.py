@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from wsss_lightning.pipeline.contents import names
 from wsss_lightning.tables.image_scores import ImageScore, ImageScores, image_scores
-from wsss_lightning.tables.pictures import OF_A_ROW, SHARED, WHOLE, WITH_TAGS, Picture, legend, picture
+from wsss_lightning.tables.pictures import OF_A_ROW, SHARED, WHOLE, WITH_TAGS, InlinedPicture, inlined_picture, legend
 from wsss_lightning.tables.results import Row, Table
 
 
@@ -18,8 +18,8 @@ class Panel:
     """
 
     image_id: str
-    shared: list[Picture]
-    rows: list[list[Picture]]
+    shared: list[InlinedPicture]
+    rows: list[list[InlinedPicture]]
     score: ImageScore | None = None
 
     @property
@@ -27,7 +27,7 @@ class Panel:
         """The `data:` address of the image itself."""
         return next((picture.uri for picture in self.shared if picture.kind == "photo"), None)
 
-    def by_row(self, names: Sequence[str]) -> list[tuple[str, list[Picture]]]:
+    def by_row(self, names: Sequence[str]) -> list[tuple[str, list[InlinedPicture]]]:
         """The rows that have pictures of this image, and these."""
         return [(name, pictures) for name, pictures in zip(names, self.rows, strict=True) if pictures]
 
@@ -104,7 +104,7 @@ def _legend(table: Table, by_row: Mapping[str, object], store: Path) -> list[tup
 def _panel(image_id: str, places: Sequence[Path | None], score: ImageScore | None) -> Panel:
     folders = [place for place in places if place is not None]
     headings = _headings(folders)
-    rows = [{name: picture(place, name, what) for name, what in headings.items()} for place in places]
+    rows = [{name: inlined_picture(place, name, what) for name, what in headings.items()} for place in places]
     drawn = {name: {row[name] for row in rows} - {None} for name in SHARED}
     # An image that one of several rows has belongs to that row alone.
     shown = len(places) == 1 or len(folders) > 1
@@ -125,9 +125,9 @@ def _headings(folders: Sequence[Path]) -> dict[str, str]:
     return OF_A_ROW | {name: name.replace("_", " ") for name in others}
 
 
-def _there(pictures: Iterable[Picture | None]) -> list[Picture]:
+def _there(pictures: Iterable[InlinedPicture | None]) -> list[InlinedPicture]:
     return [image for image in pictures if image is not None]
 
 
-def _first(folders: Sequence[Path], name: str, what: str) -> Picture | None:
-    return next(iter(_there(picture(folder, name, what) for folder in folders)), None)
+def _first(folders: Sequence[Path], name: str, what: str) -> InlinedPicture | None:
+    return next(iter(_there(inlined_picture(folder, name, what) for folder in folders)), None)

@@ -37,7 +37,7 @@ _BLENDED = {"image", "scores", "points", *_WIDE, "average_cam", "average_truth"}
 
 
 @dataclass(frozen=True)
-class Picture:
+class InlinedPicture:
     """One inlined picture: what it shows, its `data:` address, and its kind.
 
     `labels`: a label map, transparent where it is background, to be laid over the image; `photo`: the image itself;
@@ -49,10 +49,10 @@ class Picture:
     kind: str
 
 
-def picture(folder: Path | None, name: str, what: str) -> Picture | None:
+def inlined_picture(folder: Path | None, name: str, what: str) -> InlinedPicture | None:
     """The picture `<name>.png` of a folder for the page; None where there is none."""
     uri = None if folder is None else inline(folder / f"{name}.png")
-    return None if uri is None else Picture(what, uri, _kind(name))
+    return None if uri is None else InlinedPicture(what, uri, _kind(name))
 
 
 def _kind(name: str) -> str:

@@ -15,11 +15,11 @@ _UNBROKEN = {"paper", "ours"}
 _STYLES = {FAILED: "bold red", MISSING: "red", CHANGED: "yellow", COMMITTED: "cyan"}
 
 
-def show(table: Table, console: Console) -> None:
+def print_table(table: Table, console: Console) -> None:
     """Print a table with its footnotes and its supervision card."""
     title = Text(f"{table.heading.name}: {table.heading.title}\n{wording.caption(table)}")
     grid = Grid(title=title, title_justify="left")
-    names, lines = wording.columns(table), wording.lines(table)
+    names, lines = wording.column_heads(table), wording.rendered_rows(table)
     for name, *column in zip(names, *(line.cells for line in lines), strict=True):
         numbers = name in names[1:-2]
         justify: Literal["left", "right"] = "right" if numbers else "left"
@@ -66,14 +66,14 @@ def show_stages(stages: Sequence[tuple[PlannedStage, Sequence[str]]], console: C
     console.print(grid)
 
 
-def markdown(table: Table) -> str:
+def table_markdown(table: Table) -> str:
     """A table as markdown, with footnotes, card, classes and what made it."""
     heading = table.heading
-    lines = [line.cells for line in wording.lines(table)]
+    lines = [line.cells for line in wording.rendered_rows(table)]
     parts = [
         f"# {heading.name}: {heading.title}",
         f"{wording.caption(table)}. Paper: {heading.source}. {wording.setting(table)}",
-        markdown_grid(wording.columns(table), lines),
+        markdown_grid(wording.column_heads(table), lines),
         "\n".join(f"- {note}" for note in wording.footnotes(table)),
         *_section("Supervision card", markdown_grid(["", ""], [list(entry) for entry in cards.card(table)])),
         *_section(table.heading.per_class_title, _classes(table)),

@@ -39,10 +39,10 @@ class Section:
 
     anchor: str
     table: Table
-    lines: list[wording.Line]
+    lines: list[wording.RenderedRow]
     class_heads: list[tuple[str, str]]
     classes: list[tuple[str, list[float | None]]]
-    card: list[cards.Entry]
+    card: list[cards.CardEntry]
     bars: figures.BarChart
     sweep: sweep.SweepChart | None
     profile: figures.CurveChart | None
@@ -144,7 +144,7 @@ def _section(table: Table, root: Path, number: int, *, linked: bool, further: Pa
     return Section(
         anchor=f"table-{number}",
         table=table,
-        lines=wording.lines(table),
+        lines=wording.rendered_rows(table),
         class_heads=_class_heads(table),
         classes=_classes(table),
         card=cards.entries(table),

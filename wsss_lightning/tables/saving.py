@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss_lightning.pipeline.configuration import project_folder
-from wsss_lightning.tables.render import markdown
+from wsss_lightning.tables.render import table_markdown
 from wsss_lightning.tables.results import FAILED, Result, Table, write_table, write_text
 
 _LOCAL = {"paths", "runtime", "logger"}
@@ -19,13 +19,13 @@ def results_folder(spec: Path) -> Path:
     return Path("experiments", spec.parent.name, "results") if installed else spec.parent / "results"
 
 
-def save(table: Table, folder: Path, *, suffix: str | None) -> Path:
+def save_table(table: Table, folder: Path, *, suffix: str | None) -> Path:
     """Write a table to `folder/<table>-<data>-<backbone>[-suffix].json` and, for reading, to a `.md` beside it."""
     name = "-".join([table.heading.name.rpartition("/")[2], table.data, table.backbone, *([suffix] if suffix else [])])
     path = folder / f"{name}.json"
     kept = portable(table)
     write_table(path, kept)
-    write_text(path.with_suffix(".md"), markdown(kept))
+    write_text(path.with_suffix(".md"), table_markdown(kept))
     return path
 
 

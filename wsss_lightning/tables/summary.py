@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 
 from wsss_lightning.errors import InputError
 from wsss_lightning.tables.differences import interval
-from wsss_lightning.tables.jobs import Job, Sweep
+from wsss_lightning.tables.jobs import Sweep, SweepJob
 from wsss_lightning.tables.results import Difference
 
 _LETTERS = [*"ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
@@ -18,7 +18,7 @@ _LOWER = ("loss", "seconds", "gigabytes", "error")  # of metrics of which less i
 class Group:
     """The jobs of one row in one sweep."""
 
-    jobs: list[Job]
+    jobs: list[SweepJob]
     metric: str
 
     @cached_property
@@ -58,7 +58,7 @@ class SummaryRow:
 
 
 @dataclass(frozen=True)
-class Summary:
+class SweepSummary:
     """What `wsss summary` prints. `names`: what rows differ in; `over`: what is averaged over; `labels`: of sweeps."""
 
     metric: str
@@ -84,14 +84,14 @@ class Summary:
         _, row, name = max(numbers, key=lambda item: sign * item[0])
         return row, name
 
-    def jobs(self) -> list[tuple[str, Job]]:
+    def jobs(self) -> list[tuple[str, SweepJob]]:
         """Every job with the label of its sweep."""
         return [(self.labels[name], job) for row in self.rows for name, g in row.groups.items() for job in g.jobs]
 
 
 def summarise(
     sweeps: Sequence[Sweep], *, by: Sequence[str] = (), metric: str | None = None, reference: str | None = None
-) -> Summary:
+) -> SweepSummary:
     """Average the jobs of sweeps over seeds, or over all but `by`.
 
     Args:
@@ -119,7 +119,7 @@ def summarise(
         SummaryRow(choice, of_row, _to_reference(of_row, groups[first], over), _to_first(of_row, sweeps[0].name, over))
         for choice, of_row in groups.items()
     ]
-    return Summary(chosen, names, over, _labels(sweeps, names), first, rows)
+    return SweepSummary(chosen, names, over, _labels(sweeps, names), first, rows)
 
 
 def _distinct(sweeps: Sequence[Sweep]) -> list[Sweep]:
@@ -147,7 +147,7 @@ def _metrics(sweeps: Sequence[Sweep]) -> list[str]:
 
 
 def _grouped(sweeps: Sequence[Sweep], names: Sequence[str], metric: str) -> dict[tuple[str, ...], dict[str, Group]]:
-    jobs: dict[tuple[str, ...], dict[str, list[Job]]] = {}
+    jobs: dict[tuple[str, ...], dict[str, list[SweepJob]]] = {}
     for sweep in sweeps:
         for job in sweep.jobs:
             choice = tuple(job.settings.get(name, "default") for name in names)
@@ -194,7 +194,7 @@ def _difference(ours: Group, theirs: Group, over: Sequence[str]) -> Difference |
     return Difference(fmean(d for *_, d in known), low, high, seeds, images, over_seeds=len(known) > 1)
 
 
-def _repeat(job: Job, over: Sequence[str]) -> tuple[str | None, ...]:
+def _repeat(job: SweepJob, over: Sequence[str]) -> tuple[str | None, ...]:
     return tuple(job.settings.get(name) for name in over)
 
 

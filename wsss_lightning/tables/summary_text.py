@@ -11,10 +11,10 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from wsss_lightning.tables import wording
-from wsss_lightning.tables.cards import plain
+from wsss_lightning.tables.cards import value_in_words
 from wsss_lightning.tables.render import markdown_grid
 from wsss_lightning.tables.results import Difference
-from wsss_lightning.tables.summary import Group, Summary, SummaryRow
+from wsss_lightning.tables.summary import Group, SummaryRow, SweepSummary
 
 _FRACTIONS = ("iou", "ap", "accuracy", "precision", "recall", "f1", "dice")  # words of metrics that are read x 100
 _MASKS = ("iou", "pixel_accuracy", "mean_accuracy")  # and of those that need masks
@@ -25,30 +25,30 @@ _STYLE = (
 )
 
 
-def show(summary: Summary, console: Console) -> None:
+def print_summary(summary: SweepSummary, console: Console) -> None:
     """Print the rows, then what is to be said of them."""
     grid = Grid(title=Text(_title(summary)), title_justify="left")
-    for name in columns(summary):
+    for name in _heads(summary):
         grid.add_column(Text(name), justify="left" if name in summary.names else "right", overflow="fold")
-    for row, cells in zip(summary.rows, lines(summary), strict=True):
+    for row, cells in zip(summary.rows, _body(summary), strict=True):
         grid.add_row(*map(Text, cells), style="bold" if _is_best(summary, row) else "")
     console.print(grid)
     for note in notes(summary):
         console.print(Text(note))
 
 
-def markdown(summary: Summary) -> str:
+def summary_markdown(summary: SweepSummary) -> str:
     """The same as markdown."""
     said = "\n".join(f"- {note}" for note in notes(summary))
-    return "\n\n".join([f"# {_title(summary)}", markdown_grid(columns(summary), lines(summary)), said]) + "\n"
+    return "\n\n".join([f"# {_title(summary)}", markdown_grid(_heads(summary), _body(summary)), said]) + "\n"
 
 
-def html(summary: Summary) -> str:
+def summary_html(summary: SweepSummary) -> str:
     """The same as a page of its own, without scripts."""
-    head = "".join(f"<th scope=col>{escape(name)}</th>" for name in columns(summary))
+    head = "".join(f"<th scope=col>{escape(name)}</th>" for name in _heads(summary))
     body = "".join(
         f"<tr{' class=best' if _is_best(summary, row) else ''}>{''.join(f'<td>{escape(c)}</td>' for c in cells)}</tr>\n"
-        for row, cells in zip(summary.rows, lines(summary), strict=True)
+        for row, cells in zip(summary.rows, _body(summary), strict=True)
     )
     said = "".join(f"<li>{escape(note)}</li>\n" for note in notes(summary))
     title = escape(_title(summary))
@@ -59,7 +59,7 @@ def html(summary: Summary) -> str:
     )
 
 
-def as_csv(summary: Summary) -> str:
+def summary_csv(summary: SweepSummary) -> str:
     """A line for each row and sweep, numbers as they are (fractions, seconds)."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -76,7 +76,7 @@ def as_csv(summary: Summary) -> str:
     return stream.getvalue()
 
 
-def columns(summary: Summary) -> list[str]:
+def _heads(summary: SweepSummary) -> list[str]:
     """Heads of the columns; of several sweeps those of each bear its label."""
     heads = ["jobs", summary.metric, "difference [95 %]", "time"]
     several = len(summary.labels) > 1
@@ -85,12 +85,12 @@ def columns(summary: Summary) -> list[str]:
     return [*summary.names, *own, *(f"{label} - {first} [95 %]" for label in later)]
 
 
-def lines(summary: Summary) -> list[list[str]]:
+def _body(summary: SweepSummary) -> list[list[str]]:
     """The cells of each row."""
     return [[*row.choice, *_cells(summary, row), *_changes(summary, row)] for row in summary.rows]
 
 
-def _cells(summary: Summary, row: SummaryRow) -> Iterator[str]:
+def _cells(summary: SweepSummary, row: SummaryRow) -> Iterator[str]:
     for name in summary.labels:
         group = row.groups.get(name)
         if group is None:
@@ -103,19 +103,19 @@ def _cells(summary: Summary, row: SummaryRow) -> Iterator[str]:
         yield wording.duration(group.seconds)
 
 
-def _changes(summary: Summary, row: SummaryRow) -> Iterator[str]:
+def _changes(summary: SweepSummary, row: SummaryRow) -> Iterator[str]:
     for name in list(summary.labels)[1:]:
         yield _difference(summary, row.changes.get(name))
 
 
-def _mean(summary: Summary, group: Group) -> str:
+def _mean(summary: SweepSummary, group: Group) -> str:
     if group.mean is None:
         return "-"
     spread = "" if group.deviation is None else f" ± {_number(summary, group.deviation)}"
     return f"{_number(summary, group.mean)}{spread}"
 
 
-def _difference(summary: Summary, difference: Difference | None) -> str:
+def _difference(summary: SweepSummary, difference: Difference | None) -> str:
     if difference is None:
         return "-"
     ends = [difference.low, difference.high]
@@ -123,7 +123,7 @@ def _difference(summary: Summary, difference: Difference | None) -> str:
     return _number(summary, difference.value, signed=True) + (f" [{', '.join(numbers)}]" if numbers else "")
 
 
-def _number(summary: Summary, value: float, *, signed: bool = False) -> str:
+def _number(summary: SweepSummary, value: float, *, signed: bool = False) -> str:
     if _is_fraction(summary.metric):
         return wording.percent(value, signed=signed)
     return f"{value:+.4g}" if signed else f"{value:.4g}"
@@ -133,18 +133,18 @@ def _is_fraction(metric: str) -> bool:
     return bool({*metric.replace("/", "_").split("_")} & {*_FRACTIONS, "miou"})
 
 
-def _title(summary: Summary) -> str:
+def _title(summary: SweepSummary) -> str:
     scale = " x 100" if _is_fraction(summary.metric) else ""
     labelled = [f"{label}: {name}" for name, label in summary.labels.items()]
     sweeps = ", ".join(labelled) if len(labelled) > 1 else next(iter(summary.labels))
     return f"{summary.metric}{scale} of {sweeps}"
 
 
-def _is_best(summary: Summary, row: SummaryRow) -> bool:
+def _is_best(summary: SweepSummary, row: SummaryRow) -> bool:
     return summary.best is not None and summary.best[0] is row
 
 
-def notes(summary: Summary) -> list[str]:
+def notes(summary: SweepSummary) -> list[str]:
     """How numbers came about, the best row, what was looked at, and why jobs failed."""
     failed = [(label, job) for label, job in summary.jobs() if job.failure is not None]
     where = "{} job {}" if len(summary.labels) > 1 else "job {1}"
@@ -157,13 +157,13 @@ def notes(summary: Summary) -> list[str]:
     ]
 
 
-def _averages(summary: Summary) -> Iterator[str]:
+def _averages(summary: SweepSummary) -> Iterator[str]:
     if summary.over:
         yield f"Mean ± standard deviation over {', '.join(summary.over)}."
     yield "Time: mean over jobs of all stages behind a result, shared ones counted in each."
 
 
-def _intervals(summary: Summary) -> Iterator[str]:
+def _intervals(summary: SweepSummary) -> Iterator[str]:
     differences = [d for row in summary.rows for d in (*row.differences.values(), *row.changes.values())]
     name = _choice(summary, summary.reference)
     if any(row.differences for row in summary.rows):
@@ -175,7 +175,7 @@ def _intervals(summary: Summary) -> Iterator[str]:
         yield f"Intervals: paired bootstrap over {counts} images{seeds}, one interval a row: not corrected for several."
 
 
-def _best(summary: Summary) -> Iterator[str]:
+def _best(summary: SweepSummary) -> Iterator[str]:
     if summary.best is None or len(summary.rows) * len(summary.labels) < 2:
         return
     row, name = summary.best
@@ -187,14 +187,14 @@ def _best(summary: Summary) -> Iterator[str]:
         yield f"Whoever takes the best row has chosen by masks of {split}: report it on other images, or say so."
 
 
-def _choice(summary: Summary, choice: tuple[str, ...]) -> str:
+def _choice(summary: SweepSummary, choice: tuple[str, ...]) -> str:
     return " ".join(f"{name}={value}" for name, value in zip(summary.names, choice, strict=True)) or "all jobs"
 
 
-def _cards(summary: Summary) -> Iterator[str]:
+def _cards(summary: SweepSummary) -> Iterator[str]:
     """What the supervision cards of the results say of splits that were looked at."""
     cards = [job.records[-1]["card"] for _, job in summary.jobs() if job.records]
     for entry in ("supervision", "masks_opened_by", "chosen_on", "searched_on"):
-        values = dict.fromkeys(plain(card[entry]) for card in cards if card.get(entry))
+        values = dict.fromkeys(value_in_words(card[entry]) for card in cards if card.get(entry))
         if values:
             yield f"{entry.replace('_', ' ').capitalize()}: {'; '.join(values)}."

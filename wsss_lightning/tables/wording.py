@@ -17,7 +17,7 @@ _NAMED = 8  # changed files at most that are named one by one
 
 
 @dataclass(frozen=True)
-class Line:
+class RenderedRow:
     """One row of a rendered table: `x` is None where the table has no axis; `paper`, `also` have a number a column."""
 
     name: str
@@ -30,7 +30,7 @@ class Line:
 
     @property
     def cells(self) -> list[str]:
-        """The row's texts under `columns`."""
+        """The row's texts under `column_heads`."""
         given = self.paper if self.x is None else [self.x, *self.paper]
         return [self.name, *given, *self.also, self.ours, self.difference, self.status]
 
@@ -48,7 +48,7 @@ def metric(name: str) -> str:
     return name.replace("/", " ").replace("miou", "mIoU").replace("iou ", "IoU ").replace("_", " ")
 
 
-def columns(table: Table) -> list[str]:
+def column_heads(table: Table) -> list[str]:
     """The heads of a rendered table's columns; those between the first and the last two hold numbers."""
     axis = [] if table.heading.axis is None else [table.heading.axis]
     others = [f"paper {name}" for name in _other_metrics(table)]
@@ -77,18 +77,18 @@ def caption(table: Table) -> str:
     return f"{metric(table.heading.metric)}, per cent: the paper's numbers and ours"
 
 
-def lines(table: Table) -> list[Line]:
+def rendered_rows(table: Table) -> list[RenderedRow]:
     """The rows as text."""
     marks = {row.name: mark for row, mark in _row_marks(table)}
     names = [table.heading.metric, *_other_metrics(table)]
     return [
-        Line(
+        RenderedRow(
             name=f"{row.name}{marks.get(row.name, '')}",
             x=None if table.heading.axis is None else "-" if row.x is None else f"{row.x:g}",
             paper=[printed(row.paper.get(name)) for name in names],
             also=[_further(name, row.further(name)) for name in table.heading.also],
             ours=ours(table, row),
-            difference=difference(table, row),
+            difference=_difference_text(table, row),
             status=status(row),
         )
         for row in table.rows
@@ -127,7 +127,7 @@ def _without_number(row: Row) -> str:
     return next((status for status in (FAILED, MISSING) if status in statuses), "nan")
 
 
-def difference(table: Table, row: Row) -> str:
+def _difference_text(table: Table, row: Row) -> str:
     """The difference to the reference row and its interval."""
     if row.name == table.heading.reference:
         return "reference"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from wsss_lightning.data.prepare.archives import check_md5, holds, unpack
+from wsss_lightning.data.prepare.archives import check_md5, holds, unpack_archive
 from wsss_lightning.errors import InputError
 
 FILES = {"top/data/a.txt": b"one", "top/data/sub/b.bin": bytes(range(256)) * 9000, "top/readme": b"not wanted"}
@@ -45,12 +45,12 @@ def write(path: Path, files: dict[str, bytes]) -> Path:
 
 
 def test_everything_is_unpacked(archive: Path, tmp_path: Path) -> None:
-    assert unpack(archive, tmp_path / "deep" / "into") == 3
+    assert unpack_archive(archive, tmp_path / "deep" / "into") == 3
     assert tree(tmp_path / "deep") == {f"into/{name}": content for name, content in FILES.items()}
 
 
 def test_one_folder_is_unpacked_without_its_parents(archive: Path, tmp_path: Path) -> None:
-    assert unpack(archive, tmp_path / "into", inside="top/data") == 2
+    assert unpack_archive(archive, tmp_path / "into", inside="top/data") == 2
     assert tree(tmp_path / "into") == {"a.txt": b"one", "sub/b.bin": FILES["top/data/sub/b.bin"]}
 
 
@@ -61,15 +61,15 @@ def test_holds_looks_at_whole_parts_of_a_path(archive: Path) -> None:
 
 def test_the_kind_is_read_from_the_content_not_from_the_name(tmp_path: Path) -> None:
     write_zip(tmp_path / "a.zip", FILES).rename(tmp_path / "a.tar")
-    assert unpack(tmp_path / "a.tar", tmp_path / "into") == 3
+    assert unpack_archive(tmp_path / "a.tar", tmp_path / "into") == 3
 
 
 def test_a_second_time_nothing_is_new_and_what_was_lost_is_replaced(archive: Path, tmp_path: Path) -> None:
-    unpack(archive, tmp_path / "into", inside="top")
+    unpack_archive(archive, tmp_path / "into", inside="top")
     times = (tmp_path / "into/data/a.txt").stat().st_mtime_ns
-    assert unpack(archive, tmp_path / "into", inside="top") == 0
+    assert unpack_archive(archive, tmp_path / "into", inside="top") == 0
     (tmp_path / "into/data/sub/b.bin").unlink()
-    assert unpack(archive, tmp_path / "into", inside="top") == 1
+    assert unpack_archive(archive, tmp_path / "into", inside="top") == 1
     assert tree(tmp_path / "into") == {name.removeprefix("top/"): content for name, content in FILES.items()}
     assert (tmp_path / "into/data/a.txt").stat().st_mtime_ns == times
 
@@ -79,7 +79,7 @@ def test_a_file_of_the_users_is_never_replaced(archive: Path, tmp_path: Path, mi
     (tmp_path / "into" / "sub").mkdir(parents=True)
     (tmp_path / "into" / "a.txt").write_bytes(mine)
     with pytest.raises(InputError, match=r"a\.txt is there with another content"):
-        unpack(archive, tmp_path / "into", inside="top/data")
+        unpack_archive(archive, tmp_path / "into", inside="top/data")
     assert tree(tmp_path / "into") == {"a.txt": mine}
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([archive.name, "into"])
 
@@ -87,7 +87,7 @@ def test_a_file_of_the_users_is_never_replaced(archive: Path, tmp_path: Path, mi
 def test_what_a_killed_run_left_is_not_used(archive: Path, tmp_path: Path) -> None:
     (tmp_path / ".into.unpacking").mkdir()
     (tmp_path / ".into.unpacking" / "stale").write_text("half")
-    unpack(archive, tmp_path / "into", inside="top/data")
+    unpack_archive(archive, tmp_path / "into", inside="top/data")
     assert set(tree(tmp_path / "into")) == {"a.txt", "sub/b.bin"}
     assert not (tmp_path / ".into.unpacking").exists()
 
@@ -110,7 +110,7 @@ def test_a_path_that_leads_out_is_refused_and_nothing_is_unpacked(tmp_path: Path
     (tmp_path / "box").mkdir()
     archive = write(tmp_path / "box" / archive_name, {"top/a": b"1", name: b"2", "top/b": b"3"})
     with pytest.raises(InputError, match=r"leads out of it") as error:
-        unpack(archive, tmp_path / "box" / "into")
+        unpack_archive(archive, tmp_path / "box" / "into")
     assert str(archive) in str(error.value)
     assert [path.name for path in tmp_path.rglob("*")] == ["box", archive_name]
 
@@ -126,7 +126,7 @@ def test_a_link_or_a_device_in_a_tar_is_refused(tmp_path: Path, kind: bytes, tar
         below = tarfile.TarInfo("top/link/evil")
         tar.addfile(below, io.BytesIO())
     with pytest.raises(InputError, match="'top/link' is a link or a device"):
-        unpack(tmp_path / "a.tar", tmp_path / "into")
+        unpack_archive(tmp_path / "a.tar", tmp_path / "into")
     assert not (tmp_path / "into").exists()
 
 
@@ -137,8 +137,8 @@ def test_a_link_in_a_zip_is_refused_and_permissions_are_not_taken_over(tmp_path:
             info.external_attr = mode << 16
             archive.writestr(info, "/etc/passwd")
     with pytest.raises(InputError, match="'bad/link' is a link or a device"):
-        unpack(tmp_path / "a.zip", tmp_path / "into")
-    assert unpack(tmp_path / "a.zip", tmp_path / "into", inside="good") == 1  # what is left out harms nobody
+        unpack_archive(tmp_path / "a.zip", tmp_path / "into")
+    assert unpack_archive(tmp_path / "a.zip", tmp_path / "into", inside="good") == 1  # what is left out harms nobody
     assert not (tmp_path / "into/run").stat().st_mode & 0o7111
 
 
@@ -148,7 +148,7 @@ def test_a_folder_that_is_a_link_out_of_the_root_is_not_written_through(tmp_path
     (tmp_path / "into").mkdir()
     (tmp_path / "into" / "sub").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(InputError, match="sub is a link that leads out of"):
-        unpack(tmp_path / "a.tar", tmp_path / "into", inside="top/data")
+        unpack_archive(tmp_path / "a.tar", tmp_path / "into", inside="top/data")
     assert tree(tmp_path / "elsewhere") == {} and tree(tmp_path / "into") == {}
 
 
@@ -156,7 +156,7 @@ def test_the_root_itself_may_be_a_link(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", FILES)
     (tmp_path / "disk").mkdir()
     (tmp_path / "into").symlink_to(tmp_path / "disk")
-    assert unpack(tmp_path / "a.tar", tmp_path / "into", inside="top/data") == 2
+    assert unpack_archive(tmp_path / "a.tar", tmp_path / "into", inside="top/data") == 2
     assert set(tree(tmp_path / "disk")) == {"a.txt", "sub/b.bin"}
 
 
@@ -168,7 +168,7 @@ def test_an_archive_cut_anywhere_is_refused(tmp_path: Path, name: str) -> None:
     for cut in cuts:
         (tmp_path / name).write_bytes(content[:cut])
         with pytest.raises(InputError, match=r"cannot be unpacked .* fetch the archive again\.$"):
-            unpack(tmp_path / name, tmp_path / "into")
+            unpack_archive(tmp_path / name, tmp_path / "into")
         assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
@@ -177,7 +177,7 @@ def test_a_damaged_header_is_not_taken_for_the_end(tmp_path: Path) -> None:
     content[1536 + 150] ^= 0xFF  # in the checksum of b's header
     (tmp_path / "a.tar").write_bytes(content)
     with pytest.raises(InputError, match="its end is missing"):
-        unpack(tmp_path / "a.tar", tmp_path / "into")
+        unpack_archive(tmp_path / "a.tar", tmp_path / "into")
 
 
 def test_a_damaged_content_is_seen_in_a_compressed_archive(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_damaged_content_is_seen_in_a_compressed_archive(tmp_path: Path) -> No
     content[-8] ^= 1  # the first byte of gzip's CRC-32
     (tmp_path / "a.tgz").write_bytes(content)
     with pytest.raises(InputError, match="CRC check failed"):
-        unpack(tmp_path / "a.tgz", tmp_path / "into")
+        unpack_archive(tmp_path / "a.tgz", tmp_path / "into")
     assert not (tmp_path / "into").exists()
 
 
@@ -193,7 +193,7 @@ def test_what_is_no_archive_or_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "page.tar").write_text("<html>404</html>" * 100)
     for name in ("page.tar", "none.tar"):
         with pytest.raises(InputError, match=f"{name} cannot be unpacked"):
-            unpack(tmp_path / name, tmp_path / "into")
+            unpack_archive(tmp_path / name, tmp_path / "into")
         with pytest.raises(InputError, match=f"{name} cannot be unpacked"):
             holds(tmp_path / name, "top")
 

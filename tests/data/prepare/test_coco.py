@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from wsss_lightning.cli import app, main
 from wsss_lightning.data.coco import COCO_IDS, COCODataModule
-from wsss_lightning.data.coco_conventions import Convention
+from wsss_lightning.data.coco_conventions import CocoConvention
 from wsss_lightning.data.masks import read_mask
 from wsss_lightning.data.prepare.coco import prepare_list
 
@@ -185,10 +185,10 @@ def test_objects_without_an_outline_are_counted_and_with_strict_refused(
     change(root, lambda content: content["annotations"][2].update(segmentation=outline))
     assert "1 of 12 objects have no outline" in refused("--strict")
     assert not (root / "SegmentationClass").exists()
-    done = prepare_list(root, "train2014", convention=Convention())
+    done = prepare_list(root, "train2014", convention=CocoConvention())
     assert done.shapeless.endswith("annotation 12 of image 1 first")
     change(root, lambda content: content["annotations"][2].pop("segmentation"))
-    assert prepare_list(root, "train2014", convention=Convention()).shapeless == done.shapeless
+    assert prepare_list(root, "train2014", convention=CocoConvention()).shapeless == done.shapeless
 
 
 def test_classes_of_ones_own_are_painted(root: Path, refused: Refused) -> None:
@@ -200,7 +200,7 @@ def test_classes_of_ones_own_are_painted(root: Path, refused: Refused) -> None:
     change(root, rename)
     assert "which is no class: give all of them as --names" in refused()
     assert "raw ids are those of COCO's own classes" in refused("--names", "scratch,dent", "--ids", "raw")
-    assert prepare_list(root, "train2014", convention=Convention(), names=("dent", "scratch")).painted == 5
+    assert prepare_list(root, "train2014", convention=CocoConvention(), names=("dent", "scratch")).painted == 5
     assert {int(value) for mask in masks(root).values() for value in np.unique(mask)} == {0, 1, 2, 255}
 
 
@@ -215,7 +215,7 @@ def test_painting_needs_no_image_and_no_torch(root: Path) -> None:
     shutil.rmtree(root / "train2014")
     code = (
         "import sys; from pathlib import Path; from wsss_lightning.data.prepare.coco import *; "
-        f"prepare_list(Path({str(root)!r}), 'train2014', convention=Convention()); "
+        f"prepare_list(Path({str(root)!r}), 'train2014', convention=CocoConvention()); "
         "sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,18 +9,18 @@ import scipy.fft
 from fake_web import picture
 from PIL import Image, ImageEnhance, ImageOps
 
-from wsss_lightning.data.prepare.duplicates import SIGNS, Signs, hash_picture, near_pairs
+from wsss_lightning.data.prepare.duplicates import SIGNS, HashSigns, hash_picture, near_pairs
 from wsss_lightning.errors import InputError
 
 ODD = np.arange(1, SIGNS + 1) % 16 % 2 == 1
 
 
-def _hash(image: Image.Image, folder: Path, name: str = "image.png", **options: int) -> Signs:
+def _hash(image: Image.Image, folder: Path, name: str = "image.png", **options: int) -> HashSigns:
     image.save(folder / name, **options)
     return hash_picture(folder / name)
 
 
-def _different(a: Signs, b: Signs) -> int:
+def _different(a: HashSigns, b: HashSigns) -> int:
     return int((a != b).sum())
 
 
@@ -69,7 +69,7 @@ def test_a_damaged_picture_is_refused(tmp_path: Path) -> None:
         hash_picture(tmp_path / "page.jpg")
 
 
-def _related_signs(count: int) -> Signs:
+def _related_signs(count: int) -> HashSigns:
     """Random signs, most of them a few signs away from an earlier one, some of these mirrored."""
     random = np.random.default_rng(0)
     signs = random.choice(np.array([-1, 1], np.int8), (count, SIGNS))

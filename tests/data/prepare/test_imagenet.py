@@ -26,7 +26,7 @@ from typer.testing import CliRunner
 
 from wsss_lightning.cli import app, main
 from wsss_lightning.data.prepare import imagenet_classes
-from wsss_lightning.data.prepare.imagenet import SUBTREES, Count, Prepared, is_held_out, prepare_imagenet
+from wsss_lightning.data.prepare.imagenet import SUBTREES, Count, PreparedImagenet, is_held_out, prepare_imagenet
 from wsss_lightning.data.prepare.synsets import below, read_synsets, read_tree
 from wsss_lightning.errors import InputError
 
@@ -40,7 +40,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "imagenet"
 
 
-def prepare(root: Path, *, held_out: float = 0.0, is_a: Path | None = None, processes: int = 1) -> Prepared:
+def prepare(root: Path, *, held_out: float = 0.0, is_a: Path | None = None, processes: int = 1) -> PreparedImagenet:
     return prepare_imagenet(root, held_out=held_out, is_a=is_a, processes=processes, progress=False)
 
 
@@ -85,8 +85,8 @@ def test_the_known_counts_are_the_papers() -> None:
 
 def test_as_many_sub_classes_as_in_the_paper_are_not_a_part() -> None:
     full = {tree.name: Count(tree.sub_classes, tree.images) for tree in SUBTREES}
-    assert Prepared(full, {}, {}).incomplete == []
-    assert Prepared(full | {"dog": Count(118, 147_873)}, {}, {}).incomplete == ["dog"]
+    assert PreparedImagenet(full, {}, {}).incomplete == []
+    assert PreparedImagenet(full | {"dog": Count(118, 147_873)}, {}, {}).incomplete == ["dog"]
 
 
 def test_whatever_decodes_is_kept_and_what_does_not_is_reported(root: Path) -> None:

@@ -188,7 +188,7 @@ def test_a_chain_of_likenesses_does_not_take_all_with_it() -> None:
     signs = np.ones((4, 255), np.int8)
     for row in range(4):
         signs[row, : 30 * row] = -1
-    pictures = [web.Picture("cat", f"cat/{row}.jpg", f"cat_{row}", 100 - row, signs[row]) for row in range(4)]
+    pictures = [web.WebImage("cat", f"cat/{row}.jpg", f"cat_{row}", 100 - row, signs[row]) for row in range(4)]
     found = web._sort_out(pictures, [], within=40)
     assert [picture.source for picture in found.kept] == ["cat/0.jpg", "cat/2.jpg"]
     assert {item.source: item.detail for item in found.left_out} == {

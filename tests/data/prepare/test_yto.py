@@ -16,7 +16,7 @@ from wsss_lightning.cli import app, main
 from wsss_lightning.data.images import image_size, read_image
 from wsss_lightning.data.masks import read_mask
 from wsss_lightning.data.prepare.videos import count_frames, read_frames
-from wsss_lightning.data.prepare.yto import Summary, prepare_yto, read_binary_mask
+from wsss_lightning.data.prepare.yto import PreparedYto, prepare_yto, read_binary_mask
 from wsss_lightning.data.prepare.yto_frames import uniform
 from wsss_lightning.data.yto import YTO_CLASSES, YTODataModule, frame_id
 from wsss_lightning.errors import InputError
@@ -30,7 +30,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def prepare(root: Path, **options: object) -> Summary:
+def prepare(root: Path, **options: object) -> PreparedYto:
     return prepare_yto(root, progress=False, **options)  # type: ignore[arg-type]
 
 

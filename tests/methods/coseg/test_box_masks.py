@@ -4,11 +4,11 @@ import pytest
 from wsss_lightning.methods.coseg.box_masks import (
     average_mask,
     border_share,
+    box_slices,
     cleaned,
     filled,
     location_costs,
     pasted,
-    rounded,
 )
 
 
@@ -20,7 +20,7 @@ def test_a_box_is_cut_at_the_image_and_never_empty() -> None:
     assert filled(box(-3, 1, 2, 9), (5, 6)).sum() == 2 * 4
     assert filled(box(2.2, 3.1, 2.3, 3.2), (5, 6)).sum() == 1
     assert filled(box(9, 9, 12, 12), (5, 6)).sum() == 1
-    assert rounded(box(1, 2, 4, 5), (9, 9)) == (slice(2, 5), slice(1, 4))
+    assert box_slices(box(1, 2, 4, 5), (9, 9)) == (slice(2, 5), slice(1, 4))
 
 
 def test_share_of_a_boxs_border() -> None:

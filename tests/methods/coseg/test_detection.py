@@ -3,7 +3,7 @@ import pytest
 import torch
 from torchvision.ops import box_iou, nms
 
-from wsss_lightning.methods.coseg.detection import Detections, join, overlaps, suppressed, top_detections
+from wsss_lightning.methods.coseg.detection import Detections, join_detections, overlaps, suppressed, top_detections
 
 
 def boxes(count: int, seed: int = 0) -> np.ndarray:
@@ -63,5 +63,5 @@ def test_detectors_with_too_few_and_the_worst_are_dropped() -> None:
 
 
 def test_joining_nothing_is_nothing() -> None:
-    assert len(join([])) == 0
-    assert len(top_detections(join([]), np.zeros(3, np.intp), top=2, kept=0.8)) == 0
+    assert len(join_detections([])) == 0
+    assert len(top_detections(join_detections([]), np.zeros(3, np.intp), top=2, kept=0.8)) == 0

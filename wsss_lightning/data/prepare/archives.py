@@ -60,14 +60,14 @@ def holds(archive: Path, inside: str) -> bool:
     """Whether a tar or zip archive has a file in its folder `inside`.
 
     Raises:
-        InputError: as `unpack`.
+        InputError: as `unpack_archive`.
     """
     with _reading(archive):
         files = (member.name for member in _members(archive, progress=False) if member.kind == "file")
         return any(_below(name, inside) is not None for name in files)
 
 
-def unpack(archive: Path, into: Path, *, inside: str = "", progress: bool = True) -> int:
+def unpack_archive(archive: Path, into: Path, *, inside: str = "", progress: bool = True) -> int:
     """Unpack what a tar or zip archive, compressed or not, has in its folder `inside`.
 
     Everything is unpacked into a hidden folder beside `into` and moved when all of it is there, so a run that was

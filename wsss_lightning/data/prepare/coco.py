@@ -10,7 +10,7 @@ from pathlib import Path
 from wsss_lightning.data.coco_annotations import (
     COCO_CLASSES,
     COCO_IDS,
-    Annotation,
+    CocoAnnotation,
     Content,
     Id,
     by_image,
@@ -20,21 +20,21 @@ from wsss_lightning.data.coco_annotations import (
 )
 from wsss_lightning.data.coco_conventions import (
     RECORD,
-    Convention,
+    CocoConvention,
     Ids,
     Untagged,
     read_convention,
     write_convention,
 )
 from wsss_lightning.data.coco_json import read_annotations
-from wsss_lightning.data.coco_masks import paint
+from wsss_lightning.data.coco_masks import paint_objects
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.errors import InputError
 from wsss_lightning.parallel import in_parallel
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedCoco:
     """Counts of a list: its images, those with an annotation, its label maps, and those painted by this call.
 
     `shapeless` says which objects have no outline and are painted as nothing; empty where all have one.
@@ -53,19 +53,19 @@ class _Drawing:
 
     target: Path
     size: tuple[int, int]
-    annotations: list[Annotation]
+    annotations: list[CocoAnnotation]
 
 
 def prepare_list(
     root: Path,
     list_name: str,
     *,
-    convention: Convention,
+    convention: CocoConvention,
     names: Sequence[str] = COCO_CLASSES,
     overwrite: bool = False,
     strict: bool = False,
     processes: int = 1,
-) -> Prepared:
+) -> PreparedCoco:
     """Paint the label maps of a list into its `masks_folder`, those that are there already excepted.
 
     The annotations are parsed once, here; a process gets those of its images alone.
@@ -97,12 +97,12 @@ def paint_annotations(
     path: Path,
     folder: Path,
     *,
-    convention: Convention,
+    convention: CocoConvention,
     names: Sequence[str],
     overwrite: bool = False,
     strict: bool = False,
     processes: int = 1,
-) -> Prepared:
+) -> PreparedCoco:
     """`prepare_list` of any file in COCO's form, into any folder."""
     check_convention(folder, convention=convention, overwrite=overwrite)
     content = read_annotations(path, outlines=True)
@@ -117,7 +117,7 @@ def paint_annotations(
     missing = [drawing for drawing in drawings if not drawing.target.is_file()]
     for _ in in_parallel(write, missing, processes=processes, description=f"label maps of {path.stem}"):
         pass
-    return Prepared(len(content["images"]), len(by_image(content)), len(drawings), len(missing), shapeless(content))
+    return PreparedCoco(len(content["images"]), len(by_image(content)), len(drawings), len(missing), shapeless(content))
 
 
 def masks_folder(root: Path, list_name: str) -> Path:
@@ -125,7 +125,7 @@ def masks_folder(root: Path, list_name: str) -> Path:
     return root / "SegmentationClass" / list_name
 
 
-def check_convention(folder: Path, *, convention: Convention, overwrite: bool) -> None:
+def check_convention(folder: Path, *, convention: CocoConvention, overwrite: bool) -> None:
     """Refuse to add to label maps of another convention, or of an unknown one.
 
     Raises:
@@ -169,9 +169,9 @@ def _delete_masks(folder: Path) -> None:
         path.unlink()
 
 
-def _write(drawing: _Drawing, *, source: Path, indices: Mapping[Id, int], convention: Convention) -> None:
+def _write(drawing: _Drawing, *, source: Path, indices: Mapping[Id, int], convention: CocoConvention) -> None:
     try:
-        mask = paint(
+        mask = paint_objects(
             drawing.annotations,
             size=drawing.size,
             indices=indices,

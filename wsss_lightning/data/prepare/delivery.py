@@ -11,7 +11,7 @@ from torchvision.datasets import SBDataset
 from torchvision.datasets.utils import download_url
 from torchvision.datasets.voc import DATASET_YEAR_DICT
 
-from wsss_lightning.data.prepare.archives import check_md5, holds, unpack
+from wsss_lightning.data.prepare.archives import check_md5, holds, unpack_archive
 from wsss_lightning.errors import InputError
 
 
@@ -87,7 +87,7 @@ def unpack_given(archive: Path, places: dict[Delivery, list[Path]]) -> None:
         check_md5(archive, known[archive.name])
     for delivery, candidates in places.items():
         if holds(archive, delivery.inside):
-            unpack(archive, delivery.best(candidates), inside=delivery.inside)
+            unpack_archive(archive, delivery.best(candidates), inside=delivery.inside)
             return
     folders = " or ".join(delivery.inside for delivery in places)
     raise InputError(f"{archive} has no folder {folders}: give the publisher's archive, or unpack it by hand.")

@@ -24,10 +24,10 @@ from wsss_lightning.data.images import decode
 _SIDE, _FREQUENCIES = 32, 16  # of the grey copy in px, and of those along each axis the lowest
 SIGNS = _FREQUENCIES**2 - 1  # the mean brightness has none
 
-Signs = NDArray[np.int8]
+HashSigns = NDArray[np.int8]
 
 
-def hash_picture(path: Path) -> Signs:
+def hash_picture(path: Path) -> HashSigns:
     """The signs of a picture file: (255,) of -1 and 1, the frequency along the width running fastest.
 
     Raises:
@@ -40,7 +40,7 @@ def hash_picture(path: Path) -> Signs:
     return np.where(frequencies.ravel()[1:] > 0, 1, -1).astype(np.int8)
 
 
-def near_pairs(signs: Signs, *, within: int, block: int = 256) -> NDArray[np.intp]:
+def near_pairs(signs: HashSigns, *, within: int, block: int = 256) -> NDArray[np.intp]:
     """The pairs of pictures that differ in few signs, one of the two mirrored or not.
 
     Args:

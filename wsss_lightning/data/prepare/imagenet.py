@@ -47,7 +47,7 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedImagenet:
     """What was prepared.
 
     Args:
@@ -73,7 +73,7 @@ def prepare_imagenet(
     is_a: Path | None = None,
     processes: int = 1,
     progress: bool = True,
-) -> Prepared:
+) -> PreparedImagenet:
     """Write `train.csv` and `held_out.csv` (image_id,image,cat,dog), and `left_out.csv` of what does not decode.
 
     Args:
@@ -118,7 +118,7 @@ def _require_writable(root: Path) -> None:
 
 def _write_lists(
     root: Path, place: PurePosixPath, classes: Sequence[ClassFolder], subtrees: Mapping[str, set[str]], share: float
-) -> Prepared:
+) -> PreparedImagenet:
     header = ("image_id", "image", *subtrees)
     lists = {}
     for name, is_here in {"train": False, "held_out": True}.items():
@@ -126,7 +126,7 @@ def _write_lists(
         lists[name] = _write(root / f"{name}.csv", header, rows)
     left_out = {f"{place / folder.synset}/{name}": why for folder in classes for name, why in folder.faults.items()}
     _write(root / "left_out.csv", ("image", "reason"), left_out.items())
-    return Prepared(_count_all(classes, subtrees), lists, left_out)
+    return PreparedImagenet(_count_all(classes, subtrees), lists, left_out)
 
 
 def _rows(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from wsss_lightning.atomic import replace_file
 from wsss_lightning.data.images import read_image
-from wsss_lightning.data.prepare.archives import holds, unpack
+from wsss_lightning.data.prepare.archives import holds, unpack_archive
 from wsss_lightning.data.prepare.synsets import SYNSET
 from wsss_lightning.errors import InputError
 from wsss_lightning.parallel import in_parallel
@@ -110,7 +110,7 @@ def image_id(name: str) -> str:
 
 def _unpack(archive: Path) -> None:
     inside = archive.stem if holds(archive, archive.stem) else ""  # ImageNet's own are flat
-    unpack(archive, archive.with_suffix(""), inside=inside, progress=False)
+    unpack_archive(archive, archive.with_suffix(""), inside=inside, progress=False)
 
 
 def _files(folder: Path) -> Iterator[_File]:

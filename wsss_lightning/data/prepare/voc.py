@@ -37,7 +37,7 @@ Lists = dict[str, list[str]]
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedVoc:
     """What `prepare_voc` found and did.
 
     Args:
@@ -78,7 +78,7 @@ def prepare_voc(
     download: bool = False,
     processes: int = 1,
     progress: bool = True,
-) -> Prepared:
+) -> PreparedVoc:
     """Complete a folder VOC2012: SegmentationClassAug, SegmentationAug's lists, `cls_labels.npy`.
 
     What is there already is kept, so that a run that was ended can be repeated. The lists are written last.
@@ -150,7 +150,7 @@ def _augmented_mask(voc: Path, image_id: str) -> Path:
     return voc / "SegmentationClassAug" / f"{image_id}.png"
 
 
-def _complete(voc: Path, dataset: Path | None, *, processes: int, progress: bool) -> Prepared:
+def _complete(voc: Path, dataset: Path | None, *, processes: int, progress: bool) -> PreparedVoc:
     lists = _read_lists(voc, dataset)
     for name in _WRITTEN:
         _require_agreement(voc, name, lists[name])
@@ -160,7 +160,7 @@ def _complete(voc: Path, dataset: Path | None, *, processes: int, progress: bool
     for name in _WRITTEN:
         _write_list(voc / "ImageSets" / "SegmentationAug" / f"{name}.txt", lists[name])
     counts = {name: len(ids) for name, ids in lists.items()}
-    return Prepared(root=voc, counts=counts, copied=copied, masks=masks, tags=tags)
+    return PreparedVoc(root=voc, counts=counts, copied=copied, masks=masks, tags=tags)
 
 
 def _read_lists(voc: Path, dataset: Path | None) -> Lists:

@@ -20,7 +20,7 @@ from PIL import Image
 
 from wsss_lightning.atomic import replace_file
 from wsss_lightning.data.images import image_size, upright
-from wsss_lightning.data.prepare.duplicates import Signs, hash_picture, near_pairs
+from wsss_lightning.data.prepare.duplicates import HashSigns, hash_picture, near_pairs
 from wsss_lightning.errors import InputError
 from wsss_lightning.parallel import in_parallel
 
@@ -31,14 +31,14 @@ Reason = Literal["undecodable", "duplicate", "two classes"]
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class WebImage:
     """A file that can be decoded: its class, its path below the source, its area there in px, its JPEG's hash."""
 
     name: str
     source: str
     image_id: str
     area: int
-    signs: Signs
+    signs: HashSigns
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedWeb:
     """All files of the source: those in the CSV of tags, by id, and the others, by path."""
 
-    kept: list[Picture]
+    kept: list[WebImage]
     left_out: list[LeftOut]
 
 
@@ -68,7 +68,7 @@ def prepare_web(
     within: int,
     processes: int,
     progress: bool = True,
-) -> Prepared:
+) -> PreparedWeb:
     """Write `JPEGImages/<class>_<number>.jpg`, `tags.csv` (image,tags,source) and `left_out.csv` (file,reason,detail).
 
     Of near-duplicates in one class the largest is kept. A picture found under two class names is left out under both,
@@ -91,7 +91,7 @@ def prepare_web(
     files, folder = _find_files(source, names), root / IMAGES
     job = partial(_take_in, source=source, folder=folder, long_side=long_side)
     results = list(in_parallel(job, files, processes=processes, description="web images", progress=progress))
-    pictures = [result for result in results if isinstance(result, Picture)]
+    pictures = [result for result in results if isinstance(result, WebImage)]
     if not pictures:
         raise InputError(f"{source} has no file that can be decoded, {results[0].source} for one: fetch images anew.")
     prepared = _sort_out(pictures, [result for result in results if isinstance(result, LeftOut)], within=within)
@@ -122,7 +122,7 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _take_in(item: tuple[str, Path], *, source: Path, folder: Path, long_side: int) -> Picture | LeftOut:
+def _take_in(item: tuple[str, Path], *, source: Path, folder: Path, long_side: int) -> WebImage | LeftOut:
     name, path = item
     relative = path.relative_to(source).as_posix()
     try:
@@ -131,7 +131,7 @@ def _take_in(item: tuple[str, Path], *, source: Path, folder: Path, long_side: i
         signs = _write_picture(path, folder / f"{image_id}.jpg", min(long_side, max(height, width)))
     except InputError as error:
         return LeftOut(name, relative, "undecodable", str(error).replace(str(path), relative))
-    return Picture(name, relative, image_id, height * width, signs)
+    return WebImage(name, relative, image_id, height * width, signs)
 
 
 def _number(path: Path) -> str:
@@ -141,7 +141,7 @@ def _number(path: Path) -> str:
     return f"{int.from_bytes(digest) % 10**12:012d}"
 
 
-def _write_picture(path: Path, target: Path, long_side: int) -> Signs:
+def _write_picture(path: Path, target: Path, long_side: int) -> HashSigns:
     with suppress(InputError):  # it is not there, or it is damaged
         if max(image_size(target)) == long_side:
             return hash_picture(target)
@@ -163,20 +163,20 @@ def _read_upright(path: Path) -> Image.Image:
     return picture.convert("RGB")
 
 
-def _sort_out(pictures: Sequence[Picture], left_out: Sequence[LeftOut], *, within: int) -> Prepared:
+def _sort_out(pictures: Sequence[WebImage], left_out: Sequence[LeftOut], *, within: int) -> PreparedWeb:
     largest_first = sorted(pictures, key=lambda picture: (-picture.area, picture.source))
-    distinct: dict[str, Picture] = {}
+    distinct: dict[str, WebImage] = {}
     repeated = [picture for picture in largest_first if distinct.setdefault(picture.image_id, picture) is not picture]
     copies = [_copy(picture, "duplicate", distinct[picture.image_id]) for picture in repeated]
     copies += _near_copies(list(distinct.values()), within=within)
     gone = {copy.source for copy in copies}
-    return Prepared(
+    return PreparedWeb(
         kept=sorted((p for p in pictures if p.source not in gone), key=lambda picture: picture.image_id),
         left_out=sorted([*left_out, *copies], key=lambda item: item.source),
     )
 
 
-def _near_copies(pictures: Sequence[Picture], *, within: int) -> list[LeftOut]:
+def _near_copies(pictures: Sequence[WebImage], *, within: int) -> list[LeftOut]:
     pairs = near_pairs(np.stack([picture.signs for picture in pictures]), within=within).tolist()
     foreign = [(i, j) for i, j in pairs if pictures[i].name != pictures[j].name]
     ambiguous = {i: j for pair in foreign for i, j in (pair, pair[::-1])}
@@ -190,11 +190,11 @@ def _near_copies(pictures: Sequence[Picture], *, within: int) -> list[LeftOut]:
     ]
 
 
-def _copy(picture: Picture, reason: Reason, other: Picture) -> LeftOut:
+def _copy(picture: WebImage, reason: Reason, other: WebImage) -> LeftOut:
     return LeftOut(picture.name, picture.source, reason, other.source)
 
 
-def _write(prepared: Prepared, root: Path) -> None:
+def _write(prepared: PreparedWeb, root: Path) -> None:
     images = ((f"{picture.image_id}.jpg", picture.name, picture.source) for picture in prepared.kept)
     _write_csv(root / TAGS, ("image", "tags", "source"), images)
     others = ((item.source, item.reason, item.detail) for item in prepared.left_out)

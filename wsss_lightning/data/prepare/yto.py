@@ -29,7 +29,7 @@ from wsss_lightning.data.images import decode, image_size, read_image
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.data.prepare.videos import is_video, read_frames, video_size
 from wsss_lightning.data.prepare.yto_frames import Frame, select_frames
-from wsss_lightning.data.yto import COLUMNS, MANIFEST, YTO_CLASSES, Row, frame_id
+from wsss_lightning.data.yto import COLUMNS, MANIFEST, YTO_CLASSES, ManifestRow, frame_id
 from wsss_lightning.errors import InputError
 from wsss_lightning.ops.resize import resize_labels
 from wsss_lightning.parallel import in_parallel
@@ -42,7 +42,7 @@ _JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True)
-class Summary:
+class PreparedYto:
     """What was prepared.
 
     Args:
@@ -67,7 +67,7 @@ def prepare_yto(
     size: Size | None = None,
     processes: int = 1,
     progress: bool = True,
-) -> Summary:
+) -> PreparedYto:
     """Write `manifest.csv`, `SegmentationClass` and, for frames out of videos or of another size, `JPEGImages`.
 
     Frames that an earlier call has written in the right size are kept; masks and the manifest are written anew.
@@ -88,7 +88,7 @@ def prepare_yto(
     groups = in_parallel(write, _by_source(frames), processes=processes, description="frames", progress=progress)
     rows = sorted((row for group in groups for row in group), key=_place)
     replace_file(root / MANIFEST, partial(_write_rows, rows=rows))
-    return Summary(
+    return PreparedYto(
         train=Counter(row["class"] for row in rows if row["split"] == "train"),
         val=Counter(row["class"] for row in rows if row["split"] == "val"),
         left_out={name: selection.left_out for name, selection in selections.items()},
@@ -97,7 +97,7 @@ def prepare_yto(
     )
 
 
-def write_frames(frames: Sequence[Frame], *, root: Path, size: Size | None) -> list[Row]:
+def write_frames(frames: Sequence[Frame], *, root: Path, size: Size | None) -> list[ManifestRow]:
     """Bring the frames of one JPEG or video file to where they are read, their masks with them.
 
     Returns:
@@ -153,7 +153,7 @@ def _write_image(path: Path, pixels: NDArray[np.uint8], size: Size) -> None:
     replace_file(path, lambda temporary: picture.save(temporary, format="JPEG", quality=_JPEG_QUALITY))
 
 
-def _row(frame: Frame, image: Path, *, root: Path, delivered: Size, size: Size) -> Row:
+def _row(frame: Frame, image: Path, *, root: Path, delivered: Size, size: Size) -> ManifestRow:
     row = frame.row | {"image": str(image.relative_to(root)), "size": _text(size), "frame_size": _text(delivered)}
     if frame.mask is None:
         return row | {"mask_size": ""}
@@ -168,19 +168,19 @@ def _text(size: Sequence[int]) -> str:
     return f"{size[1]}x{size[0]}"
 
 
-def _is_stretched(row: Row) -> bool:
+def _is_stretched(row: ManifestRow) -> bool:
     """Whether frame or mask were delivered with another aspect ratio."""
     width, height = map(int, row["size"].split("x"))
     before = [map(int, row[column].split("x")) for column in ("frame_size", "mask_size") if row[column]]
     return any(abs(width * h / (height * w) - 1) > _SAME_ASPECT for w, h in before)
 
 
-def _place(row: Row) -> tuple[str, int, str, str, int]:
+def _place(row: ManifestRow) -> tuple[str, int, str, str, int]:
     """Where a row belongs: by split, class, video, shot and frame."""
     return row["split"], YTO_CLASSES.index(row["class"]), row["video"], row["shot"], int(row["frame"])
 
 
-def _write_rows(path: Path, rows: Sequence[Row]) -> None:
+def _write_rows(path: Path, rows: Sequence[ManifestRow]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [*COLUMNS, *_SIZES])
         writer.writeheader()

@@ -7,8 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsss_lightning.data.prepare.yto_layouts import Annotation, Shot, class_folders, find_annotations, find_shots
-from wsss_lightning.data.yto import COLUMNS, YTO_CLASSES, Row, frame_id
+from wsss_lightning.data.prepare.yto_layouts import (
+    AnnotatedFrame,
+    Shot,
+    class_folders,
+    find_annotated_frames,
+    find_shots,
+)
+from wsss_lightning.data.yto import COLUMNS, YTO_CLASSES, ManifestRow, frame_id
 from wsss_lightning.errors import InputError
 
 
@@ -24,7 +30,7 @@ class Frame:
     mask: Path | None = None
 
     @property
-    def row(self) -> Row:
+    def row(self) -> ManifestRow:
         """The frame's line of the manifest, its paths still empty."""
         split = "val" if self.mask else "train"
         return dict(zip(COLUMNS, (self.name, self.video, self.shot, f"{self.number:05d}", "", "", split), strict=True))
@@ -51,7 +57,7 @@ def select_frames(root: Path, *, per_class: int) -> dict[str, Selection]:
     Raises:
         InputError: frames or masks are missing or in no known layout.
     """
-    folders, annotations = class_folders(root), find_annotations(root)
+    folders, annotations = class_folders(root), find_annotated_frames(root)
     selections = {}
     for name in YTO_CLASSES:
         shots = find_shots(name, folders[name]) if name in folders else []
@@ -66,7 +72,7 @@ def uniform(count: int, wanted: int) -> list[int]:
     return [(2 * i + 1) * count // (2 * wanted) for i in range(wanted)]
 
 
-def _select(shots: Sequence[Shot], annotations: Sequence[Annotation], *, per_class: int) -> Selection:
+def _select(shots: Sequence[Shot], annotations: Sequence[AnnotatedFrame], *, per_class: int) -> Selection:
     evaluated = _evaluated(shots, annotations)
     free = [(shot, number) for shot in shots if shot.key not in evaluated for number in shot.files]
     train = [_train_frame(*free[position]) for position in uniform(len(free), per_class)]
@@ -75,7 +81,7 @@ def _select(shots: Sequence[Shot], annotations: Sequence[Annotation], *, per_cla
     return Selection(train + val, left_out=sum(len(shot.files) for shot in shots) - len(free))
 
 
-def _evaluated(shots: Sequence[Shot], annotations: Sequence[Annotation]) -> set[tuple[str, ...]]:
+def _evaluated(shots: Sequence[Shot], annotations: Sequence[AnnotatedFrame]) -> set[tuple[str, ...]]:
     """Keys of the shots with masks and of their videos; `InputError` where they are so named that none is met."""
     keys = {key for item in annotations for key in (item.key, item.key[:2])}
     if shots and annotations and not any(shot.key in keys for shot in shots):
@@ -90,7 +96,7 @@ def _train_frame(shot: Shot, number: int) -> Frame:
     return Frame(shot.name, shot.video, shot.shot, number, shot.folder / shot.files[number])
 
 
-def _val_frame(item: Annotation, shot: Shot | None) -> Frame:
+def _val_frame(item: AnnotatedFrame, shot: Shot | None) -> Frame:
     """The frame that comes with the mask, which surely shows what the mask outlines, else that of release 1."""
     image = item.image
     if image is None and shot is not None and item.number in shot.files:

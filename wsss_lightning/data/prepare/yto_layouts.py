@@ -53,7 +53,7 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Annotation:
+class AnnotatedFrame:
     """One mask of Jain & Grauman, and its frame where they give it."""
 
     name: str
@@ -100,7 +100,7 @@ def find_shots(name: str, folder: Path) -> list[Shot]:
     )
 
 
-def find_annotations(root: Path) -> list[Annotation]:
+def find_annotated_frames(root: Path) -> list[AnnotatedFrame]:
     """All masks below `youtube_masks`, in the order of classes, videos, shots and frames.
 
     Raises:
@@ -152,7 +152,7 @@ def _ranges(folder: Path) -> list[tuple[int, int, int]]:
         raise InputError(f"{path} is no table of 3 x shots numbers ({error}): fetch Ranges.tar.gz again.") from error
 
 
-def _annotations(labels: Path) -> Iterator[Annotation]:
+def _annotations(labels: Path) -> Iterator[AnnotatedFrame]:
     shot, video, spelling = labels.parents[0].name, labels.parents[2].name, labels.parents[4].name
     name = _SPELLINGS.get(spelling.lower())
     if name is None:
@@ -161,7 +161,7 @@ def _annotations(labels: Path) -> Iterator[Annotation]:
     frames = _numbered(images) if images.is_dir() else {}
     for number, file in _numbered(labels).items():
         image = images / frames[number] if number in frames else None
-        yield Annotation(name, video, shot, number, labels / file, image)
+        yield AnnotatedFrame(name, video, shot, number, labels / file, image)
 
 
 def _classes(places: list[Path]) -> dict[str, Path]:

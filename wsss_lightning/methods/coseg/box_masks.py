@@ -14,7 +14,7 @@ _RADIUS = 3  # px, of the disk that closes a mask
 _FLOOR = 1e-3  # least probability that a location prior gives to either label
 
 
-def rounded(box: Floats, shape: Shape) -> tuple[slice, slice]:
+def box_slices(box: Floats, shape: Shape) -> tuple[slice, slice]:
     """Rows and columns of a box in an image (H, W): at least one of each, within the image."""
     left, top, right, bottom = (int(value) for value in np.rint(box))
     rows = slice(min(max(top, 0), shape[0] - 1), max(min(bottom, shape[0]), min(max(top, 0), shape[0] - 1) + 1))
@@ -25,13 +25,13 @@ def rounded(box: Floats, shape: Shape) -> tuple[slice, slice]:
 def filled(box: Floats, shape: Shape) -> Mask:
     """A mask (H, W) of a box."""
     mask = np.zeros(shape, bool)
-    mask[rounded(box, shape)] = True
+    mask[box_slices(box, shape)] = True
     return mask
 
 
 def border_share(mask: Mask, box: Floats) -> float:
     """Share of the outermost pixels of a box that a mask (H, W) holds, 0..1."""
-    inside = mask[rounded(box, mask.shape)]
+    inside = mask[box_slices(box, mask.shape)]
     ring = np.ones(inside.shape, bool)
     ring[1:-1, 1:-1] = False
     return float(inside[ring].mean())
@@ -45,7 +45,7 @@ def average_mask(masks: Sequence[Mask], boxes: Sequence[Floats], canvas: int) ->
 
 def pasted(canvas: Floats, box: Floats, shape: Shape) -> Floats:
     """A canvas in a box of an image (H, W); outside it the canvas's least value."""
-    rows, columns = rounded(box, shape)
+    rows, columns = box_slices(box, shape)
     whole = np.full(shape, canvas.min(), np.float32)
     size = (columns.stop - columns.start, rows.stop - rows.start)
     whole[rows, columns] = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA)

@@ -27,7 +27,7 @@ class Detections:
         return Detections(self.detector[chosen], self.image[chosen], self.score[chosen], self.box[chosen])
 
 
-def join(parts: list[Detections]) -> Detections:
+def join_detections(parts: list[Detections]) -> Detections:
     """All of several."""
     none = np.zeros(0, np.intp)
     whole = [Detections(none, none, np.zeros(0, np.float32), np.zeros((0, 4), np.float32)), *parts]

@@ -10,15 +10,15 @@ from torch import Tensor
 from wsss_lightning.methods.coseg.frozen_network import FrozenNetwork
 from wsss_lightning.methods.coseg.mask_losses import labelled_pixels
 from wsss_lightning.methods.coseg.network import Scores
-from wsss_lightning.methods.coseg.segmenter import CosegModule, Reading
-from wsss_lightning.nn.prediction import Prediction
+from wsss_lightning.methods.coseg.segmenter import CosegModule
+from wsss_lightning.nn.prediction import Prediction, ProbabilityReading
 from wsss_lightning.nn.trunk import Variant, enlarge
 from wsss_lightning.ops.pooling import log_sum_exp_pool
 
 _SHARPNESS = 5.0  # see `segmenter`
 
 
-def read_scores(stored: Mapping[str, Tensor], size: tuple[int, int], *, corners: bool) -> Tensor:
+def mean_probabilities(stored: Mapping[str, Tensor], size: tuple[int, int], *, corners: bool) -> Tensor:
     """Logits as they are kept of an image, by number of the scale -> mean of their softmax at `size`, (L, H, W)."""
     logits = (stored[name][None].float() for name in sorted(stored, key=int))
     return torch.stack([enlarge(each, size, corners=corners)[0].softmax(dim=0) for each in logits]).mean(dim=0)
@@ -33,8 +33,8 @@ class FrozenCosegModule(CosegModule):
 
     network: FrozenNetwork
 
-    def own_reading(self) -> Reading:
-        return partial(read_scores, corners=self.network.trunk.corners)
+    def own_reading(self) -> ProbabilityReading:
+        return partial(mean_probabilities, corners=self.network.trunk.corners)
 
     def forward(self, images: Tensor) -> Tensor:
         """Mean of the softmax maps at all `scales`, (N, 3, H, W) normalised -> (N, L, H, W)."""

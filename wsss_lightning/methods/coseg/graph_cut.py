@@ -15,10 +15,10 @@ _FORBIDDEN = 1_000_000_000  # of an infinite cost: more than all edges of a pixe
 OFFSETS = {4: ((0, 1), (1, 0)), 8: ((0, 1), (1, 0), (1, 1), (1, -1))}
 
 Arcs = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]  # from, to, capacities
-Edges = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]
+GridEdges = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]
 
 
-def contrast_edges(image: NDArray[np.uint8], *, smoothness: float, neighbours: int) -> Edges:
+def contrast_edges(image: NDArray[np.uint8], *, smoothness: float, neighbours: int) -> GridEdges:
     """Neighbouring pixels of an image (H, W, 3) and the cost of a boundary between them.
 
     smoothness exp(-|z_p - z_q|^2 / (2 mean)) / |p - q|, with the mean of |z_p - z_q|^2 over all neighbours.
@@ -46,7 +46,9 @@ def contrast_edges(image: NDArray[np.uint8], *, smoothness: float, neighbours: i
     return np.concatenate(firsts), np.concatenate(seconds), weights
 
 
-def graph_cut(foreground: NDArray[np.floating], background: NDArray[np.floating], edges: Edges) -> NDArray[np.bool_]:
+def graph_cut(
+    foreground: NDArray[np.floating], background: NDArray[np.floating], edges: GridEdges
+) -> NDArray[np.bool_]:
     """The labelling x that minimises sum_p cost_p(x_p) + sum_pq w_pq [x_p != x_q].
 
     Energies are rounded to a thousandth; finite ones of a pixel count as at most 10,000 apart.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Shape = tuple[int, int]
-Pixels = TypeVar("Pixels", NDArray[np.uint8], NDArray[np.float32])
+AnyPixels = TypeVar("AnyPixels", NDArray[np.uint8], NDArray[np.float32])
 
 CELL, FEATURES = 8, 31
 _BINS = 18
@@ -145,7 +145,7 @@ def template(image: Image, box: Floats, shape: Shape) -> Floats:
     return np.ascontiguousarray(hog(view)[1:-1, 1:-1])
 
 
-def crop(image: Pixels, box: NDArray[np.floating], size: Shape) -> Pixels:
+def crop(image: AnyPixels, box: NDArray[np.floating], size: Shape) -> AnyPixels:
     """A box of an image, which may reach beyond it, at (height, width); the border's pixels go on outside."""
     left, top, right, bottom = box.astype(float)
     scale = np.array([(right - left) / size[1], (bottom - top) / size[0]])
@@ -157,7 +157,7 @@ def crop(image: Pixels, box: NDArray[np.floating], size: Shape) -> Pixels:
     matrix = np.column_stack([np.diag(scale), shift])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     warped: Any = cv2.warpAffine(smooth, matrix, size[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    pixels: Pixels = warped
+    pixels: AnyPixels = warped
     return pixels
 
 

@@ -24,7 +24,7 @@ from wsss_lightning.methods.coseg.colour_models import (
     fit_models,
     make_palette,
 )
-from wsss_lightning.methods.coseg.graph_cut import Edges, contrast_edges, graph_cut
+from wsss_lightning.methods.coseg.graph_cut import GridEdges, contrast_edges, graph_cut
 from wsss_lightning.methods.coseg.hog import Floats, Image, shrunk
 
 _CONVERGED = 1e-3  # share of an image's pixels; fewer changes count as none
@@ -62,12 +62,12 @@ class Joint:
 
 
 @dataclass(frozen=True)
-class View:
+class BoxedImage:
     """An image with a box: its colours, the edges of its grid, and its mask (H, W) so far."""
 
     box: Floats
     palette: Palette
-    edges: Edges
+    edges: GridEdges
     mask: Mask
 
     def parted(self) -> tuple[Colours, Colours]:
@@ -75,23 +75,23 @@ class View:
         return self.palette.of(self.mask), self.palette.of(~self.mask)
 
 
-def make_view(image: Image, box: Floats, settings: Joint) -> View:
+def boxed_image(image: Image, box: Floats, settings: Joint) -> BoxedImage:
     """Shrink an image (H, W, 3) to `settings.side`; begin with its box (4,), less its frame, as the foreground."""
     small = shrunk(image, settings.side)
     scale = np.divide(small.shape[:2], image.shape[:2])
     edges = contrast_edges(small, smoothness=settings.smoothness * float(scale.max()), neighbours=4)
     where = box * np.tile(scale[::-1], 2).astype(np.float32)
     frame = settings.frame * np.tile(where[2:] - where[:2], 2) * np.array([1, 1, -1, -1])
-    return View(where, make_palette(small), edges, filled(where + frame, (small.shape[0], small.shape[1])))
+    return BoxedImage(where, make_palette(small), edges, filled(where + frame, (small.shape[0], small.shape[1])))
 
 
-def segment_jointly(views: Sequence[View], settings: Joint, *, seed: int) -> tuple[list[Mask], Floats]:
-    """Masks (H, W) of all views, and their average on the canvas, (canvas, canvas) in 0..1.
+def segment_jointly(images: Sequence[BoxedImage], settings: Joint, *, seed: int) -> tuple[list[Mask], Floats]:
+    """Masks (H, W) of all images, and their average on the canvas, (canvas, canvas) in 0..1.
 
     Outside its box a pixel is background. The average is over the good segmentations (see `Joint.border`), or over all
     where there is none.
     """
-    segmented, changing = list(views), np.ones(len(views), bool)
+    segmented, changing = list(images), np.ones(len(images), bool)
     for _ in range(settings.rounds):
         group, average = _group_models(segmented, settings, seed), _average(segmented, settings)
         for index in np.flatnonzero(changing):
@@ -104,23 +104,23 @@ def segment_jointly(views: Sequence[View], settings: Joint, *, seed: int) -> tup
     return [each.mask for each in segmented], _average(segmented, settings)
 
 
-def _average(views: Sequence[View], settings: Joint) -> Floats:
-    good = [each for each in views if _is_good(each, settings)] or views
+def _average(images: Sequence[BoxedImage], settings: Joint) -> Floats:
+    good = [each for each in images if _is_good(each, settings)] or images
     return average_mask([each.mask for each in good], [each.box for each in good], settings.canvas)
 
 
-def _is_good(each: View, settings: Joint) -> bool:
+def _is_good(each: BoxedImage, settings: Joint) -> bool:
     return border_share(each.mask, each.box) <= settings.border and bool(each.mask.any())
 
 
-def _group_models(views: Sequence[View], settings: Joint, seed: int) -> ColourModels | None:
+def _group_models(images: Sequence[BoxedImage], settings: Joint, seed: int) -> ColourModels | None:
     rng = np.random.default_rng(seed)
-    parts = [[draw_colours(colours, _SHARED, rng) for colours in each.parted()] for each in views]
+    parts = [[draw_colours(colours, _SHARED, rng) for colours in each.parted()] for each in images]
     foreground, background = (np.concatenate(colours) for colours in zip(*parts, strict=True))
     return fit_models(foreground, background, components=settings.components, seed=seed)
 
 
-def _cut(each: View, group: ColourModels | None, average: Floats, settings: Joint, seed: int) -> Mask:
+def _cut(each: BoxedImage, group: ColourModels | None, average: Floats, settings: Joint, seed: int) -> Mask:
     own = fit_models(*each.parted(), components=settings.components, seed=seed)
     if own is None or group is None:  # all of one label: nothing to tell apart
         return each.mask

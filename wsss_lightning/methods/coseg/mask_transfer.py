@@ -139,21 +139,23 @@ def segment_with_prior(image: Image, box: Floats, average: Floats, settings: Tra
 
     Colours are found on the image shrunk to `settings.side`; the last cut is made at `settings.last`.
     """
-    models = _fit_colours(_shrunk_scene(image, box, average, settings, settings.side), settings, seed)
-    fine = _shrunk_scene(image, box, average, settings, settings.last)
+    models = _fit_colours(_shrunk_image(image, box, average, settings, settings.side), settings, seed)
+    fine = _shrunk_image(image, box, average, settings, settings.last)
     if models is None:
         return np.zeros(fine.prior.shape, bool)
     mask = cleaned(fine.cut(models))
     return mask if border_share(mask, fine.box) <= settings.border else np.zeros_like(mask)
 
 
-def _shrunk_scene(image: Image, box: Floats, average: Floats, settings: Transfer, side: int | None) -> "Scene":
+def _shrunk_image(
+    image: Image, box: Floats, average: Floats, settings: Transfer, side: int | None
+) -> "_ImageWithPrior":
     small = image if side is None else shrunk(image, side)
     scale = np.divide(small.shape[:2], image.shape[:2]).astype(np.float32)
-    return Scene(small, box * np.tile(scale[::-1], 2), average, settings.smoothness * float(scale.max()))
+    return _ImageWithPrior(small, box * np.tile(scale[::-1], 2), average, settings.smoothness * float(scale.max()))
 
 
-class Scene:
+class _ImageWithPrior:
     """An image (H, W, 3) with the location prior that an average mask gives in a box."""
 
     def __init__(self, image: Image, box: Floats, average: Floats, smoothness: float) -> None:
@@ -172,15 +174,15 @@ class Scene:
         return fit_models(self.palette.of(mask), self.palette.of(~mask), components=components, seed=seed)
 
 
-def _fit_colours(scene: Scene, settings: Transfer, seed: int) -> ColourModels | None:
+def _fit_colours(image: _ImageWithPrior, settings: Transfer, seed: int) -> ColourModels | None:
     """Models of the last cut that left both labels; None where the prior already leaves one."""
-    mask = scene.prior >= 0.5
-    models = scene.models(mask, components=settings.components, seed=seed)
+    mask = image.prior >= 0.5
+    models = image.models(mask, components=settings.components, seed=seed)
     for _ in range(settings.rounds):
         if models is None:
             break
-        before, mask = mask, scene.cut(models)
-        fitted = scene.models(mask, components=settings.components, seed=seed)
+        before, mask = mask, image.cut(models)
+        fitted = image.models(mask, components=settings.components, seed=seed)
         if fitted is None or (mask != before).mean() < _CONVERGED:
             break
         models = fitted

@@ -25,14 +25,13 @@ from wsss_lightning.nn.deeplab import STRIDE, whole_cells
 from wsss_lightning.nn.description import Node, build, describe
 from wsss_lightning.nn.label_prior import with_prior
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, descent, optimisation, phases
-from wsss_lightning.nn.prediction import Edges, Prediction
+from wsss_lightning.nn.prediction import Edges, Prediction, ProbabilityReading
 from wsss_lightning.ops.pooling import log_sum_exp_pool
 from wsss_lightning.ops.resize import resize_labels, resize_maps
 
 Present = Literal["mask", "tags"]
 MakeNetwork = Callable[..., CosegNetwork]
 MaskLoss = Callable[..., Tensor]
-Reading = Callable[[dict[str, Tensor], tuple[int, int]], Tensor]
 _SHARPNESS = 5.0  # of the pooled probabilities that tell tags, as in priors
 
 
@@ -96,7 +95,7 @@ class CosegModule(pl.LightningModule):
         self.tag_scores, self.confusion = TagScores(), SegmentationConfusion(num_classes + 1)
         self.reading = self.own_reading()
 
-    def own_reading(self) -> Reading:
+    def own_reading(self) -> ProbabilityReading:
         """How probabilities are read from what predictions store, see `stages.predict`."""
         return read_maps
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from wsss_lightning.data.samples import Normalisation, Pixels
-from wsss_lightning.data.shapes import picture
+from wsss_lightning.data.shapes import figure_picture
 from wsss_lightning.data.steps import ImageSteps, StepData
 from wsss_lightning.data.transforms import augment, picture_augmentation
 from wsss_lightning.lifetime import begin_loading
@@ -79,7 +79,7 @@ class Pictures(Dataset[dict[str, Any]]):
     def at(self, index: int, *, step: int | None, packed: bool = False) -> dict[str, Any]:
         """Picture number `index`, augmented as a function of (seed, step, picture) unless `step` is None."""
         if index not in self._drawn:
-            self._drawn[index] = picture(self.indices[index], size=self.size)
+            self._drawn[index] = figure_picture(self.indices[index], size=self.size)
         image, label = self._drawn[index]
         if step is not None:
             moved = augment(self.transform, {"image": image}, seed=self.seed, step=step, image_id=str(index))

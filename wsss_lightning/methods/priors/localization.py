@@ -14,7 +14,7 @@ from wsss_lightning.methods.priors.priors import combine
 from wsss_lightning.metrics.segmentation import SegmentationConfusion, mean_iou
 from wsss_lightning.metrics.tags import TagScores
 from wsss_lightning.nn.backbones import Backbone
-from wsss_lightning.nn.class_activation import Start, shared_rows
+from wsss_lightning.nn.class_activation import HeadStart, shared_rows
 from wsss_lightning.nn.description import Node, build, describe
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, descent, optimisation, phases
 from wsss_lightning.nn.prediction import Prediction
@@ -60,7 +60,7 @@ class LocalizationModule(pl.LightningModule):
         optimizer: MakeOptimizer | Node | None = None,
         scheduler: Scheduler | Node | None = None,
         new_layers: float = 1.0,
-        start: Start = "drawn",
+        start: HeadStart = "drawn",
         class_names: Sequence[str] = (),
     ) -> None:
         super().__init__()

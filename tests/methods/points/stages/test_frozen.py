@@ -23,7 +23,7 @@ from wsss_lightning.methods.points.stages.fine_tune import fine_tune
 from wsss_lightning.methods.points.stages.fit_classifier import fit_classifier
 from wsss_lightning.methods.points.stages.judge import judge
 from wsss_lightning.methods.points.stages.localize import localize, read_scores
-from wsss_lightning.methods.points.stages.predict import predict
+from wsss_lightning.methods.points.stages.predict_from_features import predict_from_features
 from wsss_lightning.methods.points.stages.sample import sample
 from wsss_lightning.nn.bilinear import Bilinear
 from wsss_lightning.stages.fit_tag_classifier import fit_tag_classifier
@@ -127,7 +127,8 @@ def test_a_model_on_stored_maps_labels_images_alike(
     model: Any = wsss_lightning.load(classifier)
     statistics = model.classifier.global_statistics
     torch.testing.assert_close(statistics.mean, features.global_statistics()[0].float())
-    predict(out_dir=str(folder / "found"), data=data, features=features, model=classifier, split="val", **INFER)
+    found = str(folder / "found")
+    predict_from_features(out_dir=found, data=data, features=features, model=classifier, split="val", **INFER)
     for sample_of, record in zip(data.dataset("val"), data.records("val"), strict=True):
         mask = read_mask(folder / "found" / "masks" / f"{record.image_id}.png")
         with torch.inference_mode():

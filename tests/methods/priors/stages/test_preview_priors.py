@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from wsss_lightning.methods.priors.priors import combine, scale_activation_maps
-from wsss_lightning.methods.priors.stages.preview_priors import View, class_maps, draw_maps, draw_masks
+from wsss_lightning.methods.priors.stages.preview_priors import ImagePriors, class_maps, draw_maps, draw_masks
 from wsss_lightning.stages.drawing import in_rows
 
 
@@ -14,8 +14,8 @@ def test_both_ends_of_equation_3() -> None:
     """M_c between 0 and 1, and Q_c = P_f B_c."""
     generator = torch.Generator().manual_seed(0)
     fusion, cams = torch.rand(6, 8, generator=generator), torch.randn(2, 6, 8, generator=generator)
-    view = View(image=image(), classes=np.array([0, 4]), blocks=[], fusion=fusion, cams=cams)
-    localized, truncated = class_maps(view, combine)
+    priors = ImagePriors(image=image(), classes=np.array([0, 4]), blocks=[], fusion=fusion, cams=cams)
+    localized, truncated = class_maps(priors, combine)
     scaled = scale_activation_maps(cams)
     torch.testing.assert_close(localized, scaled)
     torch.testing.assert_close(truncated, fusion * (scaled > 0.2))

@@ -15,7 +15,12 @@ from wsss_lightning.data.base import Record, SegmentationDataModule
 from wsss_lightning.methods.coseg.hog import Floats, Image, Shape
 from wsss_lightning.methods.coseg.mask_transfer import Transfer
 from wsss_lightning.methods.coseg.stages.cosegment_masks import Placing, transfer_masks
-from wsss_lightning.methods.coseg.stages.cosegmentation import Passes, collect, read_segmentation, single_tag_records
+from wsss_lightning.methods.coseg.stages.cosegmentation import (
+    Passes,
+    draw_collections,
+    read_segmentation,
+    single_tag_records,
+)
 from wsss_lightning.methods.coseg.stages.kept_masks import keep_masks
 
 
@@ -39,7 +44,7 @@ def cosegment(
     least and most foreground of a mask that is kept, as shares of the image (coseg sec. 4.2).
     """
     folder, settings = Path(out_dir) / "steps", Placing(side, edges, box, transfer, seed)
-    collections = collect(source, most=1, seed=seed)
+    collections = draw_collections(source, most=1, seed=seed)
     transfer_masks(collections, Path(discovery) / "steps", settings, Passes(folder, workers, progress))
     masks = partial(_read, folder=folder)
     return keep_masks(Path(out_dir), source, single_tag_records(source), masks, kept=kept)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from wsss_lightning.data.base import Record
-from wsss_lightning.methods.coseg.detection import Detections, join, suppressed
+from wsss_lightning.methods.coseg.detection import Detections, join_detections, suppressed
 from wsss_lightning.methods.coseg.exemplars import Background, background, exemplar_detectors, product_sums
 from wsss_lightning.methods.coseg.hog import Floats, Shape, template
 from wsss_lightning.methods.coseg.stages.cosegmentation import (
@@ -108,7 +108,7 @@ def _detect(path: Path, item: tuple[Record, int], *, settings: Cosegmentation, f
                 of_label = [stored[f"{label}_{name}"] for name in ("places", "weights", "offsets")]
                 features, boxes = settings.scan.windows(levels, shape, image.shape[:2])
                 parts.append(_best(features, boxes, *of_label, settings=settings))
-    detections = join(parts)
+    detections = join_detections(parts)
     write_arrays(path, detector=detections.detector.astype(np.int32), score=detections.score, box=detections.box)
 
 

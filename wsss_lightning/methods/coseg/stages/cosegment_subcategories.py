@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from wsss_lightning.data.base import Record
-from wsss_lightning.methods.coseg.detection import Detections, covered, join, top_detections
+from wsss_lightning.methods.coseg.detection import Detections, covered, join_detections, top_detections
 from wsss_lightning.methods.coseg.hog import Floats, Shape, mirrored, template
-from wsss_lightning.methods.coseg.joint_segmentation import make_view, segment_jointly
+from wsss_lightning.methods.coseg.joint_segmentation import boxed_image, segment_jointly
 from wsss_lightning.methods.coseg.stages.cosegmentation import (
     Collection,
     Cosegmentation,
@@ -51,7 +51,7 @@ def _all_detections(collection: Collection, folder: Path) -> Detections:
         stored = read_arrays(folder / "detections" / f"{record.image_id}.npz")
         image = np.full(len(stored["score"]), index, np.intp)
         parts.append(Detections(stored["detector"].astype(np.intp), image, stored["score"], stored["box"]))
-    return join(parts)
+    return join_detections(parts)
 
 
 def read_members(folder: Path, collection: Collection) -> dict[str, list[Member]]:
@@ -71,8 +71,8 @@ def segment_subcategories(collections: Sequence[Collection], settings: Cosegment
 
 def _segment(path: Path, members: Sequence[Member], *, settings: Cosegmentation) -> None:
     chosen = members[: settings.joint.most]
-    views = [make_view(settings.working_image(record), box, settings.joint) for record, box in chosen]
-    _, average = segment_jointly(views, settings.joint, seed=settings.seed)
+    images = [boxed_image(settings.working_image(record), box, settings.joint) for record, box in chosen]
+    _, average = segment_jointly(images, settings.joint, seed=settings.seed)
     write_arrays(path, average=average)
 
 

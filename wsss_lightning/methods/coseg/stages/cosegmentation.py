@@ -98,7 +98,7 @@ def single_tag_records(source: SegmentationDataModule) -> dict[int, list[Record]
     return {label: [record for record in records if record.tags[label - 1]] for label in labels}
 
 
-def collect(source: SegmentationDataModule, *, most: int, seed: int) -> list[Collection]:
+def draw_collections(source: SegmentationDataModule, *, most: int, seed: int) -> list[Collection]:
     """Collections of the classes that have images; at most `most` exemplars of each, drawn at random."""
     by_label = {label: records for label, records in single_tag_records(source).items() if records}
     return [Collection(label, records, draw_records(records, most, seed=seed)) for label, records in by_label.items()]

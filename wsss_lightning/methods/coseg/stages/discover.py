@@ -23,7 +23,7 @@ from wsss_lightning.methods.coseg.stages.cosegment_subcategories import (
     fit_detectors,
     segment_subcategories,
 )
-from wsss_lightning.methods.coseg.stages.cosegmentation import Cosegmentation, Passes, collect
+from wsss_lightning.methods.coseg.stages.cosegmentation import Cosegmentation, Passes, draw_collections
 from wsss_lightning.methods.coseg.subcategories import Merging
 from wsss_lightning.methods.coseg.subcategory_detectors import Detectors
 
@@ -54,6 +54,6 @@ def discover(
     Settings up to `seed`: see `Cosegmentation`.
     """
     settings = Cosegmentation(side, edges, box, scan, exemplars, merging, joint, detectors, seed)
-    collections = collect(source, most=exemplars.most, seed=seed)
+    collections = draw_collections(source, most=exemplars.most, seed=seed)
     for step in STEPS:
         step(collections, settings, Passes(Path(out_dir) / "steps", workers, progress))

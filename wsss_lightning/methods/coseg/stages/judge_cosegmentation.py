@@ -13,7 +13,7 @@ from wsss_lightning.methods.coseg.stages.kept_masks import KEPT, read_kept
 from wsss_lightning.progress import track
 from wsss_lightning.stages.io import write_json
 
-Scores = tuple[float, float]  # precision and Jaccard index
+PrecisionJaccard = tuple[float, float]  # precision and Jaccard index
 
 
 def judge_cosegmentation(
@@ -37,7 +37,7 @@ def judge_cosegmentation(
     return _averages(judged, source.class_names)
 
 
-def score(predicted: NDArray[np.bool_], target: NDArray[np.uint8], label: int) -> Scores:
+def score(predicted: NDArray[np.bool_], target: NDArray[np.uint8], label: int) -> PrecisionJaccard:
     """Precision and Jaccard index of a mask (H, W) against labels (H, W); pixels of no label are left out."""
     counted = target != IGNORE
     mask, truth = predicted[counted], (target == label)[counted]

@@ -15,7 +15,7 @@ from wsss_lightning.data.masks import write_mask
 from wsss_lightning.ops.resize import resize_labels
 
 KEPT, OUTCOMES = "kept", ("kept", "empty", "small", "large")
-Row = tuple[str, str, float, str]  # image id, class, share of foreground, outcome
+KeptRow = tuple[str, str, float, str]  # image id, class, share of foreground, outcome
 
 
 def keep_masks(
@@ -60,20 +60,20 @@ def judge_share(share: float, kept: Sequence[float]) -> str:
     return "small" if share < least else "large" if share > most else KEPT
 
 
-def read_kept(folder: Path) -> list[Row]:
+def read_kept(folder: Path) -> list[KeptRow]:
     """Rows of `kept.csv`."""
     with (folder / "kept.csv").open(newline="") as file:
         return [(row["image_id"], row["class"], float(row["share"]), row["outcome"]) for row in csv.DictReader(file)]
 
 
-def _write(path: Path, rows: Sequence[Row]) -> None:
+def _write(path: Path, rows: Sequence[KeptRow]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image_id", "class", "share", "outcome"])
         writer.writerows((image_id, name, f"{share:.6f}", outcome) for image_id, name, share, outcome in rows)
 
 
-def _counts(rows: Sequence[Row], class_names: Sequence[str]) -> dict[str, float]:
+def _counts(rows: Sequence[KeptRow], class_names: Sequence[str]) -> dict[str, float]:
     counts = Counter((outcome, name) for _, name, _, outcome in rows)
     total = {"images": float(len(rows)), KEPT: float(sum(outcome == KEPT for *_, outcome in rows))}
     return total | {f"{outcome}/{name}": float(counts[outcome, name]) for name in class_names for outcome in OUTCOMES}

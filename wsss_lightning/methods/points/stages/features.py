@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from wsss_lightning import models
 from wsss_lightning.data.images import image_size
 from wsss_lightning.data.samples import Record, Sample
-from wsss_lightning.data.stored_maps import StoredMaps, pack, unpack
+from wsss_lightning.data.stored_maps import StoredMaps, pack_maps, unpack_maps
 from wsss_lightning.methods.points.hypercolumn_module import HypercolumnModule
 from wsss_lightning.nn.backbones import Backbone, Features
 from wsss_lightning.nn.hypercolumns import Size, channel_parts, compact
@@ -54,7 +54,7 @@ class FeatureStore:
         tensors: dict[str, Tensor] = {}
         for index, values in enumerate(kept if stored else ()):
             name = f"map{index:02d}"
-            tensors |= pack(name, values) if compress else {name: values}
+            tensors |= pack_maps(name, values) if compress else {name: values}
         write_tensors(self.path(split, image_id), tensors | _sums(kept, grid) | {"pooled": features.pooled})
 
     def read(self, split: str, image_id: str) -> Features:
@@ -68,7 +68,7 @@ class FeatureStore:
         """One image's features (N = 1) in the precision in which they are stored."""
         tensors = read_tensors(self.path(split, image_id))
         names = sorted({name.partition("/")[0] for name in tensors if name.startswith("map")})
-        maps = [unpack(name, tensors.__getitem__, list(tensors)) for name in names]
+        maps = [unpack_maps(name, tensors.__getitem__, list(tensors)) for name in names]
         return Features(maps=maps, pooled=tensors["pooled"])
 
     def write_grid(self, grid: Size) -> None:

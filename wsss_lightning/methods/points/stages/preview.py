@@ -19,7 +19,7 @@ from wsss_lightning.methods.points.samplers import Evidence, Points
 from wsss_lightning.methods.points.sampling import diverse_steps_by
 from wsss_lightning.methods.points.similarity import similarity_of
 from wsss_lightning.methods.points.stages.features import Stored, opened
-from wsss_lightning.methods.points.stages.sample import Convention
+from wsss_lightning.methods.points.stages.sample import ScoreConvention
 from wsss_lightning.nn.hypercolumns import Standardisation
 from wsss_lightning.nn.seeds import own_seed
 from wsss_lightning.stages.drawing import WHITE, Picture, draw_scores, enlarged, in_rows, titled
@@ -38,7 +38,7 @@ def preview(
     features: Stored,
     localizers: str,
     sampler: Callable[[Evidence], Points],
-    convention: Convention,
+    convention: ScoreConvention,
     panels: int,
     steps: int,
     seed: int,

@@ -20,7 +20,7 @@ from wsss_lightning.parallel import in_parallel
 from wsss_lightning.stages.io import read_tensors, write_tensors
 from wsss_lightning.stages.records import tagged
 
-Convention = Callable[[Tensor, Tensor], Tensor]
+ScoreConvention = Callable[[Tensor, Tensor], Tensor]
 Sampler = Callable[[Evidence], Points]
 
 
@@ -31,7 +31,7 @@ def sample(
     features: Stored,
     scores: str,
     sampler: Sampler,
-    convention: Convention,
+    convention: ScoreConvention,
     half: bool,
     seed: int,
     workers: int,
@@ -68,7 +68,7 @@ def _sample_one(
     scores: Path,
     peaks: Tensor,
     sampler: Sampler,
-    convention: Convention,
+    convention: ScoreConvention,
     half: bool,
     seed: int,
 ) -> None:
@@ -89,7 +89,7 @@ def _path(folder: Path, image_id: str) -> Path:
     return folder / f"{image_id}.safetensors"
 
 
-def score_peaks(folder: Path, data: SegmentationDataModule, convention: Convention) -> Tensor:
+def score_peaks(folder: Path, data: SegmentationDataModule, convention: ScoreConvention) -> Tensor:
     """Mean over a class's training images of the highest score, (C,): what sec. 4.2 divides by; 1 without images."""
     highest: list[list[Tensor]] = [[] for _ in range(data.num_classes)]
     for record in tagged(data):

@@ -10,7 +10,7 @@ from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.images import image_size
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.methods.points.stages.localize import read_scores
-from wsss_lightning.methods.points.stages.sample import Convention, score_peaks
+from wsss_lightning.methods.points.stages.sample import ScoreConvention, score_peaks
 from wsss_lightning.ops.resize import resize_maps
 from wsss_lightning.progress import track
 
@@ -21,7 +21,7 @@ def threshold(
     data: SegmentationDataModule,
     scores: str,
     val_scores: str,
-    convention: Convention,
+    convention: ScoreConvention,
     threshold: float,
     progress: bool,
 ) -> None:

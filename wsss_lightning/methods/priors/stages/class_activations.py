@@ -45,7 +45,7 @@ def class_activations(
     """
     module, records = cast(LocalizationModule, load_fitting(model, data)), data.records(split)
     paths = [Path(out_dir) / "cams" / f"{record.image_id}.safetensors" for record in records]
-    images: Dataset[Sample] = replace(data, size=input_size(model)).dataset(split)
+    images: Dataset[Sample] = replace(data, size=trained_size(model)).dataset(split)
     if maps is not None:
         images = DeepMaps(StoredMaps(Path(maps)), records, require_trunk(module.network).variants)
     infer(
@@ -64,7 +64,7 @@ def class_activations(
     return {f"{split}/empty": report_empty(empty, len(positive), what=f"class activation maps of {split}")}
 
 
-def input_size(model: str) -> Size:
+def trained_size(model: str) -> Size:
     """The size of the images that a model was trained with, see `SegmentationDataModule`."""
     size = read_inputs(model).size
     return (size[0], size[1]) if isinstance(size, Sequence) else size

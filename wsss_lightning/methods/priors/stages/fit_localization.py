@@ -13,7 +13,7 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.methods.priors.localization import LocalizationModule, MakeNetwork
 from wsss_lightning.methods.priors.localization_trunk import LocalizationTrunk
 from wsss_lightning.nn.backbones import Backbone, check_statistics
-from wsss_lightning.nn.class_activation import Start
+from wsss_lightning.nn.class_activation import HeadStart
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
 from wsss_lightning.nn.tag_losses import Loss
 from wsss_lightning.stages.fit import Callbacks, MakeTrainer, fit, inputs_of
@@ -47,7 +47,7 @@ def fit_localization(
     scheduler: Scheduler | None = None,
     callbacks: Callbacks = None,
     new_layers: float = 1.0,
-    start: Start = "drawn",
+    start: HeadStart = "drawn",
     maps: str | None = None,
     val_maps: str | None = None,
 ) -> dict[str, float]:

@@ -20,7 +20,7 @@ from wsss_lightning.methods.priors.localization import LocalizationModule
 from wsss_lightning.methods.priors.localization_network import LocalizationNetwork
 from wsss_lightning.methods.priors.localization_trunk import LocalizationTrunk
 from wsss_lightning.methods.priors.priors import class_activation_maps, fuse
-from wsss_lightning.methods.priors.stages.class_activations import input_size
+from wsss_lightning.methods.priors.stages.class_activations import trained_size
 from wsss_lightning.methods.priors.stages.find_regions import Boundaries
 from wsss_lightning.methods.priors.stages.make_masks import (
     Combine,
@@ -59,22 +59,22 @@ def preview_priors(
     network = cast(LocalizationModule, load_fitting(model, data)).network
     for record in panel_records(data.records("val"), panels):
         folder = Path(out_dir) / record.image_id
-        view = _view(record, data, backbone, network, convolution=convolution, size=input_size(model))
-        count = data.num_classes if counted == "all" else len(view.classes)
-        probs = prior_probabilities(view.fusion, view.cams, combine, counted=count)
-        regions = boundaries(view.image)
-        blocks = {f"block {number}": block for number, block in enumerate(view.blocks, start=1)}
-        write_picture(folder / "activations.png", draw_maps(view.image, {**blocks, "fusion P": view.fusion}))
-        names = [data.class_names[c].replace("_", " ") for c in view.classes]
-        maps = zip(names, *class_maps(view, combine), torch.from_numpy(probs[1:]), strict=True)
+        priors = _image_priors(record, data, backbone, network, convolution=convolution, size=trained_size(model))
+        count = data.num_classes if counted == "all" else len(priors.classes)
+        probs = prior_probabilities(priors.fusion, priors.cams, combine, counted=count)
+        regions = boundaries(priors.image)
+        blocks = {f"block {number}": block for number, block in enumerate(priors.blocks, start=1)}
+        write_picture(folder / "activations.png", draw_maps(priors.image, {**blocks, "fusion P": priors.fusion}))
+        names = [data.class_names[c].replace("_", " ") for c in priors.classes]
+        maps = zip(names, *class_maps(priors, combine), torch.from_numpy(probs[1:]), strict=True)
         titles = {f"{s}, {name}": m for name, *three in maps for s, m in zip("MQP", three, strict=True)}
-        write_picture(folder / "probabilities.png", draw_maps(view.image, titles))
-        pairs, higher = (_masks(view, probs, terms, data, unary=unary, crf=crf) for terms in (None, regions))
-        write_picture(folder / "smoothing.png", draw_masks(view.image, regions, pairs, higher))
+        write_picture(folder / "probabilities.png", draw_maps(priors.image, titles))
+        pairs, higher = (_masks(priors, probs, terms, data, unary=unary, crf=crf) for terms in (None, regions))
+        write_picture(folder / "smoothing.png", draw_masks(priors.image, regions, pairs, higher))
 
 
 @dataclass(frozen=True)
-class View:
+class ImagePriors:
     """One image (H, W, 3), its classes (T,) from 0, means of its five blocks (h, w), P_f (H, W), M_c (T, H, W)."""
 
     image: Picture
@@ -85,7 +85,7 @@ class View:
 
 
 @torch.inference_mode()
-def _view(
+def _image_priors(
     record: Record,
     data: SegmentationDataModule,
     backbone: Backbone,
@@ -93,11 +93,11 @@ def _view(
     *,
     convolution: int,
     size: Size,
-) -> View:
+) -> ImagePriors:
     image, classes = read_image(record.image), np.flatnonzero(record.tags)
     whole, shown = (_normalised(record, data, each) for each in (None, size))
     cams = class_activation_maps(network.features(shown), network.weights[torch.from_numpy(classes)])
-    return View(
+    return ImagePriors(
         image=image,
         classes=classes,
         blocks=[block[0].mean(dim=0) for block in layer_activations(backbone, whole)],
@@ -113,14 +113,14 @@ def _normalised(record: Record, data: SegmentationDataModule, size: Size) -> Ten
     return image
 
 
-def class_maps(view: View, combine: Combine) -> tuple[Tensor, Tensor]:
+def class_maps(priors: ImagePriors, combine: Combine) -> tuple[Tensor, Tensor]:
     """M_c as eq 3 takes it and Q_c (eq 2), each (T, H, W): the two ends of eq 3."""
-    localized, truncated = (combine(view.fusion, view.cams, alpha=end, normalise=False)[1:] for end in (0.0, 1.0))
+    localized, truncated = (combine(priors.fusion, priors.cams, alpha=end, normalise=False)[1:] for end in (0.0, 1.0))
     return localized, truncated
 
 
 def _masks(
-    view: View,
+    priors: ImagePriors,
     probs: NDArray[np.float32],
     regions: Regions | None,
     data: SegmentationDataModule,
@@ -128,8 +128,8 @@ def _masks(
     unary: Unary,
     crf: Crf,
 ) -> dict[str, Picture]:
-    foreground = smooth(view.image, foreground_probabilities(view.fusion), regions, unary=unary, crf=crf)
-    labels = np.array([0, *view.classes + 1], np.uint8)[smooth(view.image, probs, regions, unary=unary, crf=crf)]
+    foreground = smooth(priors.image, foreground_probabilities(priors.fusion), regions, unary=unary, crf=crf)
+    labels = np.array([0, *priors.classes + 1], np.uint8)[smooth(priors.image, probs, regions, unary=unary, crf=crf)]
     return {"fg/bg": colorize(foreground.astype(np.uint8)), "classes": colorize(data.decode(labels))}
 
 

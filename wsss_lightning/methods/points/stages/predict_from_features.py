@@ -8,7 +8,7 @@ from wsss_lightning.stages.fit import MakeTrainer
 from wsss_lightning.stages.predict import load_fitting, write_predictions
 
 
-def predict(
+def predict_from_features(
     *,
     out_dir: str,
     data: SegmentationDataModule,
