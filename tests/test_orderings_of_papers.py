@@ -1,5 +1,6 @@
 """Counting which orderings of the papers come out, on tables made by hand."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -94,7 +95,16 @@ def test_the_program_reads_what_is_committed(tmp_path: Path) -> None:
     subprocess.run([*command, "--tables", "points/table2", "points/table3"], check=True)
     text = (tmp_path / "o.md").read_text()
     assert "| points/table2 | 6 |" in text
-    assert "| points/table3 | 10 |" in text
+    assert "| points/table3 | 10 |" in text and "\n- points/table3: seed=0,1,2\n" in text
+
+
+@pytest.mark.parametrize(("ablation", "counts"), [("priors/scenes", True), ("priors/log_unary", False)])
+def test_tables_of_departures_do_not_count(orderings: Any, tmp_path: Path, ablation: str, counts: bool) -> None:
+    content = json.loads((EXPERIMENTS / "priors" / "results" / "table5-shapes_bodies-tiny.json").read_text())
+    content["overrides"].append(f"ablation={ablation}")
+    (tmp_path / "priors" / "results").mkdir(parents=True)
+    (tmp_path / "priors" / "results" / "table5-shapes_bodies-tiny.json").write_text(json.dumps(content))
+    assert (orderings.committed("priors/table5", ["shapes_bodies"], tmp_path) is not None) == counts
 
 
 def test_tables_are_looked_for_on_several_data_sets(orderings: Any) -> None:
