@@ -32,10 +32,10 @@ def test_samplings_and_pooling_of_points(tmp_path: Path) -> None:
 
 
 def test_masks_of_priors(tmp_path: Path) -> None:
-    """Table 6, committed: 34.6 with multi-class masks, 28.3 with those of foreground."""
-    rows = ("fusion", "foreground")
-    miou = means(tmp_path, "val/miou", {f"priors/{row}": "priors.panels=0" for row in rows})
-    assert miou["fusion"] > miou["foreground"] + 0.02, miou
+    """Table 6 on large textured bodies, committed: 49.3 with masks of foreground, 37.7 by tags alone."""
+    overrides = "priors.panels=0 data=shapes_bodies ablation=priors/scenes"
+    miou = means(tmp_path, "val/miou", {f"priors/{row}": overrides for row in ("foreground", "tag_only")})
+    assert miou["foreground"] > miou["tag_only"] + 0.04, miou
 
 
 def test_scales_and_crf_of_coseg(tmp_path: Path) -> None:
