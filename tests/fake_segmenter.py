@@ -46,6 +46,16 @@ def write_weak_masks(folder: Path, data: VOCDataModule) -> str:
     return str(folder)
 
 
+def write_uneven_masks(folder: Path, data: VOCDataModule) -> str:
+    """As `write_weak_masks`, but most of the first is 255: images differ in how many pixels they label."""
+    write_weak_masks(folder, data)
+    first, *_ = data.records("train")
+    rows = np.full((24, 32), 255, np.uint8)
+    rows[:9] = 0
+    write_mask(folder / f"{first.image_id}.png", rows)
+    return str(folder)
+
+
 def train(out_dir: Path, data: VOCDataModule, masks: str | None, **settings: Any) -> dict[str, float]:
     """Run `fit_segmenter` for a few steps."""
     defaults: dict[str, Any] = {

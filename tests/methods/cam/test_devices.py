@@ -7,13 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from fake_devices import assert_same_weights, in_two_processes
-from fake_segmenter import TRAINER, backbone, open_voc, write_weak_masks
+from fake_segmenter import TRAINER, backbone, open_voc, write_uneven_masks
 
-from wsss_lightning.data.masks import write_mask
 from wsss_lightning.methods.cam.stages.fit_student import fit_student
 from wsss_lightning.stages.fit_tag_classifier import fit_tag_classifier
 
@@ -38,12 +36,7 @@ def learn(folder: Path, name: str, *, devices: int) -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What one process and two learn, of masks that differ in how many pixels they label."""
     folder = tmp_path_factory.mktemp("devices")
-    data = open_voc(folder / "voc")
-    write_weak_masks(folder / "masks", data)
-    first, *_ = data.records("train")
-    rows = np.full((24, 32), 255, np.uint8)
-    rows[:9] = 0
-    write_mask(folder / "masks" / f"{first.image_id}.png", rows)
+    write_uneven_masks(folder / "masks", open_voc(folder / "voc"))
     learn(folder, "one", devices=1)
     in_two_processes(__file__, folder)
     return folder

@@ -6,13 +6,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 from fake_coseg import NETWORK, TRAINER, train
 from fake_devices import assert_same_weights, in_two_processes
-from fake_segmenter import open_voc, write_weak_masks
-
-from wsss_lightning.data.masks import write_mask
+from fake_segmenter import open_voc, write_uneven_masks
 
 
 def learn(folder: Path, name: str, *, devices: int) -> None:
@@ -30,12 +27,7 @@ def learn(folder: Path, name: str, *, devices: int) -> None:
 
 @pytest.mark.long
 def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
-    data = open_voc(tmp_path / "voc")
-    write_weak_masks(tmp_path / "masks", data)
-    first, *_ = data.records("train")
-    rows = np.full((24, 32), 255, np.uint8)
-    rows[:9] = 0
-    write_mask(tmp_path / "masks" / f"{first.image_id}.png", rows)
+    write_uneven_masks(tmp_path / "masks", open_voc(tmp_path / "voc"))
     learn(tmp_path, "one", devices=1)
     in_two_processes(__file__, tmp_path)
     assert_same_weights(tmp_path / "one", tmp_path / "two")
