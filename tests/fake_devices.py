@@ -1,4 +1,4 @@
-"""A test's own file as the program of two processes, and what two trainings have to agree in."""
+"""A test's own file as the program of several processes, and what two trainings have to agree in."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 from wsss_lightning.models import WEIGHTS
 
 
-def in_two_processes(program: str, folder: Path) -> None:
-    """Run the file `program`, which finds these fakes, with `folder` as its argument."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+def in_processes(number: int, program: str, folder: Path) -> None:
+    """Run the file `program`, which finds these fakes, with `folder` and `number` as its arguments."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(number)]
     places = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", str(Path.cwd()))])
-    subprocess.run([*command, program, str(folder)], check=True, env=os.environ | {"PYTHONPATH": places})
+    subprocess.run([*command, program, str(folder), str(number)], check=True, env=os.environ | {"PYTHONPATH": places})
 
 
 def assert_same_weights(one: Path, two: Path) -> None:

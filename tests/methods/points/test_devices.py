@@ -1,4 +1,4 @@
-"""A point classifier that two processes train from seven points a step is the one that a single process trains."""
+"""A point classifier that several processes train from seven points a step is the one that a single process trains."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fake_devices import assert_same_weights, in_two_processes
+from fake_devices import assert_same_weights, in_processes
 from fake_hypercolumns import opened, scenes, stored, trainer
 
 from wsss_lightning.data.base import SegmentationDataModule
@@ -19,9 +19,9 @@ from wsss_lightning.methods.points.stages.sample import write_points
 from wsss_lightning.stages.records import tagged
 
 
-def learn(folder: Path, name: str, data: SegmentationDataModule, *, devices: int) -> None:
+def learn(folder: Path, data: SegmentationDataModule, devices: int) -> None:
     fit_classifier(
-        out_dir=str(folder / name),
+        out_dir=str(folder / str(devices)),
         data=data,
         features=str(folder / "features"),
         points=[str(folder / "points")],
@@ -52,14 +52,15 @@ def write_drawn_points(folder: Path, data: SegmentationDataModule) -> None:
 
 
 @pytest.mark.long
-def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [2, 3])
+def test_several_processes_learn_what_one_does(tmp_path: Path, processes: int) -> None:
     data = scenes(tmp_path / "scenes")
     stored(tmp_path / "features", data)
     write_drawn_points(tmp_path, data)
-    learn(tmp_path, "one", data, devices=1)
-    in_two_processes(__file__, tmp_path)
-    assert_same_weights(tmp_path / "one", tmp_path / "two")
+    learn(tmp_path, data, 1)
+    in_processes(processes, __file__, tmp_path)
+    assert_same_weights(tmp_path / "1", tmp_path / str(processes))
 
 
 if __name__ == "__main__":
-    learn(Path(sys.argv[1]), "two", opened(Path(sys.argv[1]) / "scenes"), devices=2)
+    learn(Path(sys.argv[1]), opened(Path(sys.argv[1]) / "scenes"), int(sys.argv[2]))

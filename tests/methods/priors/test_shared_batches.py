@@ -87,19 +87,20 @@ def test_accumulated_batches_are_one_of_that_size(data: VOCDataModule, make: par
 
 @pytest.mark.long
 @pytest.mark.parametrize("result", ["segmenter", "localization"])
-def test_two_processes_train_what_one_trains(tmp_path: Path, result: str) -> None:
+def test_several_processes_train_what_one_trains(tmp_path: Path, result: str) -> None:
     small = ["stages.shapes.train=8", "stages.shapes.val=2", "stages.shapes.size=64", "runtime.progress=false"]
     sizes = ["tuning.localization.size=[64,64]", "tuning.localization.frame=[72,72]", "data.size=[48,48]"]
     steps = ["tuning.localization.steps=[3,2]", "tuning.segmenter.steps=[3,2]", "tuning.vgg.small.dropout=0.0"]
     batches = ["data.batch_size=3", "stages.localization.batch_size=5"]
     weights = []
-    for devices in (1, 2):
+    for devices in (1, 2, 3):
         row = ["method=priors", "ablation=priors/tags", f"result={result}", f"trainer.devices={devices}"]
         overrides = [f"paths.root={tmp_path}", *small, *sizes, *steps, *batches, *row, "trainer.accelerator=cpu"]
         planned = pipeline.plan(overrides)
         pipeline.run(planned)
         weights.append(read_tensors(planned.final.folder / "model.safetensors"))
-    one, two = weights
-    assert one.keys() == two.keys()
-    for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=0, atol=1e-6)
+    one, *others = weights
+    for other in others:
+        assert one.keys() == other.keys()
+        for name, value in one.items():
+            torch.testing.assert_close(other[name], value, rtol=0, atol=1e-6)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from fake_devices import assert_same_weights, in_two_processes
+from fake_devices import assert_same_weights, in_processes
 from fake_skies import TRAINER, open_skies, train
 from pytorch_lightning.loggers import CSVLogger
 
@@ -142,22 +142,23 @@ def test_accumulated_batches_are_one_batch(tmp_path: Path) -> None:
     assert parts["val/tag_ap"] == whole["val/tag_ap"]
 
 
-_TWO_PROCESSES = """
+_PROGRAM = """
 import sys
 from functools import partial
 from pathlib import Path
 from fake_skies import TRAINER, open_skies, train
-folder = Path(sys.argv[1])
-train(folder / "two", open_skies(folder / "voc"), batch_size=5, trainer=partial(TRAINER, devices=2))
+folder, devices = Path(sys.argv[1]), int(sys.argv[2])
+train(folder / str(devices), open_skies(folder / "voc"), batch_size=5, trainer=partial(TRAINER, devices=devices))
 """
 
 
 @pytest.mark.long
-def test_two_processes_with_uneven_shares_are_one(tmp_path: Path) -> None:
-    train(tmp_path / "one", open_skies(tmp_path / "voc"), batch_size=5)
-    (tmp_path / "two.py").write_text(_TWO_PROCESSES)
-    in_two_processes(str(tmp_path / "two.py"), tmp_path)
-    assert_same_weights(tmp_path / "one", tmp_path / "two")
+@pytest.mark.parametrize("processes", [2, 3])
+def test_several_processes_with_uneven_shares_are_one(tmp_path: Path, processes: int) -> None:
+    train(tmp_path / "1", open_skies(tmp_path / "voc"), batch_size=5)
+    (tmp_path / "program.py").write_text(_PROGRAM)
+    in_processes(processes, str(tmp_path / "program.py"), tmp_path)
+    assert_same_weights(tmp_path / "1", tmp_path / str(processes))
 
 
 def test_another_optimiser_and_schedule(tmp_path: Path) -> None:
