@@ -1,6 +1,7 @@
 """Where per-image work runs: in processes of this machine (loky), or on a Ray or Dask cluster through joblib."""
 
 import importlib.util
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -62,7 +63,13 @@ def _ray() -> None:
     from ray.util.joblib import register_ray
 
     if not ray.is_initialized():
-        ray.init(logging_level="error", log_to_driver=False)
+        address = os.environ.get(
+            "RAY_ADDRESS", "local"
+        )  # None would be the last that was started, even if it has ended
+        try:
+            ray.init(address, logging_level="error", log_to_driver=False)
+        except ConnectionError as error:
+            raise InputError(f"runtime.backend=ray: {error}: see that the cluster of RAY_ADDRESS runs.") from error
     register_ray()
 
 

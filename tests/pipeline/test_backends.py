@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fake_stages import MakePlan, square_into, stage
@@ -35,6 +37,23 @@ def test_a_plan_refuses_a_backend_and_a_run_takes_it(make_plan: MakePlan, monkey
     pipeline.run(plans[1])
     assert (plans[1].final.folder / "backend").read_text() == "dask"
     assert backends._current.get() == "loky"
+
+
+@pytest.mark.parametrize("named", ["head:6379", None])
+def test_ray_is_the_cluster_that_is_named_or_one_of_this_machine(
+    named: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(address: str, **_: object) -> None:
+        raise ConnectionError(f"no cluster at {address}")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if named:
+        monkeypatch.setenv("RAY_ADDRESS", named)
+    fake = SimpleNamespace(is_initialized=lambda: False, init=refuse, register_ray=None)
+    for module in ("ray", "ray.util", "ray.util.joblib"):
+        monkeypatch.setitem(sys.modules, module, fake)
+    with pytest.raises(InputError, match=f"^runtime.backend=ray: no cluster at {named or 'local'}: see that"):
+        backends._ray()
 
 
 @pytest.mark.long
