@@ -23,11 +23,9 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 from wsss_lightning.metrics.segmentation import confusion_matrix
 
 HEIGHT, WIDTH, LABELS = 375, 500, 21
-OBJECTS, WRONG, BAND = (
-    4,
-    0.1,
-    5,
-)  # an image's objects; share of pixels that are predicted wrong; px of 255 around objects
+OBJECTS = 4  # of an image
+WRONG = 0.1  # share of pixels that are predicted wrong
+BAND = 5  # px of 255 around objects
 OURS, BINCOUNT = "confusion_matrix", "numpy: bincount of L * true + predicted"
 METRICS, UNCHECKED = "torchmetrics", "torchmetrics, validate_args=False"
 SKLEARN = "sklearn"

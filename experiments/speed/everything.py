@@ -45,7 +45,6 @@ class Program:
 
 # Shortest first, at the size of the committed results.
 PROGRAMS: dict[str, Program] = {
-    "confusion": Program(0.5, ["--masks", "50", "--rounds", "9"], ["--masks", "2", "--rounds", "1"]),
     "regions": Program(0.5, ["IMAGES", "--photographs", "8", "--rounds", "3"], ["--photographs", "1", "--rounds", "1"]),
     "priors": Program(1, ["IMAGE", "--rounds", "3"], ["--rounds", "1"]),
     "coco_masks": Program(
@@ -71,11 +70,6 @@ PROGRAMS: dict[str, Program] = {
         ],
         ["--steps", "2", "--size", "64", "--batch", "1"],
     ),
-    "prediction": Program(
-        1.5,
-        ["ROOT", "--backbone", "resnet50", "--photographs", "20", "--rounds", "2"],
-        ["--backbone", "resnet18", "--photographs", "2", "--rounds", "1"],
-    ),
     "commands": Program(1.5, ["--images", "IMAGES", "--rounds", "3"], ["--rounds", "1"]),
     "patches": Program(1.5, ["--rounds", "2", "--threads", "1"], ["--rounds", "1", "--size", "48", "64"]),
     "points_images": Program(
@@ -90,6 +84,8 @@ PROGRAMS: dict[str, Program] = {
     "cosegment": Program(
         2, ["ROOT", "--images", "50", "--name", "cat", "--other", "dog"], ["--images", "50"], needs="images"
     ),
+    # VOC val's.
+    "confusion": Program(2.5, ["--masks", "1449", "--rounds", "3"], ["--masks", "2", "--rounds", "1"]),
     "loader": Program(2.5, ["ROOT", "--list", "train", "--rounds", "4"], ["--rounds", "1"]),
     "crf": Program(
         3,
@@ -111,6 +107,9 @@ PROGRAMS: dict[str, Program] = {
         4,
         ["IMAGES", "--photographs", "64", "--rounds", "1", "--labels", "7", "21"],
         ["--photographs", "2", "--labels", "3"],
+    ),
+    "prediction": Program(
+        7, ["ROOT", "--backbone", "resnet18", "--photographs", "200", "--rounds", "1"], ["--photographs", "2"]
     ),
     "sweep": Program(
         10,
