@@ -85,7 +85,7 @@ def _foreign(name: str, where: str) -> InputError:
         return InputError(f"{where} calls {name}, which is no stage and no part of one: it is not called.")
     return InputError(
         f"{where} calls {name}, which is code of another package: if you trust the file, name the package with "
-        f"--trust {package} (in Python trust=['{package}'], for stages the environment variable {TRUST}={package})."
+        f"--trust {package} (or the environment variable {TRUST}={package}, or trust=['{package}'] of load)."
     )
 
 

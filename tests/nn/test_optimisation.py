@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from wsss_lightning.nn.optimisation import cosine, decay, descent, optimisation, phases, polynomial
+from wsss_lightning.nn.optimisation import cosine, decay, descent, optimisation, phases, polynomial, scheduled
 
 
 def rates(steps: list[int], total: int) -> list[float]:
@@ -49,6 +52,12 @@ def test_new_layers_learn_by_a_factor_faster_at_every_step() -> None:
         assert [group["lr"] for group in groups] == pytest.approx(expected)
         made["optimizer"].step()
         made["lr_scheduler"]["scheduler"].step()
+
+
+def test_a_schedule_is_as_long_as_the_training_and_phases_as_they_are_given() -> None:
+    trainer: Any = SimpleNamespace(estimated_stepping_batches=8)
+    assert scheduled(polynomial, [2.0, 7.0], [3, 1], trainer)(4) == polynomial(2.0, 8)(4) > 0
+    assert [scheduled(None, [2.0, 7.0], [3, 1], trainer)(step) for step in (2, 3, 7)] == [2.0, 7.0, 7.0]
 
 
 def test_schedules_by_hand() -> None:

@@ -29,6 +29,12 @@ REFUSED = {
         r"stages\.classifier\.callbacks\.early_stopping waits for val/tag_ap, but this stage logs train/loss: let it "
         r"monitor one of these, or set stages\.classifier\.callbacks=null\."
     ),
+    "+trainer.min_steps=60": (
+        r"stages\.localizers\.trainer\.min_steps=60 has no effect, since nothing stops this training early: leave "
+        r"it out, set stages\.localizers\.trainer\.max_steps, or take callbacks=early_stopping\."
+    ),
+    "+trainer.limit_train_batches=0": r"trainer\.limit_train_batches=0 leaves no step to train: give a positive number",
+    "+trainer.max_epochs=0": r"stages\.localizers\.trainer\.max_epochs=0 leaves no step",
     "callbacks=early_stopping trainer.devices=2": r"stages\.localizers\.callbacks\.early_stopping waits for val/tag_ap",
     "method=priors callbacks=early_stopping callbacks.early_stopping.monitor=val/loss": "this stage logs train",
     "method=cam callbacks=early_stopping callbacks.early_stopping.monitor=val/miou": "waits for val/miou",
@@ -49,7 +55,7 @@ def test_what_a_training_is_given_in_vain_is_refused_by_name(typed: str) -> None
         "optimizer=sgd +optimizer.nesterov=true",
         "scheduler=poly scheduler.power=3",
         "callbacks=ema +callbacks.x=null",
-        "method=cam callbacks=early_stopping",
+        "method=cam callbacks=early_stopping +trainer.min_epochs=1",
         "method=patches callbacks=early_stopping callbacks.early_stopping.monitor=val/tag_accuracy",
     ],
 )

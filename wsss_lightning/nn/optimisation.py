@@ -4,10 +4,13 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
 
 Rate = Callable[[int], float]  # learning rate of an optimiser step
 MakeOptimizer = Callable[..., torch.optim.Optimizer]  # of groups of parameters, with `lr` to be scaled
@@ -56,6 +59,11 @@ def phases(rates: Sequence[float], steps: Sequence[int]) -> Rate:
         return next((rate for rate, end in ends if step < end), rates[-1])
 
     return rate
+
+
+def scheduled(scheduler: Scheduler | None, rates: Sequence[float], steps: Sequence[int], trainer: "pl.Trainer") -> Rate:
+    """That of `scheduler`, from `rates[0]` over all steps that `trainer` will take, or else `phases`."""
+    return scheduler(rates[0], int(trainer.estimated_stepping_batches)) if scheduler else phases(rates, steps)
 
 
 def polynomial(first: float, total: int, *, power: float = 0.9) -> Rate:

@@ -24,6 +24,7 @@ from wsss_lightning.pipeline.teams import call_together, ended, start
 _OURS = {
     *("logger", "default_root_dir", "use_distributed_sampler", "num_sanity_val_steps", "enable_progress_bar"),
     *("enable_model_summary", "enable_checkpointing", "barebones", "limit_predict_batches", "limit_test_batches"),
+    "profiler",
 }
 _ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")  # what Lightning itself has
 

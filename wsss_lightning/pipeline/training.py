@@ -5,10 +5,13 @@ from typing import Any
 
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.calls import processes
+from wsss_lightning.pipeline.identity import TRAINS
 from wsss_lightning.pipeline.signatures import constant_beside
 
 Node = dict[str, Any]
 
+_LENGTHS = ("max_steps", "max_epochs", "limit_train_batches")
+_AT_LEAST = ("min_steps", "min_epochs")  # before an early stop
 _HANDED = {"optimizer": ("params", "lr"), "scheduler": ("first", "total")}  # what a network gives them itself
 
 
@@ -31,6 +34,7 @@ def check_training(node: Node, *, where: str) -> None:
         for name in names:
             if name in given:
                 raise InputError(f"{where}.{group}.{name}={given[name]} has no effect: {_remedy(node, where=where)}.")
+    _check_length(node, where=f"{where}.trainer")
     logs = _logged(node)
     for name, callback in _callbacks(node):
         _require_target(callback, where=f"{where}.callbacks.{name}")
@@ -39,6 +43,20 @@ def check_training(node: Node, *, where: str) -> None:
             raise InputError(
                 f"{where}.callbacks.{name} waits for {monitor}, but this stage logs {', '.join(logs)}: let it monitor "
                 f"one of these, or set {where}.callbacks=null."
+            )
+
+
+def _check_length(node: Node, *, where: str) -> None:
+    trainer = node.get("trainer") or {}
+    stops = "EarlyStopping" in f"{node.get('callbacks')} {trainer.get('callbacks')}"
+    for name in _LENGTHS:
+        if trainer.get(name) in (0, 0.0) and TRAINS in node:
+            raise InputError(f"{where}.{name}={trainer[name]} leaves no step to train: give a positive number.")
+    for name in _AT_LEAST:
+        if trainer.get(name) and TRAINS in node and not stops:
+            raise InputError(
+                f"{where}.{name}={trainer[name]} has no effect, since nothing stops this training early: leave it out, "
+                f"set {where}.max_{name.partition('_')[2]}, or take callbacks=early_stopping."
             )
 
 

@@ -24,7 +24,7 @@ from wsss_lightning.nn.backbones import Backbone
 from wsss_lightning.nn.deeplab import STRIDE, whole_cells
 from wsss_lightning.nn.description import Node, build, describe
 from wsss_lightning.nn.label_prior import with_prior
-from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, descent, optimisation, phases
+from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, descent, optimisation, scheduled
 from wsss_lightning.nn.prediction import Edges, Prediction, ProbabilityReading
 from wsss_lightning.ops.pooling import log_sum_exp_pool
 from wsss_lightning.ops.resize import resize_labels, resize_maps
@@ -178,11 +178,10 @@ class CosegModule(pl.LightningModule):
         return Prediction(image_id, labels, stored)
 
     def configure_optimizers(self) -> Any:
-        rates, steps = self.hparams["rates"], self.hparams["steps"]
         return optimisation(
             self.network.parameters(),
             optimizer=self.optimizer,
-            rate=self.scheduler(rates[0], sum(steps)) if self.scheduler else phases(rates, steps),
+            rate=scheduled(self.scheduler, self.hparams["rates"], self.hparams["steps"], self.trainer),
             new=self.network.new_parameters(),
             factor=self.hparams["new_layers"],
         )

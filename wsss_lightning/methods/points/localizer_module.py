@@ -21,7 +21,7 @@ from wsss_lightning.methods.points.mil import global_logits
 from wsss_lightning.nn.backbones import Backbone, Features
 from wsss_lightning.nn.description import Node, build, describe
 from wsss_lightning.nn.hypercolumns import Size, Standardisation, hypercolumns_at, unit_statistics
-from wsss_lightning.nn.optimisation import MakeOptimizer, Rate, Scheduler, optimisation, phases
+from wsss_lightning.nn.optimisation import MakeOptimizer, Rate, Scheduler, optimisation, scheduled
 from wsss_lightning.nn.prediction import Prediction
 
 
@@ -143,9 +143,7 @@ class LocalizerModule(LabellingModule):
 
     def schedule(self) -> Rate:
         """The rate of every step."""
-        if self.scheduler is None:
-            return phases(self.rates, self.steps)
-        return self.scheduler(self.rates[0], int(self.trainer.estimated_stepping_batches))  # type: ignore[no-any-return]
+        return scheduled(self.scheduler, self.rates, self.steps, self.trainer)
 
 
 def joined(parts: Sequence[LocalizerModule], class_names: Sequence[str]) -> LocalizerModule:

@@ -16,7 +16,7 @@ from wsss_lightning.metrics.tags import TagScores
 from wsss_lightning.nn.backbones import Backbone
 from wsss_lightning.nn.class_activation import HeadStart, shared_rows
 from wsss_lightning.nn.description import Node, build, describe
-from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, descent, optimisation, phases
+from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, descent, optimisation, scheduled
 from wsss_lightning.nn.prediction import Prediction
 from wsss_lightning.nn.tag_losses import Loss, loss_beside, without_row
 from wsss_lightning.ops.resize import resize_maps
@@ -123,12 +123,11 @@ class LocalizationModule(pl.LightningModule):
         ]
 
     def configure_optimizers(self) -> Any:
-        first, total = self.rates[0], sum(self.steps)
         known = {id(parameter) for parameter in self.network.backbone.parameters()}
         return optimisation(
             [parameter for parameter in self.network.parameters() if parameter.requires_grad],
             optimizer=self.optimizer or descent,
-            rate=self.scheduler(first, total) if self.scheduler else phases(self.rates, self.steps),
+            rate=scheduled(self.scheduler, self.rates, self.steps, self.trainer),
             new=[parameter for parameter in self.network.parameters() if id(parameter) not in known],
             factor=self.new_layers,
         )

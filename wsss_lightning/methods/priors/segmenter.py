@@ -18,7 +18,7 @@ from wsss_lightning.nn.deeplab import DeepLab, full_logits, full_probabilities
 from wsss_lightning.nn.deeplab_trunk import DeepLabTrunk
 from wsss_lightning.nn.description import Node, build, describe
 from wsss_lightning.nn.label_prior import with_prior
-from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, descent, optimisation, phases
+from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler, descent, optimisation, scheduled
 from wsss_lightning.nn.prediction import Edges, Prediction
 from wsss_lightning.ops.pooling import log_sum_exp_pool
 
@@ -162,11 +162,10 @@ class SegmenterModule(pl.LightningModule):
         return {"upsampling": self.segmenter.upsampling.weight}
 
     def configure_optimizers(self) -> Any:
-        first, total = self.rates[0], sum(self.steps)
         return optimisation(
             [parameter for parameter in self.segmenter.parameters() if parameter.requires_grad],
             optimizer=self.optimizer or descent,
-            rate=self.scheduler(first, total) if self.scheduler else phases(self.rates, self.steps),
+            rate=scheduled(self.scheduler, self.rates, self.steps, self.trainer),
             new=self.segmenter.fc8.parameters(),
             factor=self.new_layers,
         )

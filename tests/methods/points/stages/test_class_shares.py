@@ -2,9 +2,11 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from fake_hypercolumns import localized, scenes, stored, trainer
 from torch import Tensor
@@ -28,6 +30,15 @@ metrics = fake_hypercolumns.localized(folder / "two", data, str(folder / "featur
 if metrics:
     (folder / "metrics.json").write_text(json.dumps(metrics))
 """
+
+
+class Counted(pl.Callback):
+    """Keeps the number of steps."""
+
+    steps = 0
+
+    def on_train_end(self, runner: pl.Trainer, _: pl.LightningModule) -> None:
+        self.steps = runner.global_step
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +71,20 @@ def assert_same(folder: Path) -> None:
     for description in described:
         del description["module"]["steps"]  # those of the first process's classes
     assert described[0] == described[1]
+
+
+def test_a_second_epoch_goes_through_the_schedule_again(
+    tmp_path: Path,
+    folder: Path,
+    data: SegmentationDataModule,
+    alone: dict[str, float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted = Counted()
+    monkeypatch.setattr("fake_hypercolumns.trainer", partial(trainer, max_epochs=2, callbacks=[counted]))
+    metrics = localized(tmp_path, data, str(folder / "features"))
+    once = load(folder / "one").hparams["steps"]
+    assert counted.steps == 2 * sum(once) and metrics["train/loss"] != alone["train/loss"]
 
 
 @pytest.mark.parametrize("world", [2, 3])

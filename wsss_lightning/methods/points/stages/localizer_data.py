@@ -60,7 +60,7 @@ def held_out_images(store: FeatureStore, data: SegmentationDataModule) -> DataLo
 
 
 class _LocalizerSteps:
-    """One image a step, as in the paper, with the classes that learn from it."""
+    """One image a step, as in the paper, with the classes that learn from it; beyond the last they begin anew."""
 
     batch_size = 1
 
@@ -77,5 +77,5 @@ class _LocalizerSteps:
                 "localizers learn from one image a step: leave accumulate_grad_batches out, and share the classes "
                 "among devices, as the stage fit_localizers does."
             )
-        index, classes = self.schedule[step]
+        index, classes = self.schedule[step % len(self.schedule)]
         return {**collate([self.images[index]]), "classes": classes}
