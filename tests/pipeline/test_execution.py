@@ -221,6 +221,14 @@ def compute(*, out_dir, text):
 """
 
 
+TRAINING = """
+from pathlib import Path
+
+def fit(*, out_dir):
+    Path(out_dir, "model.json").write_text('{"module": {"_target_": "package_that_changes.helper.number"}}')
+"""
+
+
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "package_that_changes"
@@ -260,6 +268,20 @@ def test_a_change_while_a_stage_runs_is_seen(make_plan: MakePlan, package: Path)
     pipeline.run(plan)
     _forget_sources()
     assert plan.final.status() == "cached, code changed: package_that_changes/helper.py"
+
+
+def test_a_change_of_the_code_of_a_model_is_seen_by_the_stages_that_are_given_it(
+    make_plan: MakePlan, package: Path
+) -> None:
+    (package / "training.py").write_text(TRAINING)
+    fit = {"_target_": f"{package.name}.training.fit", "out_dir": "${out_dir:}"}
+    plan = make_plan({"fit": fit, "reader": stage("write", previous="${artifact:fit}")})
+    pipeline.run(plan)
+    assert [each.status() for each in plan.stages.values()] == ["cached", "cached"]
+    _forget_sources()
+    (package / "helper.py").write_text(HELPER.replace("1", "2"))
+    changed = "cached, code changed: package_that_changes/helper.py"
+    assert [each.status() for each in plan.stages.values()] == ["cached", changed]
 
 
 def _forget_sources() -> None:

@@ -4,17 +4,23 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
-if TYPE_CHECKING:
-    import pytorch_lightning as pl
-
 Rate = Callable[[int], float]  # learning rate of an optimiser step
 MakeOptimizer = Callable[..., torch.optim.Optimizer]  # of groups of parameters, with `lr` to be scaled
 Scheduler = Callable[[float, int], Rate]  # of the first rate and the number of steps
+
+
+class Training(Protocol):
+    """What a schedule needs of Lightning's trainer."""
+
+    @property
+    def estimated_stepping_batches(self) -> float:
+        """The number of optimiser steps."""
+
 
 _MOMENTUM, _WEIGHT_DECAY = 0.9, 5e-4  # priors sec. 4.2.1, coseg sec. 4.2
 descent: MakeOptimizer = partial(torch.optim.SGD, momentum=_MOMENTUM, weight_decay=_WEIGHT_DECAY, foreach=True)
@@ -61,7 +67,7 @@ def phases(rates: Sequence[float], steps: Sequence[int]) -> Rate:
     return rate
 
 
-def scheduled(scheduler: Scheduler | None, rates: Sequence[float], steps: Sequence[int], trainer: "pl.Trainer") -> Rate:
+def scheduled(scheduler: Scheduler | None, rates: Sequence[float], steps: Sequence[int], trainer: Training) -> Rate:
     """That of `scheduler`, from `rates[0]` over all steps that `trainer` will take, or else `phases`."""
     return scheduler(rates[0], int(trainer.estimated_stepping_batches)) if scheduler else phases(rates, steps)
 

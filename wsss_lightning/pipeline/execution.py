@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,7 @@ def _compute(stage: PlannedStage, *, card: dict[str, Any], lock: int | None) -> 
     described = {"stage": stage.name, "key": stage.key, "node": stage.node, "upstream": stage.upstream}
     sweep(stage.folder)
     begun = _begin(stage, described)
-    software = {**provenance(), "sources": source_hashes(stage.node)}
+    software = {**provenance(), "sources": source_hashes([stage.node, *_models(stage.bindings)])}
     start = time.perf_counter()
     with explained(stage.name, stage.folder, stage.reads()):
         outcome = _execute(stage.node, stage.bindings, folder=stage.folder, lock=lock)
@@ -172,6 +173,15 @@ def _hand_on(card: dict[str, Any], model: Path) -> None:
 def _execute(node: dict[str, Any], bindings: dict[str, Any], *, folder: Path, lock: int | None) -> CallOutcome:
     bound = bind(arguments(node), bindings)
     return call(bound) if processes(bound) == 1 else call_group(bound, folder=folder, lock=lock)
+
+
+def _models(bindings: dict[str, Any]) -> list[Any]:
+    """Descriptions of the models that a stage is given: what they are built of computes its result, too."""
+    found: list[Any] = []
+    for place in bindings.values():
+        with suppress(OSError, ValueError):  # what is no model, or a damaged one, is told by the stage that reads it
+            found.append(json.loads((Path(str(place)) / MODEL).read_text(encoding="utf-8")))
+    return found
 
 
 def _portable(bindings: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -223,10 +223,16 @@ def _is_watched(top: Path) -> bool:
 
 
 def changed_sources(record: dict[str, Any]) -> list[str]:
-    """Files that a finished stage was computed with and that read differently today."""
-    now = source_hashes(with_current_targets(record["node"]))
+    """Files that a finished stage was computed with, its models' among them, and that read differently today."""
     before: dict[str, str] = record["sources"]
+    now = _hashes_of(before) | source_hashes(with_current_targets(record["node"]))
     return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+
+
+def _hashes_of(names: Iterable[str]) -> dict[str, str]:
+    tops = {name: module_path(name.split("/")[0]) for name in names}
+    paths = {name: top.parents[1] / name for name, top in tops.items() if top is not None}
+    return {name: _hash(path) for name, path in paths.items() if path.is_file()}
 
 
 @cache
