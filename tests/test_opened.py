@@ -44,6 +44,20 @@ def test_a_link_to_a_mask_is_that_mask(masks: list[Path], tmp_path: Path) -> Non
     assert opened.ground_truth() == {"train": 2}
 
 
+@pytest.mark.parametrize(("own", "count"), [(0, 3), (1, 2), (2, 0)])
+def test_a_folder_of_which_most_are_copies_is_one_of_the_truth(masks: list[Path], own: int, count: int) -> None:
+    for path in masks:
+        path.write_bytes(path.name.encode())
+    copy = masks[0].parents[1] / "pseudo" / "masks"
+    copy.mkdir(parents=True)
+    for number, path in enumerate(masks[:3]):
+        (copy / path.name).write_bytes(path.read_bytes() if number >= own else b"none")
+    with recorded() as opened:
+        note_truth("train", masks)
+        note_masks(copy / path.name for path in masks[:3])
+    assert opened.ground_truth() == ({"train": count} if count else {})
+
+
 def test_an_outer_block_holds_what_the_inner_one_does(masks: list[Path]) -> None:
     with recorded() as outer:
         note_truth("train", masks)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from filecmp import cmp
 from pathlib import Path
 
 _NO_FILE = (0, 0)
@@ -21,12 +22,26 @@ class Opened:
     imports: dict[str, str] = field(default_factory=dict)
 
     def ground_truth(self) -> dict[str, int]:
-        """How many masks of each split were opened, under whatever name: a link to a mask is that mask."""
+        """How many masks of each split were opened, under whatever name: a link is that mask, and so is a copy."""
         splits: dict[tuple[int, int], set[str]] = {}
         for path, names in self.truth.items() if self.masks else ():
             splits.setdefault(_identity(path), set()).update(names)
-        opened = {_identity(path) for path in self.masks} - {_NO_FILE}
+        opened = {_identity(path) for path in self.masks | self._copied()} - {_NO_FILE}
         return dict(sorted(Counter(name for mask in opened for name in splits.get(mask, ())).items()))
+
+    def _copied(self) -> set[str]:
+        """The data sets' masks that were opened in a copy: a folder of which more than half are those of their names.
+
+        That single ones are is no sign: of an image without objects any good mask is.
+        """
+        truth, folders = _by_name(self.truth), _by_folder(self.masks - self.truth.keys())
+        same = [
+            {true for name in names for true in truth.get(name, ()) if _is_same(folder / name, true)}
+            for folder, names in folders.items()
+        ]
+        return set().union(
+            *(own for own, names in zip(same, folders.values(), strict=True) if 2 * len(own) > len(names))
+        )
 
     def add(self, other: "Opened") -> None:
         """Take over what was opened elsewhere."""
@@ -75,6 +90,27 @@ def note_import(labels: str, *, supervision: str) -> None:
     """Masks or maps that came from elsewhere are read, which were made from `supervision`; the card says so."""
     for current in _recording[-1:]:
         current.imports[labels] = supervision
+
+
+def _by_name(paths: Iterable[str]) -> dict[str, list[str]]:
+    named: dict[str, list[str]] = {}
+    for path in paths:
+        named.setdefault(Path(path).name, []).append(path)
+    return named
+
+
+def _by_folder(paths: Iterable[str]) -> dict[Path, set[str]]:
+    folders: dict[Path, set[str]] = {}
+    for path in map(Path, paths):
+        folders.setdefault(path.parent, set()).add(path.name)
+    return folders
+
+
+def _is_same(one: Path, other: str) -> bool:
+    try:
+        return cmp(one, other, shallow=False)
+    except OSError:
+        return False
 
 
 def _identity(path: str) -> tuple[int, int]:
