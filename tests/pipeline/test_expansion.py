@@ -38,7 +38,7 @@ def test_a_part_of_a_given_mapping_leaves_the_rest_as_given() -> None:
 @pytest.mark.parametrize(
     ("stages", "message"),
     [
-        ({"a": {"steps": 5}}, r"stages\.a has no _target_: "),
+        ({"a": {"steps": 5}}, r"stages\.a has no _target_, only steps: "),
         ({"a": None}, r"stages\.a has no _target_: "),
         ({"a": {"like": "b"}}, r"stages\.a\.like: there is no stage b; the stages are a\."),
         ({"a": {"like": "b"}, "b": {"like": "a"}}, r"The stages a -> b -> a are like each other"),

@@ -48,3 +48,10 @@ def test_a_file_that_is_no_yaml_is_one_sentence(tmp_path: Path) -> None:
     place = _searched(tmp_path, {"ablation/points/mine": "points: {half"})
     with pytest.raises(InputError, match=rf"^{tmp_path}/ablation/points/mine\.yaml cannot be read as YAML: "):
         pipeline.plan([place, "ablation=points/mine"])
+
+
+def test_a_key_that_a_file_has_twice_is_told_with_its_line(tmp_path: Path) -> None:
+    place = _searched(tmp_path, {"ablation/points/mine": "points: {k: 3}\npoints: {k: 4}"})
+    told = rf"^{tmp_path}/ablation/points/mine\.yaml, line \d, cannot be read as YAML: found duplicate key points\.$"
+    with pytest.raises(InputError, match=told):
+        pipeline.plan([place, "ablation=points/mine"])

@@ -54,7 +54,12 @@ def test_a_key_of_a_file_that_no_stage_reads_is_refused_with_file_and_key(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("stages: {clasifier: {steps: 5}}", r"stages\.clasifier has no _target_"),
+        ("stages: {clasifier: {steps: 5}}", r"stages\.clasifier has no _target_, only steps"),
+        (
+            "stages: {classifier: {trainer: {max_stepz: 5}}}",
+            r"stages\.classifier\.trainer: \S+ has no parameter max_stepz",
+        ),
+        ("optimizer: {momentun: 0.5}", r"optimizer: .* has no parameter momentun"),
         ("stages: {classifier: {stepss: 5}}", r"stages\.classifier: .* has no parameter stepss"),
         ("stages: {test_predictions: {spilt: test}}", r"stages\.test_predictions: .* has no parameter spilt"),
     ],
@@ -63,8 +68,8 @@ def test_a_misspelt_stage_or_parameter_of_a_file_is_refused_whether_it_is_needed
     tmp_path: Path, content: str, message: str
 ) -> None:
     place = _with_file(tmp_path, "ablation/points/mine", content)
-    with pytest.raises(InputError, match=message):
-        pipeline.plan([place, RANDOM, "ablation=points/mine"])
+    with pytest.raises(InputError, match=f"^{tmp_path}/ablation/points/mine.yaml: {message}"):
+        pipeline.plan([place, RANDOM, "optimizer=sgd", "ablation=points/mine"])
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -117,7 +118,7 @@ def _delegate(kind: str) -> Callable[[Any], Any]:
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Turn Hydra's and OmegaConf's errors into an `InputError`, ours inside them into themselves."""
+    """Turn errors of Hydra, OmegaConf and YAML into an `InputError`, ours inside them into themselves."""
     try:
         yield
     except OverrideParseException as error:
@@ -130,6 +131,10 @@ def one_sentence() -> Iterator[None]:
         ) from error
     except (HydraException, OmegaConfBaseException) as error:
         raise _root_cause(error) from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{mark.name}, line {mark.line + 1}," if mark else "A file"
+        raise InputError(f"{place} cannot be read as YAML: {error.problem}.") from error
 
 
 def _root_cause(error: BaseException) -> InputError:

@@ -32,7 +32,10 @@ def _inherited(name: str, stages: dict[str, Node], *, below: tuple[str, ...]) ->
         raise InputError(f"stages.{below[-1]}.like: there is no stage {name}; the stages are {', '.join(stages)}.")
     own = stages[name]
     if not isinstance(own, dict) or not own.keys() & {"_target_", "like"}:
-        raise InputError(f"stages.{name} has no _target_: give the dotted name of its function, or check the spelling.")
+        given = f", only {', '.join(map(str, own))}" if isinstance(own, dict) and own else ""
+        raise InputError(
+            f"stages.{name} has no _target_{given}: give the dotted name of its function, or check the spelling."
+        )
     base = _inherited(str(own["like"]), stages, below=(*below, name)) if "like" in own else {}
     return base | {key: value for key, value in own.items() if key != "like"}
 

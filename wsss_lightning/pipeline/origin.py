@@ -50,6 +50,15 @@ class Origin:
             if not any((folder / match[1]).is_dir() for folder in self.folders):
                 yield COMMAND_LINE, match[1]
 
+    def placed(self, sentence: str) -> str:
+        """A sentence on a setting, with the file that gives it before it, if one does and the sentence names none."""
+        fault = sentence.partition(";")[0]  # what follows names what there is instead
+        words, alone = (set(re.findall(pattern, fault)) for pattern in (r"\w+", r"(?<![\w.])\w+(?!\.?\w)"))
+        settings = [(place, key.split(".")) for place, key in self.settings() if "." in key]
+        places = [place for place, parts in settings if parts[-1] in alone and words.issuperset(parts)]
+        known = not places or places[-1] == COMMAND_LINE or any(place in sentence for place in places)
+        return sentence if known else f"{places[-1]}: {sentence}"
+
     def typed(self, group: str) -> list[str]:
         """The files of a group that the command line names; a list is no choice to Hydra."""
         values = [value for name, _, value in (text.partition("=") for text in self.overrides) if name == group]
