@@ -142,6 +142,7 @@ def test_a_launcher_that_is_not_installed_is_named_with_its_extra(monkeypatch: p
     [
         (["hydra/launcher=joblib", "seed=1"], r"^hydra/launcher=joblib launches the jobs of a sweep: add -m, or"),
         (["-m", "hydra/launcher=submitit_slurm"], "^hydra/launcher=submitit_slurm: SLURM's srun is not on PATH"),
+        (["-m", "--cfg=job", "seed=0,1"], "^--cfg shows one job, not a sweep: leave -m out, and give"),
     ],
 )
 def test_a_launcher_that_would_launch_nothing_is_refused(
@@ -151,7 +152,13 @@ def test_a_launcher_that_would_launch_nothing_is_refused(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match=sentence):
         check_launcher(arguments)
-    for allowed in (["--cfg", "job", *arguments], ["-m", "hydra/launcher=joblib"], ["hydra/launcher=basic"], []):
+    for allowed in (
+        ["--cfg", "job", "hydra/launcher=joblib"],
+        ["-m", "--help"],
+        ["-m", "hydra/launcher=joblib"],
+        ["hydra/launcher=basic"],
+        [],
+    ):
         check_launcher(allowed)
     (tmp_path / "srun").touch(mode=0o755)
     check_launcher(["-m", "hydra/launcher=submitit_slurm"])

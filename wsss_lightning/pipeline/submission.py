@@ -31,7 +31,8 @@ _LAUNCHERS |= dict.fromkeys(("submitit_local", "submitit_slurm"), "hydra_submiti
 _EXTRAS = {"ray": "ray_launcher"}  # of all others: launchers
 _QUEUED = ("submitit_local", "submitit_slurm")
 _SWEEP = {"-m", "--multirun"}
-_SHOW = {"--cfg", "-c", "--info", "-i", "--help", "-h", "--hydra-help", "--version", "--shell-completion", "-sc"}
+_ONE_JOB = {"--cfg", "-c", "--info", "-i"}
+_SHOW = _ONE_JOB | {"--help", "-h", "--hydra-help", "--version", "--shell-completion", "-sc"}
 
 
 def launcher(arguments: Sequence[str]) -> str | None:
@@ -75,10 +76,12 @@ class _Configs(ConfigStore):
 def check_launcher(arguments: Sequence[str]) -> None:
     """Raise `InputError` for a launcher that would launch nothing, since there is no sweep, or no SLURM.
 
-    What only shows a config (`--cfg` and the like) may name any.
+    What only shows a config (`--cfg` and the like) may name any, and shows no sweep.
     """
-    name = launcher(arguments)
-    if name in (None, "basic") or {argument.partition("=")[0] for argument in arguments} & _SHOW:
+    name, options = launcher(arguments), {argument.partition("=")[0] for argument in arguments}
+    if (one := sorted(options & _ONE_JOB)) and _SWEEP & options:
+        raise InputError(f"{one[0]} shows one job, not a sweep: leave -m out, and give every setting one value.")
+    if name in (None, "basic") or options & _SHOW:
         return
     if not _SWEEP & {*arguments}:
         raise InputError(f"hydra/launcher={name} launches the jobs of a sweep: add -m, or leave it out to run here.")
