@@ -59,6 +59,10 @@ def test_a_key_of_a_file_that_no_stage_reads_is_refused_with_file_and_key(
             "stages: {classifier: {trainer: {max_stepz: 5}}}",
             r"stages\.classifier\.trainer: \S+ has no parameter max_stepz",
         ),
+        (
+            "stages: {tagged: {predictions: '${artifact:predicttions}'}}",
+            r"stages\.tagged: predictions reads the stage predicttions, which there is not; the stages are ",
+        ),
         ("optimizer: {momentun: 0.5}", r"optimizer: .* has no parameter momentun"),
         ("stages: {classifier: {stepss: 5}}", r"stages\.classifier: .* has no parameter stepss"),
         ("stages: {test_predictions: {spilt: test}}", r"stages\.test_predictions: .* has no parameter spilt"),

@@ -1,5 +1,6 @@
 """The two words by which a config says each thing once: `given`, and `like` in a stage."""
 
+import re
 from typing import Any
 
 from wsss_lightning.errors import InputError
@@ -8,6 +9,8 @@ from wsss_lightning.pipeline.signatures import signature_of
 from wsss_lightning.pipeline.unread import select
 
 Node = dict[str, Any]
+
+_ARTIFACT = re.compile(r"\$\{artifact:(\w+)\}")
 
 
 def expand(config: Node) -> dict[str, Node]:
@@ -23,6 +26,16 @@ def expand(config: Node) -> dict[str, Node]:
     stages, given = config["stages"], config.get("given") or {}
     whole = {name: _inherited(name, stages, below=()) for name in stages}
     return {name: _filled(name, node, given, config) for name, node in whole.items()}
+
+
+def check_artifacts(stages: dict[str, Node]) -> None:
+    """Raise `InputError` for a stage that reads one that there is not, be its result asked for or not."""
+    for name, parameter, value in ((name, *item) for name, node in stages.items() for item in node.items()):
+        if unknown := sorted({*_ARTIFACT.findall(str(value))} - stages.keys()):
+            raise InputError(
+                f"stages.{name}: {parameter} reads the stage {unknown[0]}, which there is not; the stages are "
+                f"{', '.join(stages)}."
+            )
 
 
 def _inherited(name: str, stages: dict[str, Node], *, below: tuple[str, ...]) -> Node:

@@ -65,7 +65,7 @@ class Origin:
         return _NAME.findall(values[-1]) if values else []
 
     def files(self) -> list[ConfigFile]:
-        """The files of the groups whose settings are checked, those that are included too."""
+        """The files of the groups whose settings are checked, those that are included too; what holds is said last."""
         chosen = [f"{group}/{name}" for group, name in self.choices.items()]
         chosen += [f"{group}/{name}" for group in _GROUPS for name in self.typed(group)]
         waiting: list[tuple[str, Path | None]] = [(name, None) for name in chosen]
@@ -76,7 +76,7 @@ class Origin:
                 if path.is_file() and path not in found:
                     found[path] = ConfigFile(name, path, place)
                     waiting += [(other, path) for other in _included(found[path])]
-        return list(found.values())
+        return sorted(found.values(), key=lambda file: _GROUPS.index(file.name.split("/")[0]))
 
     def described(self) -> dict[str, Any]:
         """The choices, with all ablations that are in force: those of an experiment and those of the command line."""

@@ -26,7 +26,7 @@ from wsss_lightning.pipeline.configuration import (
     used,
 )
 from wsss_lightning.pipeline.contents import count_and_first, lost, read_whole
-from wsss_lightning.pipeline.expansion import expand
+from wsss_lightning.pipeline.expansion import check_artifacts, expand
 from wsss_lightning.pipeline.fingerprints import FINGERPRINTS, reading_fingerprint
 from wsss_lightning.pipeline.identity import key_of, with_current_targets
 from wsss_lightning.pipeline.inputs import check_inputs
@@ -208,6 +208,7 @@ def _check(config: dict[str, Any], origin: Origin) -> None:
     check_groups(config)
     stages = expand(config)
     check_read(config, stages, origin)
+    check_artifacts(stages)
     for name, node in stages.items():
         check_node(arguments(node), where=f"stages.{name}")
 
