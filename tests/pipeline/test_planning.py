@@ -223,6 +223,7 @@ assert not {{"torch", "pytorch_lightning", "numpy"}} & set(sys.modules)
         ("+trainer.limit_predict_batches=2", "limit_predict_batches is decided by the stage"),
         ("+trainer.limit_test_batches=2", "limit_test_batches is decided by the stage"),
         ("+trainer.barebones=true", "barebones is decided by the stage"),
+        ("+trainer.strategy=fsdp", r"stages\.\w+\.trainer\.strategy=fsdp: choose one of auto, ddp, ddp_find"),
         ("+trainer.profiler=simple", "profiler is decided by the stage"),
         ("data.size=[64,96]", r"stages\.features: data\.size=\[64, 96\] is too small for tiny, .* see 96 x 96 px"),
         ("data.size=95", r"data\.size=95 is too small for tiny, .*: set 'data\.size=\[96,96\]' or more"),

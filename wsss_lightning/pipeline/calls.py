@@ -26,7 +26,11 @@ _OURS = {
     *("enable_model_summary", "enable_checkpointing", "barebones", "limit_predict_batches", "limit_test_batches"),
     "profiler",
 }
-_ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")  # what Lightning itself has
+_CHOICES = {
+    "accelerator": ("auto", "cpu", "gpu", "cuda", "mps", "tpu"),  # what Lightning itself has
+    # Each process has the whole network, and the stage starts the processes.
+    "strategy": ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false"),
+}
 
 CallOutcome = dict[str, Any]  # metrics, opened, peak_memory_bytes, device, threads
 
@@ -59,17 +63,16 @@ def machines(node: dict[str, Any]) -> int:
 
 
 def check_trainer(node: dict[str, Any], *, where: str) -> None:
-    """Raise `InputError` for what a stage decides itself, an unknown accelerator, fewer images in a batch than devices.
+    """Raise `InputError` for what a stage decides itself, unknown devices, fewer images in a batch than devices.
 
     A stage whose module says `SHARES = "classes"` shares those among devices, and has one image a step.
     """
     trainer = node.get("trainer") or {}
     if ours := sorted(_OURS & trainer.keys()):
         raise InputError(f"{where}.trainer.{ours[0]} is decided by the stage: leave it out.")
-    if trainer and trainer.get("accelerator", "auto") not in _ACCELERATORS:
-        raise InputError(
-            f"{where}.trainer.accelerator={trainer['accelerator']}: choose one of {', '.join(_ACCELERATORS)}."
-        )
+    for name, choices in _CHOICES.items():
+        if not isinstance(chosen := trainer.get(name, "auto"), dict) and chosen not in choices:
+            raise InputError(f"{where}.trainer.{name}={chosen}: choose one of {', '.join(choices)}.")
     by_class = constant_beside(node["_target_"], "SHARES") == "classes"
     if by_class and trainer.get("accumulate_grad_batches", 1) != 1:
         raise InputError(f"{where} learns from one image a step: set {where}.trainer.accumulate_grad_batches=1.")
