@@ -50,6 +50,23 @@ def test_a_file_that_is_no_yaml_is_one_sentence(tmp_path: Path) -> None:
         pipeline.plan([place, "ablation=points/mine"])
 
 
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("- a", r"holds no settings, but \"\['a'\]\": write NAME: VALUE\."),
+        ("half", r"holds no settings, but 'half'"),
+        ("defaults: 3", ": defaults=3 is no list of files"),
+        ("defaults: {a: 3}", ": defaults={'a': 3} is no list"),
+        ("defaults: [{/ablation/points: 3}]", r": defaults=\[{'/ablation/points': 3}\] is no list"),
+        ("defaults: [[1]]", r": defaults=\[\[1\]\] is no list"),
+    ],
+)
+def test_a_file_of_another_form_is_one_sentence(tmp_path: Path, content: str, sentence: str) -> None:
+    place = _searched(tmp_path, {"ablation/points/mine": content})
+    with pytest.raises(InputError, match=f"^{tmp_path}/ablation/points/mine.yaml ?{sentence}"):
+        pipeline.plan([place, "ablation=points/mine"])
+
+
 def test_a_key_that_a_file_has_twice_is_told_with_its_line(tmp_path: Path) -> None:
     place = _searched(tmp_path, {"ablation/points/mine": "points: {k: 3}\npoints: {k: 4}"})
     told = rf"^{tmp_path}/ablation/points/mine\.yaml, line \d, cannot be read as YAML: found duplicate key points\.$"

@@ -76,10 +76,15 @@ def check_trainer(node: dict[str, Any], *, where: str) -> None:
     by_class = constant_beside(node["_target_"], "SHARES") == "classes"
     if by_class and trainer.get("accumulate_grad_batches", 1) != 1:
         raise InputError(f"{where} learns from one image a step: set {where}.trainer.accumulate_grad_batches=1.")
-    count, size = processes(node), node.get("batch_size", (node.get("data") or {}).get("batch_size"))
+    count, size = processes(node), node.get("batch_size", _of_data(node, "batch_size"))
     if TRAINS in node and not by_class and isinstance(size, int) and size < count:
         alone = " ".join(f"{where}.trainer.{name}=1" for name in ("num_nodes", "devices") if trainer.get(name, 1) != 1)
         raise InputError(f"{where}: a batch of {size} cannot be shared by {count} devices: enlarge it, or set {alone}.")
+
+
+def _of_data(node: dict[str, Any], name: str) -> Any:
+    data = node.get("data")
+    return data.get(name) if isinstance(data, dict) else None  # what is no description is told by its kind
 
 
 def check_image_size(node: dict[str, Any], *, where: str) -> None:
@@ -87,7 +92,7 @@ def check_image_size(node: dict[str, Any], *, where: str) -> None:
 
     The module of a backbone says so, `SMALLEST = {"name": px a side}`.
     """
-    size, backbone = (node.get("data") or {}).get("size"), node.get("backbone") or {}
+    size, backbone = _of_data(node, "size"), node.get("backbone") or {}
     sides = [side for side in (size if isinstance(size, list) else [size]) if isinstance(side, int)]
     module, _, name = str(backbone.get("_target_", "")).rpartition(".")
     least = (constant_beside(f"{module}.{name}", "SMALLEST") or {}).get(name) if module else None

@@ -54,10 +54,17 @@ class Origin:
         """A sentence on a setting, with the file that gives it before it, if one does and the sentence names none."""
         fault = sentence.partition(";")[0]  # what follows names what there is instead
         words, alone = (set(re.findall(pattern, fault)) for pattern in (r"\w+", r"(?<![\w.])\w+(?!\.?\w)"))
-        settings = [(place, key.split(".")) for place, key in self.settings() if "." in key]
-        places = [place for place, parts in settings if parts[-1] in alone and words.issuperset(parts)]
-        known = not places or places[-1] == COMMAND_LINE or any(place in sentence for place in places)
-        return sentence if known else f"{places[-1]}: {sentence}"
+        order = {str(file.path): _GROUPS.index(file.name.split("/")[0]) for file in self.files()}
+        places = {
+            order.get(place, len(_GROUPS)): place
+            for place, key in self.settings()
+            if "." in key
+            and fault.startswith((parts := key.split("."))[0])
+            and parts[-1] in alone
+            and words.issuperset(parts)
+        }
+        place = places[max(places)] if places else COMMAND_LINE
+        return sentence if place == COMMAND_LINE else f"{place}: {sentence}"
 
     def typed(self, group: str) -> list[str]:
         """The files of a group that the command line names; a list is no choice to Hydra."""
@@ -65,7 +72,7 @@ class Origin:
         return _NAME.findall(values[-1]) if values else []
 
     def files(self) -> list[ConfigFile]:
-        """The files of the groups whose settings are checked, those that are included too; what holds is said last."""
+        """The files of the groups whose settings are checked, those that are included too."""
         chosen = [f"{group}/{name}" for group, name in self.choices.items()]
         chosen += [f"{group}/{name}" for group in _GROUPS for name in self.typed(group)]
         waiting: list[tuple[str, Path | None]] = [(name, None) for name in chosen]
@@ -76,7 +83,7 @@ class Origin:
                 if path.is_file() and path not in found:
                     found[path] = ConfigFile(name, path, place)
                     waiting += [(other, path) for other in _included(found[path])]
-        return sorted(found.values(), key=lambda file: _GROUPS.index(file.name.split("/")[0]))
+        return list(found.values())
 
     def described(self) -> dict[str, Any]:
         """The choices, with all ablations that are in force: those of an experiment and those of the command line."""
@@ -182,13 +189,25 @@ def _has_network(path: Path) -> bool:
 
 def _content(path: Path) -> Node:
     try:
-        return _parsed(path.read_text(encoding="utf-8"))
+        content = _parsed(path.read_text(encoding="utf-8"))
     except (ValueError, yaml.YAMLError) as error:
         raise InputError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds no settings, but {str(content)[:40]!r}: write NAME: VALUE.")
+    defaults = content.get("defaults", [])
+    if not isinstance(defaults, list) or not all(map(_is_entry, defaults)):
+        raise InputError(f"{path}: defaults={defaults} is no list of files: write [NAME, GROUP: NAME, ...].")
+    return content
+
+
+def _is_entry(entry: object) -> bool:
+    """Whether a defaults list may have it: a file, or one of a group, or several, or none."""
+    values = entry.values() if isinstance(entry, dict) else [entry if isinstance(entry, str) else 0]
+    return all(value is None or isinstance(value, str | list) for value in values)
 
 
 @cache
-def _parsed(text: str) -> Node:
+def _parsed(text: str) -> Any:
     """All rows of a table read the same files; libyaml, where PyYAML has it, takes a tenth of the time."""
     return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
 

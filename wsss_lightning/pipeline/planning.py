@@ -193,7 +193,7 @@ def _naming_files(origin: Origin | None) -> Iterator[None]:
 
 
 def _require_forms(config: DictConfig) -> None:
-    for name in ("stages", "given", "card", "runtime", "logger"):
+    for name in ("stages", "given", "card", "paths", "runtime", "logger"):
         value = config.get(name) if name == "stages" else config.get(name) or {}
         if not isinstance(value, DictConfig | dict):
             raise InputError(f"{name}={value}: a mapping is needed, so set what stands below it.")
