@@ -47,11 +47,6 @@ class Program:
 PROGRAMS: dict[str, Program] = {
     "regions": Program(0.5, ["IMAGES", "--photographs", "8", "--rounds", "3"], ["--photographs", "1", "--rounds", "1"]),
     "priors": Program(1, ["IMAGE", "--rounds", "3"], ["--rounds", "1"]),
-    "coco_masks": Program(
-        1,
-        ["--images", "200", "--parsed", "20000", "--rounds", "3"],
-        ["--images", "4", "--parsed", "20", "--rounds", "1"],
-    ),
     "training": Program(
         1,
         # The papers' sizes take over an hour of two cores.
@@ -79,6 +74,12 @@ PROGRAMS: dict[str, Program] = {
         1.5,
         ["ROOT", "--model", "MODEL", "--photographs", "10", "--rounds", "2", "--compiled"],
         ["--photographs", "2", "--rounds", "1"],
+    ),
+    "coco_masks": Program(
+        2,
+        # COCO's train2014.
+        ["--images", "500", "--parsed", "82783", "--rounds", "3"],
+        ["--images", "4", "--parsed", "20", "--rounds", "1"],
     ),
     "manifest": Program(2, ["--images", "100000", "--rounds", "3"], ["--images", "20", "--rounds", "1"]),
     "cosegment": Program(

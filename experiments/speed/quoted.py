@@ -139,6 +139,8 @@ def _bytes(number: float) -> str:
 
 def _time(seconds: float) -> str:
     hours = seconds / 3600
+    if hours < 1:
+        return f"{hours:.2f} h"
     return f"{hours:.1f} h" if hours < 10 else f"{hours:.0f} h" if hours < 100 else f"{hours / 24:.0f} days"
 
 
