@@ -195,7 +195,7 @@ def test_a_frozen_trunk_needs_no_crops_and_the_ceiling_opens_true_masks(
     ceiling = pipeline.plan([*small, *short, *given, "experiment=coseg/ceiling"])
     assert {"maps", "truth"} <= ceiling.stages.keys() and "labels" not in ceiling.stages
     assert 0 <= pipeline.run(ceiling)["val/miou"] <= 1
-    assert "(opened by truth)" in (ceiling.final.record() or {})["card"]["supervision"]
+    assert "(opened by truth, final)" in (ceiling.final.record() or {})["card"]["supervision"]
     scenes = [option for option in small if "shapes_web" not in option]
     shared = pipeline.plan([*scenes, *short, *given, "experiment=coseg/full", "source=photographs"])
     assert "source_maps" not in shared.stages and shared.stages["maps"].key == planned.stages["maps"].key

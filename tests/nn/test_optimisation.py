@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 import torch
+from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from wsss_lightning.nn.optimisation import cosine, decay, descent, optimisation, phases, polynomial, scheduled
@@ -55,9 +56,10 @@ def test_new_layers_learn_by_a_factor_faster_at_every_step() -> None:
 
 
 def test_a_schedule_is_as_long_as_the_training_and_phases_as_they_are_given() -> None:
-    trainer: Any = SimpleNamespace(estimated_stepping_batches=8)
-    assert scheduled(polynomial, [2.0, 7.0], [3, 1], trainer)(4) == polynomial(2.0, 8)(4) > 0
-    assert [scheduled(None, [2.0, 7.0], [3, 1], trainer)(step) for step in (2, 3, 7)] == [2.0, 7.0, 7.0]
+    module: Any = SimpleNamespace(trainer=SimpleNamespace(estimated_stepping_batches=8))
+    assert scheduled(polynomial, [2.0, 7.0], [3, 1], module)(4) == polynomial(2.0, 8)(4) > 0
+    assert [scheduled(None, [2.0, 7.0], [3, 1], module)(step) for step in (2, 3, 7)] == [2.0, 7.0, 7.0]
+    assert scheduled(polynomial, [2.0, 7.0], [3, 1], LightningModule())(3) == polynomial(2.0, 4)(3)
 
 
 def test_schedules_by_hand() -> None:

@@ -14,12 +14,16 @@ MakeOptimizer = Callable[..., torch.optim.Optimizer]  # of groups of parameters,
 Scheduler = Callable[[float, int], Rate]  # of the first rate and the number of steps
 
 
-class Training(Protocol):
-    """What a schedule needs of Lightning's trainer."""
+class Trained(Protocol):
+    """What a schedule needs of a LightningModule."""
 
     @property
-    def estimated_stepping_batches(self) -> float:
-        """The number of optimiser steps."""
+    def trainer(self) -> Any:
+        """Lightning's trainer.
+
+        Raises:
+            RuntimeError: there is none yet.
+        """
 
 
 _MOMENTUM, _WEIGHT_DECAY = 0.9, 5e-4  # priors sec. 4.2.1, coseg sec. 4.2
@@ -67,9 +71,18 @@ def phases(rates: Sequence[float], steps: Sequence[int]) -> Rate:
     return rate
 
 
-def scheduled(scheduler: Scheduler | None, rates: Sequence[float], steps: Sequence[int], trainer: Training) -> Rate:
-    """That of `scheduler`, from `rates[0]` over all steps that `trainer` will take, or else `phases`."""
-    return scheduler(rates[0], int(trainer.estimated_stepping_batches)) if scheduler else phases(rates, steps)
+def scheduled(scheduler: Scheduler | None, rates: Sequence[float], steps: Sequence[int], module: Trained) -> Rate:
+    """That of `scheduler`, from `rates[0]` over all steps that the trainer of `module` will take, or else `phases`.
+
+    Without a trainer it is as long as `steps`.
+    """
+    if scheduler is None:
+        return phases(rates, steps)
+    try:
+        trainer = module.trainer
+    except RuntimeError:  # Lightning's, of a module that no trainer has
+        return scheduler(rates[0], sum(steps))
+    return scheduler(rates[0], int(trainer.estimated_stepping_batches))
 
 
 def polynomial(first: float, total: int, *, power: float = 0.9) -> Rate:

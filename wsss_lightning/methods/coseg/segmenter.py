@@ -181,7 +181,7 @@ class CosegModule(pl.LightningModule):
         return optimisation(
             self.network.parameters(),
             optimizer=self.optimizer,
-            rate=scheduled(self.scheduler, self.hparams["rates"], self.hparams["steps"], self.trainer),
+            rate=scheduled(self.scheduler, self.hparams["rates"], self.hparams["steps"], self),
             new=self.network.new_parameters(),
             factor=self.hparams["new_layers"],
         )

@@ -143,7 +143,7 @@ class LocalizerModule(LabellingModule):
 
     def schedule(self) -> Rate:
         """The rate of every step."""
-        return scheduled(self.scheduler, self.rates, self.steps, self.trainer)
+        return scheduled(self.scheduler, self.rates, self.steps, self)
 
 
 def joined(parts: Sequence[LocalizerModule], class_names: Sequence[str]) -> LocalizerModule:

@@ -127,7 +127,7 @@ class LocalizationModule(pl.LightningModule):
         return optimisation(
             [parameter for parameter in self.network.parameters() if parameter.requires_grad],
             optimizer=self.optimizer or descent,
-            rate=scheduled(self.scheduler, self.rates, self.steps, self.trainer),
+            rate=scheduled(self.scheduler, self.rates, self.steps, self),
             new=[parameter for parameter in self.network.parameters() if id(parameter) not in known],
             factor=self.new_layers,
         )

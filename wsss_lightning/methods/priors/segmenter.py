@@ -165,7 +165,7 @@ class SegmenterModule(pl.LightningModule):
         return optimisation(
             [parameter for parameter in self.segmenter.parameters() if parameter.requires_grad],
             optimizer=self.optimizer or descent,
-            rate=scheduled(self.scheduler, self.rates, self.steps, self.trainer),
+            rate=scheduled(self.scheduler, self.rates, self.steps, self),
             new=self.segmenter.fc8.parameters(),
             factor=self.new_layers,
         )
