@@ -23,6 +23,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "EVERY", 0.02)
     monkeypatch.setattr(leases, "LOST_AFTER", 0.3)
     monkeypatch.setattr(leases, "_LOOK", 0.01)
+    monkeypatch.setattr(leases.os, "fsync", lambda _: None)  # a busy disk takes longer than such a dead one has
 
 
 @pytest.fixture
@@ -51,9 +52,12 @@ def _at_once(path: Path, count: int, *, hold: float, alone: bool = True) -> list
     return log
 
 
-def test_of_several_machines_one_holds_a_claim_for_as_long_as_it_lives(machines: None, tmp_path: Path) -> None:
+def test_of_several_machines_one_holds_a_claim_for_as_long_as_it_lives(
+    machines: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LOST_AFTER", 1.0)  # a busy machine may leave a thread waiting for a while
     path = tmp_path / "key.lease"
-    assert _at_once(path, 4, hold=0.4) == ["in", "out"] * 4, "each for longer than a dead one would be waited for"
+    assert _at_once(path, 3, hold=1.2) == ["in", "out"] * 3, "each for longer than a dead one would be waited for"
     assert list(tmp_path.iterdir()) == []
 
 
