@@ -63,9 +63,8 @@ def _ray() -> None:
     from ray.util.joblib import register_ray
 
     if not ray.is_initialized():
-        address = os.environ.get(
-            "RAY_ADDRESS", "local"
-        )  # None would be the last that was started, even if it has ended
+        # None would be the last that was started on this machine, even if it has ended.
+        address = os.environ.get("RAY_ADDRESS", "local")
         try:
             ray.init(address, logging_level="error", log_to_driver=False)
         except ConnectionError as error:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -50,8 +51,16 @@ class Origin:
             if not any((folder / match[1]).is_dir() for folder in self.folders):
                 yield COMMAND_LINE, match[1]
 
-    def placed(self, sentence: str) -> str:
-        """A sentence on a setting, with the file that gives it before it, if one does and the sentence names none."""
+    @contextmanager
+    def naming_files(self) -> Iterator[None]:
+        """Inside, an `InputError` on a setting that a file gives has the file before it."""
+        try:
+            yield
+        except InputError as error:
+            raise InputError(self._placed(str(error))) from error
+
+    def _placed(self, sentence: str) -> str:
+        """A sentence that begins with a section and has all words of a setting there, its last one by itself."""
         fault = sentence.partition(";")[0]  # what follows names what there is instead
         words, alone = (set(re.findall(pattern, fault)) for pattern in (r"\w+", r"(?<![\w.])\w+(?!\.?\w)"))
         order = {str(file.path): _GROUPS.index(file.name.split("/")[0]) for file in self.files()}
@@ -202,8 +211,9 @@ def _content(path: Path) -> Node:
 
 def _is_entry(entry: object) -> bool:
     """Whether a defaults list may have it: a file, or one of a group, or several, or none."""
-    values = entry.values() if isinstance(entry, dict) else [entry if isinstance(entry, str) else 0]
-    return all(value is None or isinstance(value, str | list) for value in values)
+    if isinstance(entry, dict):
+        return all(value is None or isinstance(value, str | list) for value in entry.values())
+    return isinstance(entry, str)
 
 
 @cache

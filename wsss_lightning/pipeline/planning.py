@@ -1,7 +1,7 @@
 """Which stages a result needs, in which order, and the key of each."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -161,7 +161,7 @@ def plan_config(config: DictConfig, origin: Origin | None = None) -> Plan:
     """Plan a composed config; with `origin`, a setting that no stage reads is an `InputError`."""
     register_resolvers()
     _require_forms(config)
-    with _naming_files(origin), one_sentence():
+    with nullcontext() if origin is None else origin.naming_files(), one_sentence():
         if origin is not None:
             _check(plain_dict(config, resolve=False), origin)
         result = str(config.result)
@@ -182,14 +182,6 @@ def plan_config(config: DictConfig, origin: Origin | None = None) -> Plan:
         team=Team(planner.store, str(runtime.get("team", "default")), runtime.get("address")),
         root=Path(str(config.paths.get("root", ""))),
     )
-
-
-@contextmanager
-def _naming_files(origin: Origin | None) -> Iterator[None]:
-    try:
-        yield
-    except InputError as error:
-        raise InputError(str(error) if origin is None else origin.placed(str(error))) from error
 
 
 def _require_forms(config: DictConfig) -> None:
