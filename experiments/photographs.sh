@@ -7,7 +7,8 @@
 # the folder shows some of VOC's classes alone, SAVE= to print and not to write result files, SEEDS="0 0,1,2" for other
 # seeds, TABLES="cam/table1" for some tables, PLAN=1 to see what would run, whereby nothing is computed. What is finished
 # is not computed again, so a killed run goes on; how long each part took is added to runs/photographs.log. The trunk's
-# maps take most of it, once: 3 MB and a second of one core a photograph in bf16.
+# maps take most of it, once: 3 MB and a second of one core a photograph in bf16, which is taken where the processor or
+# a GPU has it (PRECISION=32-true or bf16-mixed to decide), and two seconds without.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ROOT=${1:?give the folder of the photographs} WEIGHTS=${2:?give the weights of a ResNet-50}
@@ -16,6 +17,7 @@ TABLES=${TABLES:-compare/photographs cam/table1 priors/photographs_masks priors/
   points/photographs-table1 coseg/photographs_masks coseg/photographs_labels coseg/photographs priors/photographs_known_tags
   points/photographs-table3 points/photographs-table4 cam/labels}
 WSSS=${WSSS:-.venv/bin/wsss}
+[[ -d /proc/driver/nvidia/gpus ]] || grep -qsw -e avx512_bf16 -e amx_bf16 -e bf16 /proc/cpuinfo && has=bf16-mixed || has=32-true
 how=(--run ${SAVE---save})
 [[ -z ${PLAN:-} ]] || how=(--plan)
 failed=0
@@ -27,7 +29,7 @@ for seeds in ${SEEDS:-0 0,1,2}; do
     begun=$SECONDS
     "$WSSS" table "$table" "${how[@]}" data=voc "data.root=$ROOT" "data.classes=${CLASSES:-null}" \
       data.train_list=train_aug data.test_list=null backbone=resnet50 "backbone.weights=$WEIGHTS" \
-      trainer.precision=bf16-mixed "${source[@]}" "seed=$seeds" "$@" && state=done || state=failed failed=1
+      "trainer.precision=${PRECISION:-$has}" "${source[@]}" "seed=$seeds" "$@" && state=done || state=failed failed=1
     [[ -n ${PLAN:-} ]] || echo "$(date +%FT%T) $table seed=$seeds $state after $((SECONDS - begun)) s" | tee -a runs/photographs.log
   done
 done

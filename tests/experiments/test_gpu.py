@@ -153,6 +153,14 @@ def test_tables_on_photographs_plan(photographs: Path, tmp_path: Path) -> None:
     assert "│ labels" in done.stdout and "│ cosegmentation" in done.stdout
 
 
+def test_tables_on_photographs_take_the_precision_that_is_asked_for(photographs: Path, tmp_path: Path) -> None:
+    keys = [
+        plan_photographs(photographs, tmp_path, TABLES="cam/labels", PRECISION=p).stdout
+        for p in ("32-true", "bf16-mixed")
+    ]
+    assert "│ labels" in keys[0] and keys[0] != keys[1]
+
+
 @pytest.mark.long
 def test_all_tables_on_photographs_plan(photographs: Path, tmp_path: Path) -> None:
     done = plan_photographs(photographs, tmp_path)

@@ -31,6 +31,7 @@ def _print_plan(plan: "Plan") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from wsss_lightning.pipeline.accelerators import emulated
     from wsss_lightning.pipeline.estimates import Cost, check_room, cost, estimated, items, room, rounded_time
 
     table, missing = Table("stage", "key", "status", "items", "time", "disk", "folder"), []
@@ -51,7 +52,8 @@ def _print_plan(plan: "Plan") -> None:
     console.width = max(console.width, _WIDTH)
     console.print(table)
     if missing:
-        typer.echo(estimated(missing), nl=bool(estimated(missing)))
+        for told in filter(None, (estimated(missing), emulated(stage.node for stage in missing))):
+            typer.echo(told)
         check_room(missing)
 
 

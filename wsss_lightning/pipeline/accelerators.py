@@ -5,9 +5,10 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -15,6 +16,8 @@ ALL = "WSSS_DEVICES"  # environment variable: those that jobs share, as CUDA_VIS
 WORKERS = "WSSS_WORKERS"  # environment variable: loading processes, whatever the machine
 _MOST_WORKERS = 4
 _SHOWN = "CUDA_VISIBLE_DEVICES"
+_PROCESSOR = Path("/proc/cpuinfo")
+_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}  # its words for instructions of bfloat16, on x86 and Arm
 _LOOK = 0.5  # seconds between two looks for a free one
 
 log = logging.getLogger(__name__)
@@ -56,6 +59,20 @@ def loading_workers(accelerator: str, devices: int | str | Sequence[int]) -> int
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def emulates_bf16() -> bool:
+    """Whether stages compute on a processor without instructions for bfloat16; False where that cannot be told."""
+    words = set(_PROCESSOR.read_text().split()) if _PROCESSOR.is_file() else _BF16
+    return not shared_devices() and not words & _BF16
+
+
+def emulated(nodes: Iterable[dict[str, Any]]) -> str:
+    """What to tell of stages whose trainer wants bfloat16 where it is emulated; empty where nothing is to be told."""
+    asked = {str((node.get("trainer") or {}).get("precision")) for node in nodes}
+    if not (slow := sorted(name for name in asked if "bf16" in name)) or not emulates_bf16():
+        return ""
+    return f"trainer.precision={slow[0]} takes many times as long as 32-true: this processor has no bf16 instructions"
 
 
 def gpus_of_job(devices: int | Sequence[int]) -> int:

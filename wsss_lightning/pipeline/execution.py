@@ -12,6 +12,7 @@ from typing import Any
 from wsss_lightning.atomic import sweep
 from wsss_lightning.backends import working_on
 from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.accelerators import emulated
 from wsss_lightning.pipeline.calls import CallOutcome, arguments, call, call_group, processes, threads
 from wsss_lightning.pipeline.cards import SEARCHED, derived
 from wsss_lightning.pipeline.configuration import OUT_DIR, bind
@@ -78,6 +79,8 @@ def _announce(plan: Plan, again: Collection[str]) -> None:
     if waiting:
         count = f"{len(waiting)} of {len(plan.stages)} stages to do"
         log.info("%s", ", ".join(filter(None, [count, estimated(waiting)])))
+        if slow := emulated(stage.node for stage in waiting):
+            log.warning("%s", slow)
         for stage in waiting:
             require_every_class(stage.node, stage.bindings)
         try:
