@@ -72,3 +72,25 @@ def test_a_key_that_a_file_has_twice_is_told_with_its_line(tmp_path: Path) -> No
     told = rf"^{tmp_path}/ablation/points/mine\.yaml, line \d, cannot be read as YAML: found duplicate key points\.$"
     with pytest.raises(InputError, match=told):
         pipeline.plan([place, "ablation=points/mine"])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "what"), [("points/k5", "points/k10", r"sampler\.k"), ("points/top", "points/spatial", "sampler")]
+)
+def test_an_ablation_of_which_another_leaves_nothing_is_refused(first: str, second: str, what: str) -> None:
+    with pytest.raises(InputError, match=f"^ablation={first} has no effect before {second}, which sets {what}, too"):
+        pipeline.plan([f"ablation=[{first},{second}]", "backbone.weights=null"])
+
+
+@pytest.mark.parametrize(
+    "ablations", ["points/k5,points/top", "points/pixel_softmax,points/k5", "points/frozen,points/activations"]
+)
+def test_ablations_that_leave_each_other_something_or_include_each_other_are_not(ablations: str) -> None:
+    named = pipeline.plan([f"ablation=[{ablations}]", "backbone.weights=null"]).choices["ablations"]
+    assert set(ablations.split(",")) <= set(named)
+
+
+def test_what_an_ablation_only_notes_is_no_effect(tmp_path: Path) -> None:
+    files = {"ablation/points/noted": "sampler: {k: 7}\ncard: {note: mine}"}
+    with pytest.raises(InputError, match="ablation=points/noted has no effect before points/k5"):
+        pipeline.plan([_searched(tmp_path, files), "ablation=[points/noted,points/k5]", "backbone.weights=null"])

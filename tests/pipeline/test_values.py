@@ -40,6 +40,9 @@ REFUSED = {
     "tuning.classifier.rate=-0.1": r"rate=-0\.1: 0 or more",
     "tuning.localizer.rates=[a]": r"a list \(a number each\)",
     "sampler.k=0": r"sampler\.k=0: 1 or more",
+    "stages.classifier.data=3": r"stages\.classifier\.data=3: a mapping with a _target_ is needed",
+    "stages.classifier.data=null": r"stages\.classifier\.data=null: a mapping with a _target_",
+    "stages.classifier.data=voc": r"stages\.classifier\.data=voc: a mapping with a _target_",
     "stages=5": "stages=5: a mapping is needed",
     "stages=null": "stages=None: a mapping is needed",
     "stages.classifier.optimizer={foo: 4}": r"classifier\.optimizer=\{'foo': 4\}: a mapping with a _target_ or null",
@@ -63,20 +66,30 @@ def test_other_values_are_not(override: str) -> None:
 
 SOURCE = """
 from __future__ import annotations
-from typing import Literal, Optional, Union
+from enum import Enum
+from typing import Any, Literal, Optional, TypedDict, Union
 from collections.abc import Mapping, Sequence
 from annotated_names import Far
 
 Own = Literal["a", 1] | None
 
+class OwnClass: ...
+class Kind(str, Enum): ...
+class Sizes(TypedDict): ...
+
 def f(own: Own, far: Far, quoted: "int | None", union: Union[int, str], optional: Optional[float],
       many: tuple[int, ...], two: tuple[int, str], table: Mapping[str, Sequence[int]],
-      unknown: SomeClass, nested: list[list[float]]): ...
+      unknown: SomeClass, made: OwnClass, perhaps: OwnClass | None, kind: Kind, sizes: Sizes, anything: Any, nested: list[list[float]]): ...
 """
 FITS: dict[str, tuple[list[Any], list[Any]]] = {
     "own": (["a", 1, None], ["b", 2, True, 1.0]),
     "far": ([True], [0, "true", None]),
     "quoted": ([3, None], ["3", 3.0, [3]]),
+    "made": ([{"_target_": "builtins.dict"}, "${data}", "<token>"], [3, None, "text", [1], {"a": 1}]),
+    "perhaps": ([None, {"_target_": "builtins.dict"}], [3, "text"]),
+    "kind": (["text"], [3, None]),
+    "sizes": ([{"a": 1}], [3, "text", None]),
+    "anything": ([3, None, "text", {"a": 1}], []),
     "union": ([3, "3"], [3.5, None]),
     "optional": ([3, 3.5, None], ["3", True]),
     "many": ([[], [1, 2, 3]], [1, ["1"], [1.5]]),

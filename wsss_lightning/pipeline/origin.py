@@ -5,29 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from itertools import combinations
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import yaml
+from typing import Any
 
 from wsss_lightning.errors import InputError
-
-Node = dict[str, Any]
+from wsss_lightning.pipeline.config_files import ConfigFile, Node, chosen_method, content, included, setting_names
 
 _GROUPS = ("method", "source", "tuning", "experiment", "ablation", "sweep")  # whose files are checked
 COMMAND_LINE = "command line"  # a place of settings
 _OF_A_METHOD = ("experiment", "ablation", "sweep")
 _ASSIGNED = re.compile(r"\+*([\w.]+)=")
-_PACKAGE = re.compile(r"\s*#\s*@\s*package\s+(\S+)")
 _NAME = re.compile(r"[^][(),\"'\s]+")  # one of those in `a`, `[a,b]`, `"a"` or, of a sweep, `a,b`
-
-
-class ConfigFile(NamedTuple):
-    """A file of a config group by its name (`ablation/points/top`), and the file that includes it, if one does."""
-
-    name: str
-    path: Path
-    included_by: Path | None
 
 
 @dataclass(frozen=True)
@@ -46,7 +35,7 @@ class Origin:
     def settings(self) -> Iterator[tuple[str, str]]:
         """Every place and the dotted names of the values that are given there; choices of groups are none."""
         for file in self.files():
-            yield from ((str(file.path), key) for key in _keys(file.path, file.name.rpartition("/")[0]))
+            yield from ((str(file.path), key) for key in setting_names(file.path, file.name.rpartition("/")[0]))
         for match in filter(None, map(_ASSIGNED.match, self.overrides)):
             if not any((folder / match[1]).is_dir() for folder in self.folders):
                 yield COMMAND_LINE, match[1]
@@ -91,7 +80,7 @@ class Origin:
             for path in (folder / f"{name}.yaml" for folder in self.folders if name.split("/")[0] in _GROUPS):
                 if path.is_file() and path not in found:
                     found[path] = ConfigFile(name, path, place)
-                    waiting += [(other, path) for other in _included(found[path])]
+                    waiting += [(other, path) for other in included(found[path])]
         return list(found.values())
 
     def described(self) -> dict[str, Any]:
@@ -104,7 +93,7 @@ class Origin:
         method = self.choices.get("method", "")
         patterns = (f"method/{method}.yaml", f"ablation/{method}/*.yaml", f"experiment/{method}/*.yaml")
         paths = [path for folder in self.folders for pattern in patterns for path in sorted(folder.glob(pattern))]
-        return [_content(path).get(part) for path in paths for part in ("stages", "given", "card", method)]
+        return [content(path).get(part) for path in paths for part in ("stages", "given", "card", method)]
 
     def defined(self) -> frozenset[str]:
         """Dotted names of all values that the project's own files give, but for experiments and the like."""
@@ -112,7 +101,7 @@ class Origin:
 
     def passed_on(self) -> set[str]:
         """Names in `given` that stand for settings of the same name: `seed: ${seed}`."""
-        given = _content(self.folders[0] / "config.yaml")["given"]
+        given = content(self.folders[0] / "config.yaml")["given"]
         return {name for name, value in given.items() if value == f"${{{name}}}"}
 
     def check_methods(self) -> None:
@@ -132,7 +121,7 @@ class Origin:
         """The method, or those that a sweep's command line may mean."""
         if "method" in self.choices:
             return {self.choices["method"]}
-        named = [(file.included_by, method) for file in files if (method := _chosen_method(file.path))]
+        named = [(file.included_by, method) for file in files if (method := chosen_method(file.path))]
         outer = {method for place, method in named if place is None}
         inner = {method for _, method in named}
         return set(self.typed("method")) or outer or inner or {_default(self.folders[0], "method")}
@@ -143,7 +132,17 @@ class Origin:
         if group not in _OF_A_METHOD or not folder:
             return None
         of_method = any((place / "method" / f"{folder[0]}.yaml").is_file() for place in self.folders)
-        return _chosen_method(file.path) or (folder[0] if of_method else None)
+        return chosen_method(file.path) or (folder[0] if of_method else None)
+
+    def check_ablations(self) -> None:
+        """Raise `InputError` for an ablation on the command line of which those behind it leave nothing."""
+        names = [f"ablation/{name}" for name in self.typed("ablation")]
+        files = {file.name: file for file in self.files()}
+        settled = {name: _settled(files[name], files) for name in names if name in files}
+        for first, later in combinations(settled, 2):
+            if settled[first] and settled[first] <= settled[later] and first not in included(files[later]):
+                what, one, other = min(settled[first]), *(name.partition("/")[2] for name in (first, later))
+                raise InputError(f"ablation={one} has no effect before {other}, which sets {what}, too: leave one out.")
 
     def check_backbone(self, config: Node) -> None:
         """Raise `InputError` where the method has no settings for the backbone; it names those that it has some for."""
@@ -163,77 +162,24 @@ class Origin:
 @cache
 def _defined(conf: Path) -> frozenset[str]:
     files = [(conf / "config.yaml", ""), *((path, path.parent.name) for path in conf.glob("*/*.yaml"))]
-    return frozenset(key for path, group in files for key in _keys(path, group))
+    return frozenset(key for path, group in files for key in setting_names(path, group))
 
 
 def _default(conf: Path, group: str) -> str:
     """The file of a group that is chosen where nothing else is said."""
-    defaults = _content(conf / "config.yaml")["defaults"]
+    defaults = content(conf / "config.yaml")["defaults"]
     return str(next(entry[group] for entry in defaults if isinstance(entry, dict) and group in entry))
 
 
-def _chosen_method(path: Path) -> str | None:
-    """The method that a file chooses by `override /method`."""
-    entries = (entry for entry in _content(path).get("defaults", []) if isinstance(entry, dict))
-    return next((str(entry["override /method"]) for entry in entries if "override /method" in entry), None)
-
-
-def _included(file: ConfigFile) -> Iterator[str]:
-    """Files that a defaults list names in a group of its own, as `/ablation/points: [top, k5]`, or beside the file."""
-    for item in _content(file.path).get("defaults", []):
-        if isinstance(item, str):
-            name = item.partition("@")[0]
-            yield name[1:] if name.startswith("/") else f"{file.name.rpartition('/')[0]}/{name}"
-            continue
-        for group, value in ((str(key).partition("@")[0], value) for key, value in item.items()):
-            if group.startswith("/"):
-                yield from (f"{group[1:]}/{name}" for name in (value if isinstance(value, list) else [value]))
+def _settled(file: ConfigFile, files: dict[str, ConfigFile]) -> set[str]:
+    """What an ablation sets and chooses, by itself or by those that it includes; entries of the card are no effect."""
+    entries = (entry for entry in content(file.path).get("defaults", []) if isinstance(entry, dict))
+    chosen = {key.removeprefix("override /") for entry in entries for key in entry if key.startswith("override /")}
+    own = {key for key in setting_names(file.path, "ablation") if not key.startswith("card.")}
+    return (own | chosen).union(*(_settled(files[name], files) for name in included(file) if name in files))
 
 
 def _has_network(path: Path) -> bool:
-    content = _content(path)
-    parents = [path.with_name(f"{name}.yaml") for name in content.get("defaults", []) if isinstance(name, str)]
-    return "network" in content or any(_has_network(parent) for parent in parents if parent.is_file())
-
-
-def _content(path: Path) -> Node:
-    try:
-        content = _parsed(path.read_text(encoding="utf-8"))
-    except (ValueError, yaml.YAMLError) as error:
-        raise InputError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds no settings, but {str(content)[:40]!r}: write NAME: VALUE.")
-    defaults = content.get("defaults", [])
-    if not isinstance(defaults, list) or not all(map(_is_entry, defaults)):
-        raise InputError(f"{path}: defaults={defaults} is no list of files: write [NAME, GROUP: NAME, ...].")
-    return content
-
-
-def _is_entry(entry: object) -> bool:
-    """Whether a defaults list may have it: a file, or one of a group, or several, or none."""
-    if isinstance(entry, dict):
-        return all(value is None or isinstance(value, str | list) for value in entry.values())
-    return isinstance(entry, str)
-
-
-@cache
-def _parsed(text: str) -> Any:
-    """All rows of a table read the same files; libyaml, where PyYAML has it, takes a tenth of the time."""
-    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
-
-
-def _keys(path: Path, group: str) -> list[str]:
-    """Dotted names of the values that a file gives, under the package that its head names or else its group's."""
-    head = _PACKAGE.match(path.read_text(encoding="utf-8"))
-    package = head[1] if head else group.replace("/", ".")
-    prefix = "" if package in ("_global_", "") else f"{package}."
-    content = {key: value for key, value in _content(path).items() if key != "defaults"}
-    return [prefix + key for key in _leaves(content)]
-
-
-def _leaves(node: Any) -> Iterator[str]:
-    for key, value in node.items():
-        if isinstance(value, dict) and value and "_target_" not in value:
-            yield from (f"{key}.{rest}" for rest in _leaves(value))
-        else:
-            yield str(key)
+    settings = content(path)
+    parents = [path.with_name(f"{name}.yaml") for name in settings.get("defaults", []) if isinstance(name, str)]
+    return "network" in settings or any(_has_network(parent) for parent in parents if parent.is_file())

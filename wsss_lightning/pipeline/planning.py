@@ -196,6 +196,7 @@ def _require_forms(config: DictConfig) -> None:
 
 def _check(config: dict[str, Any], origin: Origin) -> None:
     origin.check_methods()
+    origin.check_ablations()
     origin.check_backbone(config)
     check_groups(config)
     stages = expand(config)

@@ -18,13 +18,14 @@ _LARGEST_SEED = 2**32 - 1  # numpy's generators take no larger one
 _WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "Path": "a path"}
 _LISTS = {"Sequence", "list", "tuple", "Collection", "Iterable", "List", "Tuple"}
 _MAPPINGS = {"Mapping", "dict", "Dict"}
+_CALL = "a mapping with a _target_"
 
 
 def check_values(node: Any, *, where: str) -> None:
     """Raise `InputError` for a value of another type than its parameter's, anywhere in a stage's node.
 
-    What an annotation does not tell (a class of its own, say) is not looked at, nor what stands for something else: a
-    node with a `_target_`, an interpolation, a token.
+    What an annotation does not tell is not looked at, nor what stands for something else: a node with a `_target_`,
+    which is how a value of a class is described, an interpolation, a token.
     """
     if isinstance(node, list):
         for index, item in enumerate(node):
@@ -107,20 +108,25 @@ def _fit_items(values: list[Any], inner: list[ast.expr], annotation: TypeAnnotat
 
 
 def _fits_alias(value: Any, name: str, module: str) -> bool:
-    alias = _alias(module, name)
-    return alias is None or _fits(value, alias)
+    meant = _meaning(module, name)
+    if isinstance(meant, ast.ClassDef):
+        bases = ", ".join(map(ast.unparse, meant.bases))
+        return (isinstance(value, dict) and "TypedDict" in bases) or (isinstance(value, str) and "Enum" in bases)
+    return meant is None or _fits(value, meant)
 
 
 @cache
-def _alias(module: str, name: str) -> TypeAnnotation | None:
-    """What a module assigns to a name, `Size = int | None`, or imports by it; None for a class."""
-    for statement in ast.walk(tree(module)):
+def _meaning(module: str, name: str) -> TypeAnnotation | ast.ClassDef | None:
+    """What a module assigns to a name, `Size = int | None`, the class that it defines, or what it imports by it."""
+    for statement in ast.walk(tree(module)) if module != "typing" else ():  # where Any is a class
+        if isinstance(statement, ast.ClassDef) and statement.name == name:
+            return statement
         if isinstance(statement, ast.Assign) and [ast.unparse(place) for place in statement.targets] == [name]:
             return TypeAnnotation(statement.value, module)
         if isinstance(statement, ast.ImportFrom):
             for alias in statement.names:
                 if (alias.asname or alias.name) == name:
-                    return _alias(absolute(statement, module), alias.name)
+                    return _meaning(absolute(statement, module), alias.name)
     return None
 
 
@@ -137,8 +143,8 @@ def _wanted(annotation: TypeAnnotation) -> str:
         return f"{_wanted(annotation.of(form.left))} or {_wanted(annotation.of(form.right))}"
     if isinstance(form, ast.Name) and form.id in _WORDS:
         return _WORDS[form.id]
-    if isinstance(form, ast.Name) and (alias := _alias(annotation.module, form.id)):
-        return _wanted(alias)
+    if isinstance(form, ast.Name) and (meant := _meaning(annotation.module, form.id)):
+        return _CALL if isinstance(meant, ast.ClassDef) else _wanted(meant)
     return _wanted_of_many(form, annotation) if isinstance(form, ast.Subscript) else ast.unparse(form)
 
 
@@ -150,7 +156,7 @@ def _wanted_of_many(form: ast.Subscript, annotation: TypeAnnotation) -> str:
     if name in ("Union", "Optional"):
         return " or ".join([*(_wanted(annotation.of(each)) for each in inner), *(["null"] * (name == "Optional"))])
     if name == "Callable":
-        return "a mapping with a _target_"
+        return _CALL
     if name in _LISTS | _MAPPINGS:
         kind = "a list" if name in _LISTS else "a mapping"
         shown = [each for each in inner if not (isinstance(each, ast.Constant) and each.value is ...)]
