@@ -75,7 +75,8 @@ def test_a_key_that_a_file_has_twice_is_told_with_its_line(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "what"), [("points/k5", "points/k10", r"sampler\.k"), ("points/top", "points/spatial", "sampler")]
+    ("first", "second", "what"),
+    [("points/k5", "points/k10", r"sampler\.k"), ("points/top", "points/spatial", "sampler")],
 )
 def test_an_ablation_of_which_another_leaves_nothing_is_refused(first: str, second: str, what: str) -> None:
     with pytest.raises(InputError, match=f"^ablation={first} has no effect before {second}, which sets {what}, too"):
