@@ -57,7 +57,7 @@ def read_cam_maps(path: Path, *, labels: LabelMap, size: tuple[int, int]) -> tup
 
 
 def write_cam_file(path: Path, *, classes: Classes, maps: Maps) -> None:
-    """Write IRNet's `{keys, high_res}`: classes (K,) from 0 in the data set's order, maps (K, H, W) in 0..1.
+    """Write IRNet's `{keys, high_res}` as `.npy`: classes (K,) from 0 in the data set's order, maps (K, H, W) in 0..1.
 
     In half precision; images of one size are not asked for.
     """
