@@ -74,13 +74,15 @@ def records(tmp_path: Path) -> list[Record]:
     return found
 
 
-def _dataset(tmp_path: Path, records: list[Record]) -> MapDataset:
+def _dataset(tmp_path: Path, records: list[Record], crop: tuple[int, int] | None = None) -> MapDataset:
     return MapDataset(
         StoredMaps(tmp_path / "maps"),
         records,
         variants=["1", "1-mirrored"],
         encode=lambda mask, _: mask,
         image_size=partial(input_size, corners=True),
+        crop=crop,
+        corners=True,
         seed=3,
     )
 
@@ -108,6 +110,28 @@ def test_what_a_step_sees_is_a_function_of_seed_and_step(tmp_path: Path, records
     parts = [steps[1].batch(2, rank=rank, world=2) for rank in range(2)]
     assert sorted(whole["image_id"]) == sorted(part["image_id"][0] for part in parts)
     assert whole["tags"].shape == (2, 2)
+
+
+def test_a_crop_of_maps_has_the_pixels_that_its_cells_look_at(tmp_path: Path, records: list[Record]) -> None:
+    dataset = _dataset(tmp_path, records, crop=(2, 3))
+    plain, offsets = dataset[1], set()
+    for step in range(30):
+        sample = dataset.at(1, step=step)
+        assert sample["deep"].shape == (6, 2, 3) and sample["shallow"].shape == (4, 2, 3)
+        assert sample["mask"].shape == (CELL + 1, 2 * CELL + 1)
+        for top in range(2):
+            for left in range(2):
+                cells = plain["deep"][:, top : top + 2, left : left + 3]
+                if torch.equal(cells, sample["deep"]):
+                    pixels = plain["mask"][CELL * top :, CELL * left :][: CELL + 1, : 2 * CELL + 1]
+                    assert torch.equal(sample["mask"], pixels)
+                    offsets.add((top, left))
+    assert len(offsets) == 4
+
+
+def test_a_crop_larger_than_the_image_is_the_image(tmp_path: Path, records: list[Record]) -> None:
+    sample = _dataset(tmp_path, records, crop=(9, 9)).at(0, step=0)
+    assert sample["deep"].shape == (6, 3, 4) and sample["mask"].shape == (33, 49)
 
 
 def test_averages_are_drawn_among_the_variants_of_the_image(tmp_path: Path, records: list[Record]) -> None:

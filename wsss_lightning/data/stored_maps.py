@@ -84,6 +84,9 @@ class MapDataset(Dataset[Sample]):
         layers: which maps are read.
         encode: of masks; None leaves them closed.
         image_size: of a mask's size and a variant, the (H, W) at which labels are compared.
+        crop: (h, w) cells that `at` cuts out, a larger image's at least; None for whole images.
+        period: px from a cell to the next.
+        corners: see `nn.trunk.Trunk`.
         seed: of the choices.
     """
 
@@ -96,10 +99,14 @@ class MapDataset(Dataset[Sample]):
         layers: Sequence[Layer] = ("shallow", "deep"),
         encode: Encode | None = None,
         image_size: Callable[[tuple[int, int], float], tuple[int, int]] | None = None,
+        crop: tuple[int, int] | None = None,
+        period: int = 16,
+        corners: bool = False,
         seed: int = 0,
     ) -> None:
         self.maps, self.records, self.variants, self.layers = maps, list(records), list(variants), list(layers)
-        self.encode, self.image_size, self.seed = encode, image_size, seed
+        self.encode, self.image_size, self.crop = encode, image_size, crop
+        self.period, self.corners, self.seed = period, corners, seed
 
     def __len__(self) -> int:
         return len(self.records)
@@ -108,9 +115,10 @@ class MapDataset(Dataset[Sample]):
         return self._sample(index, self.variants[0])
 
     def at(self, index: int, *, step: int, packed: bool = False) -> Sample:  # noqa: ARG002
-        """Image number `index` as step `step` sees it: a variant that (seed, step, image) draw."""
+        """Image number `index` as step `step` sees it: a variant and a crop that (seed, step, image) draw."""
         generator = np.random.default_rng([self.seed, step, index])
-        return self._sample(index, self.variants[generator.integers(len(self.variants))])
+        sample = self._sample(index, self.variants[generator.integers(len(self.variants))])
+        return sample if self.crop is None else self._cropped(sample, self.crop, generator)
 
     def _sample(self, index: int, variant: str) -> Sample:
         record = self.records[index]
@@ -126,6 +134,20 @@ class MapDataset(Dataset[Sample]):
             mask = resize_labels(mask, self.image_size((mask.shape[0], mask.shape[1]), float(scale)))
         return mask.flip(-1) if mirrored else mask
 
+    def _cropped(self, sample: Sample, crop: tuple[int, int], generator: np.random.Generator) -> Sample:
+        size = sample[self.layers[0]].shape[-2:]
+        cells = [slice(*_window(whole, part, generator)) for whole, part in zip(size, crop, strict=True)]
+        cut: Sample = {layer: sample[layer][:, cells[0], cells[1]] for layer in self.layers}
+        if "mask" in sample:
+            rows, columns = (self._pixels(cell) for cell in cells)
+            cut["mask"] = sample["mask"][rows, columns]
+        return {**sample, **cut}
+
+    def _pixels(self, cells: slice) -> slice:
+        """The pixels between the first and the last place that cells look at, or those that they cover."""
+        last = (cells.stop - 1) * self.period + 1 if self.corners else cells.stop * self.period
+        return slice(cells.start * self.period, last)
+
 
 class SizedMaps(MapDataset):
     """Images as their maps at scale 1, with their `size` in px, to predict."""
@@ -135,6 +157,11 @@ class SizedMaps(MapDataset):
 
     def __getitem__(self, index: int) -> Sample:
         return super().__getitem__(index) | {"size": size_of_image(self.records[index].image)}
+
+
+def _window(whole: int, part: int, generator: np.random.Generator) -> tuple[int, int]:
+    start = int(generator.integers(max(whole - part, 0) + 1))
+    return start, min(start + part, whole)
 
 
 class MapSteps(ImageSteps):

@@ -83,6 +83,8 @@ def stored_images(
             layers=layers,
             encode=None if masks is None else data.encode,
             image_size=partial(input_size, corners=trunk.corners),
+            period=trunk.stride,
+            corners=trunk.corners,
             seed=seed,
         )
 

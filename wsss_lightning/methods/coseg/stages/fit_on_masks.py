@@ -149,6 +149,8 @@ def _stored(
         variants=[variant.name for variant in variants([1.0], mirror=True)],
         encode=data.encode,
         image_size=partial(input_size, corners=trunk.corners),
+        period=trunk.stride,
+        corners=trunk.corners,
         seed=seed,
     )
 
