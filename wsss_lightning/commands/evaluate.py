@@ -2,14 +2,11 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from wsss_lightning.commands.options import Name, Overrides, Processes, Root
-
-if TYPE_CHECKING:
-    from wsss_lightning.scoring.evaluation import Evaluation
 
 
 class SplitChoice(StrEnum):
@@ -53,7 +50,10 @@ def evaluate(
     if json_file is not None:
         typer.echo(f"written to {write_evaluation(json_file, evaluation)}")
     if plots is not None:
-        _plot(evaluation, plots)
+        from wsss_lightning.scoring.plots import write_plots
+
+        for path in write_plots(evaluation, plots):
+            typer.echo(f"written to {path}")
 
 
 def _of_stage(folder: Path) -> Path:
@@ -61,10 +61,3 @@ def _of_stage(folder: Path) -> Path:
     if not any((folder / name).exists() for name in ("stage.json", "import.json")):
         return folder
     return next((folder / name for name in ("masks", "cams") if (folder / name).is_dir()), folder)
-
-
-def _plot(evaluation: "Evaluation", folder: Path) -> None:
-    from wsss_lightning.scoring.plots import write_plots
-
-    for path in write_plots(evaluation, folder):
-        typer.echo(f"written to {path}")

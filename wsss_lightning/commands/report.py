@@ -1,9 +1,9 @@
 """`wsss report`: one HTML page of all collected tables, with pictures of more images than the stages keep."""
 
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -62,12 +62,9 @@ def _draw(folder: Path, place: Path, wanted: Collection[str]) -> None:
     inputs = recorded_inputs(folder, target=_EVALUATE, names=_INPUTS)
     if inputs is None or inputs.get("target") or inputs.get("foreground"):
         return
-    data, masks = inputs["data"], _masks(inputs)
+    data = inputs["data"]
+    masks = {**(inputs.get("extra_masks") or {}), "prediction": inputs["masks"]}
     records = {record.image_id: record for record in data.records(inputs.get("split", "val"))}
     for image_id in wanted:
         pictures = draw_panel(records[image_id], data, masks) if image_id in records else {}
         write_panel(place / "panels" / image_id, pictures, None)
-
-
-def _masks(inputs: Mapping[str, Any]) -> dict[str, str]:
-    return {**(inputs.get("extra_masks") or {}), "prediction": inputs["masks"]}

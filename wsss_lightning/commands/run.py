@@ -98,8 +98,14 @@ def _show_finished(overrides: list[str], fault: str) -> None:
 
 
 def _print_outcome(plan: "Plan", metrics: dict[str, float]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     if metrics:
-        _print_metrics(metrics)
+        table = Table("metric", "value")
+        for name, value in metrics.items():
+            table.add_row(name, f"{value:.4f}")
+        Console().print(table)
     typer.echo(f"{plan.final.name}: {plan.final.folder}")
 
 
@@ -208,13 +214,3 @@ def _run_into(
     write_json(folder / "metrics.json", metrics)
     typer.echo(f"{head}written to {folder / 'metrics.json'}")
     return told
-
-
-def _print_metrics(metrics: dict[str, float]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("metric", "value")
-    for name, value in metrics.items():
-        table.add_row(name, f"{value:.4f}")
-    Console().print(table)

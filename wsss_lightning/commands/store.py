@@ -61,15 +61,12 @@ def show(
     held, users = holdings(place), referring(runs)
     picked = chosen(held, stages) if stages else held
     for item in sorted(picked, key=lambda item: -item.size):
-        _print(item, users.get(item.folder.name, []))
+        readers = users.get(item.folder.name, [])
+        more = f" and {len(readers) - 1} more" if len(readers) > 1 else ""
+        used = f"used by {readers[-1]}{more}" if readers else "no run refers to it"
+        state = "" if item.finished else "half done, "
+        typer.echo(f"{_bytes(item.size):>9}  {item.folder.name}  {item.name}  ({state}{used})")
     typer.echo(f"{place}: {len(picked):,} stages, {_bytes(sum(item.size for item in picked))}")
-
-
-def _print(item: "Holding", users: Sequence[str]) -> None:
-    more = f" and {len(users) - 1} more" if len(users) > 1 else ""
-    used = f"used by {users[-1]}{more}" if users else "no run refers to it"
-    state = "" if item.finished else "half done, "
-    typer.echo(f"{_bytes(item.size):>9}  {item.folder.name}  {item.name}  ({state}{used})")
 
 
 def _bytes(size: int) -> str:

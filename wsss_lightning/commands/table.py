@@ -9,7 +9,6 @@ import typer
 from wsss_lightning.commands.options import PlanOverrides
 
 if TYPE_CHECKING:
-    from wsss_lightning.tables.cells import Cell
     from wsss_lightning.tables.results import Table
 
 
@@ -33,14 +32,18 @@ def table(
     note: Annotated[list[str] | None, typer.Option(help="A footnote on our numbers, for example: reduced.")] = None,
 ) -> None:
     """Show a paper's table beside ours; overrides go to every row, seed=0,1,2 to several runs of each."""
-    from wsss_lightning.tables.cells import plan_cells, run_missing
+    from wsss_lightning.tables.cells import needed, plan_cells, run_missing
     from wsss_lightning.tables.collect import collect, output_root, write_snapshot
     from wsss_lightning.tables.spec import find_spec, read_spec
 
     spec, given = read_spec(find_spec(file)), overrides or []
     cells = plan_cells(spec, given)
     if dry:
-        _print_cells(cells)
+        from rich.console import Console
+
+        from wsss_lightning.tables.render import show_stages
+
+        show_stages(needed(cells), Console())
         return
     root, failures = output_root(given, cells), run_missing(cells, spec.heading.name) if launch else {}
     comparison = collect(spec, given, cells, root=root, failures=failures, notes=note or [])
@@ -52,15 +55,6 @@ def table(
         typer.echo(f"written to {save_table(comparison, results_folder(spec.path), suffix=suffix)}", err=True)
     if failures:
         raise typer.Exit(1)
-
-
-def _print_cells(cells: "list[Cell]") -> None:
-    from rich.console import Console
-
-    from wsss_lightning.tables.cells import needed
-    from wsss_lightning.tables.render import show_stages
-
-    show_stages(needed(cells), Console())
 
 
 def _print_table(comparison: "Table", style: Format, root: Path) -> None:

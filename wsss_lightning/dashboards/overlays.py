@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -54,8 +55,8 @@ def read_overlays(folder: Path, data: list[Any], labels: Mapping[int, str]) -> I
     """Panels of an evaluation, or else the first pseudo-labels or predictions of a stage (`masks/<image_id>.png`)."""
     panels = sorted(path for path in folder.glob("panels/[!.]*") if (path / "image.png").is_file())
     for panel in panels:
-        image = _read(panel / "image.png")
-        masks = {path.stem: _indices(_read(path), image, labels) for path in sorted(panel.glob("[!.]*.png"))}
+        image = read_image(panel / "image.png")
+        masks = {path.stem: _indices(read_image(path), image, labels) for path in sorted(panel.glob("[!.]*.png"))}
         drawn = {name: fitted(mask, IGNORE) for name, mask in masks.items() if mask is not None and name != "image"}
         yield Overlay(panel.name, fitted(image, _WHITE), drawn)
     if not panels:
@@ -68,8 +69,8 @@ def read_overlays(folder: Path, data: list[Any], labels: Mapping[int, str]) -> I
 def read_drawings(folder: Path, data: list[Any], labels: Mapping[int, str]) -> Iterator[tuple[str, str, Picture]]:
     """(kind, image_id, picture) of what a stage drew (`panels/<image_id>/scores.png`) and of its CAMs as heat maps."""
     for path in sorted(folder.glob("panels/[!.]*/[!.]*.png")):
-        picture, whole = _read(path), path.with_name("image.png")
-        image = _read(whole) if whole.is_file() else picture
+        picture, whole = read_image(path), path.with_name("image.png")
+        image = read_image(whole) if whole.is_file() else picture
         if path.stem != "image" and _indices(picture, image, labels) is None:
             yield path.stem, path.parent.name, fitted(picture, _WHITE)
     for image_id, path, photo in _with_photographs(folder / "cams", "npy", data):
@@ -106,22 +107,10 @@ def _indices(picture: Picture, image: Picture, labels: Mapping[int, str]) -> Mas
 def _with_photographs(folder: Path, ending: str, data: list[Any]) -> Iterator[tuple[str, Path, Path]]:
     """The first files `<image_id>.<ending>` of a folder, with the photographs of these images."""
     files = sorted(folder.glob(f"[!.]*.{ending}"))
-    photographs = _photographs(data) if files else {}
+    photographs: dict[str, Path] = {}
+    for source in data if files else ():
+        for split in ("train", "val", "test"):
+            with suppress(InputError):  # the data set has no such list
+                photographs |= {record.image_id: record.image for record in source.records(split)}
     shown = ((path.stem, path, photographs[path.stem]) for path in files if path.stem in photographs)
     yield from islice(shown, _COUNT)
-
-
-def _photographs(data: list[Any]) -> dict[str, Path]:
-    photographs: dict[str, Path] = {}
-    for source in data:
-        for split in ("train", "val", "test"):
-            try:
-                photographs |= {record.image_id: record.image for record in source.records(split)}
-            except InputError:  # the data set has no such list
-                continue
-    return photographs
-
-
-def _read(path: Path) -> Picture:
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 
 import wandb
 
-from wsss_lightning.dashboards.overlays import Overlay, read_classes, read_drawings, read_overlays
+from wsss_lightning.dashboards.overlays import read_classes, read_drawings, read_overlays
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.curves import Curve
 from wsss_lightning.pipeline.telling import DashboardJob, Finished
@@ -97,8 +97,11 @@ class WandbRun:
 
     def _pictures(self, stage: Finished) -> None:
         labels = read_classes(stage.folder, stage.data)
-        overlays = [_image(overlay, labels) for overlay in read_overlays(stage.folder, stage.data, labels)]
-        shown: dict[str, list[wandb.Image]] = {"overlays": overlays} if overlays else {}
+        shown: dict[str, list[wandb.Image]] = {}
+        for overlay in read_overlays(stage.folder, stage.data, labels):
+            masks = {name: {"mask_data": mask, "class_labels": labels} for name, mask in overlay.masks.items()}
+            image = wandb.Image(overlay.image, masks=masks or None, caption=overlay.image_id)
+            shown.setdefault("overlays", []).append(image)
         for kind, image_id, picture in read_drawings(stage.folder, stage.data, labels):
             shown.setdefault(kind, []).append(wandb.Image(picture, caption=image_id))
         for name, images in shown.items():
@@ -118,8 +121,3 @@ class WandbRun:
             self.run.use_artifact(artifact)
         else:
             self.run.log_artifact(artifact)
-
-
-def _image(overlay: Overlay, labels: dict[int, str]) -> wandb.Image:
-    masks: dict[str, Any] = {name: {"mask_data": mask, "class_labels": labels} for name, mask in overlay.masks.items()}
-    return wandb.Image(overlay.image, masks=masks or None, caption=overlay.image_id)

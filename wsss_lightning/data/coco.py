@@ -71,7 +71,14 @@ class COCOReader(Reader):
     def label_map(self, kept: Sequence[str], lists: Sequence[str]) -> LabelMap:
         """See the base class."""
         folders = [find_masks(self.root, list_name) for list_name in lists]
-        return COCOLabels(self.names, tuple(kept), ids=_ids(self.ids, folders))
+        said = {str(folder): convention.ids for folder in folders if (convention := read_convention(folder))}
+        if self.ids != "auto":
+            said["data.ids"] = Ids(self.ids)
+        if len(set(said.values())) > 1:
+            words = ", ".join(f"{ids} in {where}" for where, ids in said.items())
+            again = "paint some again (wsss data prepare coco --ids)"
+            raise InputError(f"label maps of two conventions ({words}): {again}.")
+        return COCOLabels(self.names, tuple(kept), ids=next(iter(said.values()), Ids.CONTIGUOUS))
 
     def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
         """See the base class; in the order of the file names. Not `tagged`, a list is read from its image_info file."""
@@ -189,14 +196,3 @@ class COCOLabels(LabelMap):
             beyond = len(self.names) - len(COCO_IDS)
             own[1 : len(self.names) + 1] = [*COCO_IDS, *range(91, 91 + beyond)]
         return own
-
-
-def _ids(choice: str, folders: Sequence[Path]) -> Ids:
-    """What the indices of the label maps in `folders` are; `choice` is "auto" or one of `Ids`."""
-    said = {str(folder): convention.ids for folder in folders if (convention := read_convention(folder))}
-    if choice != "auto":
-        said["data.ids"] = Ids(choice)
-    if len(set(said.values())) > 1:
-        words = ", ".join(f"{ids} in {where}" for where, ids in said.items())
-        raise InputError(f"label maps of two conventions ({words}): paint some again (wsss data prepare coco --ids).")
-    return next(iter(said.values()), Ids.CONTIGUOUS)

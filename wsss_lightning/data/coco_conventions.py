@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from wsss_lightning.atomic import replace_file
+from wsss_lightning.atomic import write_json
 from wsss_lightning.errors import InputError
 
 RECORD = "conversion.json"
@@ -77,5 +77,4 @@ def read_convention(folder: Path) -> CocoConvention | None:
 
 def write_convention(folder: Path, convention: CocoConvention) -> None:
     """Record how the label maps of a folder are painted, atomically."""
-    text = json.dumps(asdict(convention), indent=2) + "\n"
-    replace_file(folder / RECORD, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_json(folder / RECORD, asdict(convention))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -180,15 +179,10 @@ def _given(entry: JsonObject, key: str, where: str) -> object:
 
 
 def _short(value: object) -> str:
-    text = "".join(_start(value))
-    return text if len(text) <= 60 else f"{text[:60]}..."
-
-
-def _start(value: object) -> Iterator[str]:
     """The beginning of a value's text: a whole one can have megabytes."""
     if isinstance(value, (list, dict)):
-        yield f"a {type(value).__name__} of {len(value):,}"
-    elif isinstance(value, int) and abs(value) > 1 << 200:
-        yield "a number of more than 60 digits"
-    else:
-        yield repr(value[:80] if isinstance(value, str) else value)
+        return f"a {type(value).__name__} of {len(value):,}"
+    if isinstance(value, int) and abs(value) > 1 << 200:
+        return "a number of more than 60 digits"
+    text = repr(value[:80] if isinstance(value, str) else value)
+    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -44,8 +44,12 @@ def paint_objects(
     """
     if size[0] * size[1] > MAX_PIXELS:
         raise ValueError(f"the image has {size[0]} x {size[1]} px, more than {MAX_PIXELS:,}")
+    crowds = [annotation for annotation in annotations if annotation["iscrowd"] and crowd is Crowd.IGNORE]
+    objects = [annotation for annotation in annotations if not annotation["iscrowd"]]
+    if overlap is Overlap.SMALLEST:  # sorted downwards, equals would keep their order, which hides the first
+        objects = sorted(objects, key=lambda annotation: _area(annotation, size))[::-1]
     canvas = np.zeros(size, np.uint8, order="F")  # pycocotools' order, in which painting takes half the time
-    for annotation in _bottom_up(annotations, size=size, overlap=overlap, crowd=crowd):
+    for annotation in [*crowds, *objects]:
         index = IGNORE if annotation["iscrowd"] else indices[annotation["category_id"]]
         np.copyto(canvas, index, where=_inside(annotation, size))
     return np.ascontiguousarray(canvas)
@@ -56,16 +60,6 @@ def _inside(annotation: CocoAnnotation, size: tuple[int, int]) -> NDArray[np.boo
         return outline(annotation["segmentation"], size)
     except (OverflowError, TypeError, ValueError) as error:
         raise ValueError(f"annotation {annotation['id']} has a damaged outline ({error})") from None
-
-
-def _bottom_up(
-    annotations: Sequence[CocoAnnotation], *, size: tuple[int, int], overlap: Overlap, crowd: Crowd
-) -> list[CocoAnnotation]:
-    crowds = [annotation for annotation in annotations if annotation["iscrowd"] and crowd is Crowd.IGNORE]
-    objects = [annotation for annotation in annotations if not annotation["iscrowd"]]
-    if overlap is Overlap.SMALLEST:  # sorted downwards, equals would keep their order, which hides the first
-        objects = sorted(objects, key=lambda annotation: _area(annotation, size))[::-1]
-    return [*crowds, *objects]
 
 
 def _area(annotation: CocoAnnotation, size: tuple[int, int]) -> float:

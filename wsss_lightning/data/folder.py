@@ -70,7 +70,15 @@ class FolderReader(Reader):
 
     def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
         """See the base class; in the order of the CSV or of the list."""
-        return [self._record(row, tagged=tagged) for row in self._rows(list_name)]
+        records = []
+        for row in self._rows(list_name):
+            tags = np.array([tagged and name in row.tags for name in self.names])
+            mask = self.masks / f"{row.image_id}.png" if self.masks else None
+            path = self.images / row.image
+            tried = (path, *(path.with_name(path.name + suffix) for suffix in IMAGE_SUFFIXES))
+            image = next((candidate for candidate in tried if candidate.is_file()), path)
+            records.append(Record(image_id=row.image_id, image=image, mask=mask, tags=tags))
+        return records
 
     def warnings(self, lists: Sequence[str]) -> list[str]:
         """See the base class: lines of the CSV that no list uses, images without a line, masks that meet no image."""
@@ -125,16 +133,6 @@ class FolderReader(Reader):
                 place = f"the folder {self.table.path / list_name}"
             raise MissingListError(f"no image of the list {list_name!r}: name some in {place}, or choose {ALL!r}.")
         return rows
-
-    def _record(self, row: TagRow, *, tagged: bool) -> Record:
-        tags = np.array([tagged and name in row.tags for name in self.names])
-        mask = self.masks / f"{row.image_id}.png" if self.masks else None
-        return Record(image_id=row.image_id, image=self._image(row), mask=mask, tags=tags)
-
-    def _image(self, row: TagRow) -> Path:
-        path = self.images / row.image
-        tried = (path, *(path.with_name(path.name + suffix) for suffix in IMAGE_SUFFIXES))
-        return next((candidate for candidate in tried if candidate.is_file()), path)
 
 
 def held_out_ids(rows: Sequence[TagRow], share: float) -> frozenset[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -50,7 +50,12 @@ class CatDogReader(Reader):
             Record(image_id=image_id, image=self.root / image, mask=None, tags=tags[cat, dog] if tagged else absent)
             for image_id, image, cat, dog in _read_rows(path)
         ]
-        _require_distinct(records, path)
+        if not records:
+            remedy = "choose a list that has some, or prepare it with another --held-out"
+            raise InputError(f"{path} names no image: {remedy}.")
+        if len({record.image_id for record in records}) < len(records):
+            image_id, count = Counter(record.image_id for record in records).most_common(1)[0]
+            raise InputError(f"{path} names {image_id} {count} times: keep one of these lines.")
         return records
 
 
@@ -88,11 +93,3 @@ def _read_rows(path: Path) -> Iterator[list[str]]:
                 yield line
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise obstacle(path, error) or InputError(f"{path} cannot be read ({error}): {remedy}.") from error
-
-
-def _require_distinct(records: Sequence[Record], path: Path) -> None:
-    if not records:
-        raise InputError(f"{path} names no image: choose a list that has some, or prepare it with another --held-out.")
-    if len({record.image_id for record in records}) < len(records):
-        image_id, count = Counter(record.image_id for record in records).most_common(1)[0]
-        raise InputError(f"{path} names {image_id} {count} times: keep one of these lines.")

@@ -119,16 +119,11 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise InputError(
             f"{path} has too many pixels: save it with at most {MAX_PIXELS:,}, which are 8192 x 8192."
         ) from error
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: check the data root, or fetch the missing picture.") from error
     except InputError:
         raise
     except _DAMAGE as error:
-        raise _refusal(path, error) from error
-
-
-def _refusal(path: Path, error: BaseException) -> InputError:
-    if isinstance(error, FileNotFoundError):
-        return InputError(f"{path} does not exist: check the data root, or fetch the missing picture.")
-    if blocked := obstacle(path, error):
-        return blocked
-    reason = str(error) or type(error).__name__
-    return InputError(f"{path} cannot be decoded ({reason}): it is damaged or not a picture, fetch it again.")
+        reason = str(error) or type(error).__name__
+        damaged = f"{path} cannot be decoded ({reason}): it is damaged or not a picture, fetch it again."
+        raise obstacle(path, error) or InputError(damaged) from error

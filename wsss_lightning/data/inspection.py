@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +15,6 @@ from wsss_lightning.data.images import orientation, read_image
 from wsss_lightning.data.masks import read_mask
 from wsss_lightning.data.samples import Encode, Record, require_image, require_mask, require_size
 from wsss_lightning.errors import InputError
-
-Seen = TypeVar("Seen")
 
 
 class FaultError(Exception):
@@ -56,20 +52,18 @@ def inspect(record: Record, *, encode: Encode, with_mask: bool) -> Inspection:
         encode: turns the mask's indices into labels, `LabelMap.encode`.
         with_mask: open the mask, where the record can have one.
     """
-    faults: list[FaultError] = []
-    digest = _attempt(partial(_digest, record), faults)
-    mask = partial(_shown, record, encode=encode, sized=digest is not None)
-    shown = _attempt(mask, faults) if with_mask and record.mask is not None else None
-    turned = 1 if digest is None else orientation(record.image)
-    return Inspection(record.image_id, digest, shown, tuple(faults), turned)
-
-
-def _attempt(look: Callable[[], Seen], faults: list[FaultError]) -> Seen | None:
+    digest, shown, turned, faults = None, None, 1, []
     try:
-        return look()
+        digest = _digest(record)
+        turned = orientation(record.image)
     except FaultError as fault:
         faults.append(fault)
-        return None
+    try:
+        if with_mask and record.mask is not None:
+            shown = _shown(record, encode=encode, sized=digest is not None)
+    except FaultError as fault:
+        faults.append(fault)
+    return Inspection(record.image_id, digest, shown, tuple(faults), turned)
 
 
 def _digest(record: Record) -> str:

@@ -58,20 +58,15 @@ def _read(file: BinaryIO) -> Any:
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read_header(file)
     if not dtype.hasobject:
-        _check_size(file, math.prod(shape) * dtype.itemsize)
+        promised, held = math.prod(shape) * dtype.itemsize, os.fstat(file.fileno()).st_size - file.tell()
+        if promised > held:  # numpy allocates what the header says before it reads
+            raise ValueError(f"its header promises {promised} bytes, but {held} follow")
         file.seek(0)
         return np.lib.format.read_array(file, allow_pickle=False)
     content = file.read()
     check_opcodes(content)
     value = _Unpickler(content).load()
     return value.item() if isinstance(value, np.ndarray) and value.shape == () else value
-
-
-def _check_size(file: BinaryIO, promised: int) -> None:
-    """Refuse an array that is longer than its file: numpy allocates what the header says before it reads."""
-    held = os.fstat(file.fileno()).st_size - file.tell()
-    if promised > held:
-        raise ValueError(f"its header promises {promised} bytes, but {held} follow")
 
 
 class _DType:
@@ -124,9 +119,8 @@ def _storage(content: bytes) -> Any:
 def _tensor(storage: Any, offset: int, size: Any, stride: Any, _grad: object, _hooks: object) -> NDArray[Any]:
     flat = torch.empty(0, dtype=storage.dtype)
     tensor = flat.set_(storage, offset, size, stride)
-    if (
-        tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes()
-    ):  # strides of 0 repeat values without end
+    # Strides of 0 repeat values without end.
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise pickle.UnpicklingError("it holds a tensor that is larger than its storage")
     return tensor.numpy()
 
@@ -143,7 +137,6 @@ _ADMITTED: dict[tuple[str, str], Callable[..., Any] | None] = {
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("collections", "OrderedDict"): dict,  # a tensor's empty hooks
 }
-_PLAIN = (None, dict)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -161,7 +154,7 @@ class _Unpickler(pickle.Unpickler):
         if known not in _ADMITTED:
             raise pickle.UnpicklingError(f"it holds {module}.{name}")
         function = _ADMITTED[known]
-        return function if function in _PLAIN else partial(self._call, function)
+        return function if function in (None, dict) else partial(self._call, function)
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         for argument in arguments:

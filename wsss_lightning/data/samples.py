@@ -172,7 +172,10 @@ class SegmentationDataset(Dataset[Sample]):
     def _sample(self, index: int, *, step: int | None, packed: bool) -> Sample:
         record = self.records[index]
         arrays = self._read(record)
-        shown = self._resized(arrays) if step is None else self._augmented(arrays, step=step, image_id=record.image_id)
+        if step is None or self.augmentation is None:
+            shown = self._resized(arrays)
+        else:
+            shown = augment(self.augmentation, arrays, seed=self.seed, step=step, image_id=record.image_id)
         pixels = Pixels(torch.from_numpy(shown["image"]), self.normalise)
         sample: Sample = {
             "image": pixels if packed else pixels.finished(),
@@ -198,11 +201,6 @@ class SegmentationDataset(Dataset[Sample]):
             shown["mask"] = resize_labels(arrays["mask"], size).astype(np.uint8)
         return shown
 
-    def _augmented(self, arrays: Arrays, *, step: int, image_id: str) -> Arrays:
-        if self.augmentation is None:
-            return self._resized(arrays)
-        return augment(self.augmentation, arrays, seed=self.seed, step=step, image_id=image_id)
-
 
 class WithTargets(Dataset[Sample]):
     """The samples of `images` with `target` beside them: ground truth (H, W) uint8 at the image's own size.
@@ -224,7 +222,7 @@ class WithTargets(Dataset[Sample]):
         return self.images[index] | {"target": torch.from_numpy(target)}
 
 
-def network_size(own: tuple[int, int], size: Size) -> tuple[int, int]:
+def network_size(own: tuple[int, int], size: Sequence[int] | int | None) -> tuple[int, int]:
     """The (height, width) that a network sees an image of (height, width) `own` at, if it sees all at `size`."""
     if isinstance(size, int):
         height, width = (round(length * size / min(own)) for length in own)

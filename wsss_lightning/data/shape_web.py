@@ -90,12 +90,8 @@ def _write_picture(
     if image.exists() and mask.exists():
         return
     layout = index - index % 2 if index < 2 * copies else index
-    number = label if index < right else _other(label, index, seed=seed)
-    picture = drawn(number, layout=layout, light=index)
+    others = [number for number in _OTHERS if number != label]
+    other = others[int(np.random.default_rng([seed, 5, label, index]).integers(len(others)))]
+    picture = drawn(label if index < right else other, layout=layout, light=index)
     write_mask(mask, picture.mask())
     write_jpeg(image, picture.image)
-
-
-def _other(label: int, index: int, *, seed: int) -> int:
-    others = [number for number in _OTHERS if number != label]
-    return others[int(np.random.default_rng([seed, 5, label, index]).integers(len(others)))]

@@ -79,7 +79,9 @@ class ImageSteps(Dataset[Sample]):
         self.dataset, self.seed, self.packed = dataset, seed, packed
         self.batch_size = min(batch_size, len(dataset))
         self.per_epoch = len(dataset) // self.batch_size
-        self.total = _total(steps, epochs, per_epoch=self.per_epoch)
+        if (steps is None) == (epochs is None):
+            raise ValueError("give either the number of steps or that of epochs")
+        self.total = (epochs or 0) * self.per_epoch if steps is None else steps
         self._epoch, self._order = -1, np.empty(0, np.int64)
 
     def __len__(self) -> int:
@@ -217,13 +219,9 @@ class _Batches(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         step, part = divmod(index, self.parts)
         place, places = part * self.world + self.rank, self.parts * self.world
-        batch = self.steps.batch(step, rank=place, world=places)
-        return {"share": torch.tensor(_share_of(self.steps.batch_size, place, places)), **batch}
-
-
-def _share_of(total: int, place: int, places: int) -> float:
-    """What a part's mean loss counts, so that the mean over all parts is that of the whole batch: 1 for even parts."""
-    return len(range(place, total, places)) * places / total
+        # What a part's mean loss counts, so that the mean over all parts is that of the whole batch: 1 for even parts.
+        weight = len(range(place, self.steps.batch_size, places)) * places / self.steps.batch_size
+        return {"share": torch.tensor(weight), **self.steps.batch(step, rank=place, world=places)}
 
 
 # A DistributedSampler, like the other sampler below, so that Lightning does not put its own in the place of it.
@@ -240,17 +238,14 @@ class _FromStep(DistributedSampler[Any]):
     def __iter__(self) -> Iterator[int]:
         # Looked up at the first batch: only then has a trainer restored its counts, and a loader with workers makes
         # two iterators and takes batches from one of them.
-        start, done = self._place()
-        yield from range(start, start + len(self) - done)
-
-    def _place(self) -> tuple[int, int]:
-        """The batch to start from, and how many Lightning counts as done before it in this time through."""
         if self.trainer is None or not self.trainer.training:
             self.epoch += 1
-            return (self.epoch - 1) * len(self), 0
-        if accumulated(self.trainer) != self.batches.parts:
+            start, done = (self.epoch - 1) * len(self), 0
+        elif accumulated(self.trainer) != self.batches.parts:
             raise InputError("accumulate_grad_batches changed while training: give the trainer one number.")
-        return self.trainer.global_step * self.batches.parts, self.trainer.fit_loop.batch_idx + 1
+        else:  # `done`: what Lightning counts as done before `start` in this time through
+            start, done = self.trainer.global_step * self.batches.parts, self.trainer.fit_loop.batch_idx + 1
+        yield from range(start, start + len(self) - done)
 
 
 class OwnShare(DistributedSampler[Any]):
@@ -284,11 +279,3 @@ def share(indices: Any, *, rank: int, world: int) -> Any:
             "set trainer.devices=1, or enlarge the batch."
         )
     return indices[rank::world]
-
-
-def _total(steps: int | None, epochs: int | None, *, per_epoch: int) -> int:
-    if steps is not None and epochs is None:
-        return steps
-    if epochs is not None and steps is None:
-        return epochs * per_epoch
-    raise ValueError("give either the number of steps or that of epochs")

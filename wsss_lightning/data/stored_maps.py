@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,13 +14,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from wsss_lightning.data.images import image_size as size_of_image
-from wsss_lightning.data.samples import Record, Sample, read_target
+from wsss_lightning.data.samples import Encode, Record, Sample, read_target
 from wsss_lightning.data.steps import ImageSteps, share
 from wsss_lightning.errors import InputError
 from wsss_lightning.ops.resize import resize_labels
 
 Layer = Literal["shallow", "deep"]
-Encode = Callable[[np.ndarray[Any, Any], Path], np.ndarray[Any, Any]]
 _DENSE = 0.9  # share of values other than 0 from which packing does not pay
 
 

@@ -66,8 +66,10 @@ def tags_from_npy(path: Path, *, names: Sequence[str]) -> TagSource:
         raise InputError(f"{path} holds {type(table).__name__}: a dictionary of image ids is needed.")
 
     def tags(image_id: str) -> NDArray[np.bool_]:
-        key = next((key for key in _keys(image_id) if key in table), None)
-        if key is None:
+        digits = image_id.replace("_", "")
+        number = int(digits) if digits.isdecimal() and digits.isascii() else image_id
+        key = image_id if image_id in table else number
+        if key not in table:
             example = f", its keys are such as {next(iter(table))!r:.60}" if table else ", it is empty"
             raise InputError(f"{path} has no tags of {image_id}{example}: write the ids as keys, or add its tags.")
         return _zeros_and_ones(table[key], f"{path} holds {{}} for {image_id}", count=len(names))
@@ -120,12 +122,12 @@ def _object_names(path: Path) -> set[str]:
     objects = [item for item in root.iter() if _local(item) == "object"]
     if not objects and any(_local(item) == "bndbox" for item in root.iter()):
         raise InputError(f"{path} has boxes outside of any <object>: put each with its <name> into an <object>.")
-    names = [_name_of(item) for item in objects]
-    if several := next((number for number, item in enumerate(objects, 1) if _names_of(item)[1:]), None):
+    names = [_names_of(item) or [""] for item in objects]
+    if several := next((number for number, given in enumerate(names, 1) if given[1:]), None):
         raise InputError(f"{path}: object {several} has several <name>s: give each object one.")
-    if "" in names:
-        raise InputError(f"{path}: object {names.index('') + 1} has no <name>: write the name of its class.")
-    return set(names)
+    if [""] in names:
+        raise InputError(f"{path}: object {names.index(['']) + 1} has no <name>: write the name of its class.")
+    return {name for (name,) in names}
 
 
 def _xml_root(path: Path) -> ElementTree.Element:
@@ -146,14 +148,5 @@ def _local(item: ElementTree.Element) -> str:
     return item.tag.rpartition("}")[2].lower() if isinstance(item.tag, str) else ""
 
 
-def _name_of(item: ElementTree.Element) -> str:
-    return next(iter(_names_of(item)), "")
-
-
 def _names_of(item: ElementTree.Element) -> list[str]:
     return [(child.text or "").strip() for child in item if _local(child) == "name"]
-
-
-def _keys(image_id: str) -> list[str | int]:
-    digits = image_id.replace("_", "")
-    return [image_id, int(digits)] if digits.isdecimal() and digits.isascii() else [image_id]

@@ -42,7 +42,11 @@ class VOCReader(Reader):
     def __init__(self, root: Path | str, *, names: Sequence[str] = VOC_CLASSES, tags: str = "auto") -> None:
         if tags not in _SOURCES:
             raise InputError(f"tags={tags!r} is unknown: choose from {', '.join(_SOURCES)}.")
-        super().__init__(_find_root(Path(root)), names=names, tags=tags)
+        folder = voc_root(Path(root))
+        if folder is None:
+            tried = ", ".join(map(str, voc_places(Path(root))))
+            raise InputError(f"no VOC data set: none of {tried} has a folder JPEGImages; set root.")
+        super().__init__(folder, names=names, tags=tags)
 
     @cached_property
     def tags_source(self) -> str:
@@ -70,11 +74,8 @@ class VOCReader(Reader):
     def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
         """See the base class."""
         tags = self.tag_source() if tagged else no_tags(len(self.names))
-        return [self._record(image_id, tags) for image_id in read_list(find_list(self.root, list_name))]
-
-    def _record(self, image_id: str, tags: TagSource) -> Record:
-        image = self.root / "JPEGImages" / f"{image_id}.jpg"
-        return Record(image_id=image_id, image=image, mask=self._mask(image_id), tags=tags(image_id))
+        ids, images = read_list(find_list(self.root, list_name)), self.root / "JPEGImages"
+        return [Record(each, images / f"{each}.jpg", self._mask(each), tags(each)) for each in ids]
 
     def _mask(self, image_id: str) -> Path:
         # VOC's own mask first: it leaves object borders out (255), which SBD's masks and some conversions do not.
@@ -116,11 +117,3 @@ class VOCDataModule(SegmentationDataModule):
     def __post_init__(self) -> None:
         self.reader = VOCReader(self.root, names=self.names, tags=self.tags)
         super().__post_init__()
-
-
-def _find_root(root: Path) -> Path:
-    folder = voc_root(root)
-    if folder is None:
-        tried = ", ".join(map(str, voc_places(root)))
-        raise InputError(f"no VOC data set: none of {tried} has a folder JPEGImages; set root.")
-    return folder

@@ -49,7 +49,12 @@ class YTOReader(Reader):
         rows = [row for row in read_rows(path, names=self.names) if row["split"] == list_name]
         if not rows:
             raise InputError(f"{path} has no frame of the split {list_name!r}: choose another one, or prepare it anew.")
-        return [self._record(row, tagged=tagged) for row in rows]
+        records = []
+        for row in rows:
+            tags = np.array([tagged and name == row["class"] for name in self.names])
+            mask = self.root / row["mask"] if row["mask"] else None
+            records.append(Record(image_id=frame_id(row), image=self.root / row["image"], mask=mask, tags=tags))
+        return records
 
     def warnings(self, lists: Sequence[str]) -> list[str]:
         """See the base class: also frames of the manifest that no list uses."""
@@ -57,11 +62,6 @@ class YTOReader(Reader):
         unused = {frame_id(row): row["split"] for row in rows if row["split"] not in lists}
         splits = ", ".join(sorted({repr(split) for split in unused.values()}))
         return [*super().warnings(lists), *counted(unused, f"frames of {MANIFEST} are in no list but in {splits}")]
-
-    def _record(self, row: ManifestRow, *, tagged: bool) -> Record:
-        tags = np.array([tagged and name == row["class"] for name in self.names])
-        mask = self.root / row["mask"] if row["mask"] else None
-        return Record(image_id=frame_id(row), image=self.root / row["image"], mask=mask, tags=tags)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
-from PIL import Image
 from torch.utils.data import Dataset
 
 from wsss_lightning.atomic import replace_file
@@ -159,11 +158,8 @@ def _write(
     if "masks" in contents:
         write_mask(out / "masks" / f"{outcome.name}.png", outcome.indices)
     if "overlays" in contents:
-        _write_overlay(out / "overlays" / f"{outcome.name}.jpg", outcome.picture)
+        picture = outcome.picture
+        replace_file(out / "overlays" / f"{outcome.name}.jpg", lambda temporary: picture.save(temporary, quality=92))
     if "probabilities" in contents:
         half = torch.from_numpy(outcome.probabilities).half()
         write_tensors(out / "probabilities" / f"{outcome.name}.safetensors", {"probabilities": half})
-
-
-def _write_overlay(path: Path, picture: Image.Image) -> None:
-    replace_file(path, lambda temporary: picture.save(temporary, quality=92))

@@ -32,11 +32,11 @@ class GraphModule(pl.LightningModule):
         return self.run(images)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[Prediction]:  # noqa: ARG002
-        images = zip(batch["image_id"], self(batch["image"]), batch["size"].tolist(), strict=True)
-        return [self._prediction(image_id, probs, (size[0], size[1])) for image_id, probs, size in images]
-
-    def _prediction(self, image_id: str, probs: Tensor, size: tuple[int, int]) -> Prediction:
-        return Prediction(image_id, best_labels(probs, size, threshold=self.threshold), {"probabilities": probs})
+        sizes = [(height, width) for height, width in batch["size"].tolist()]
+        return [
+            Prediction(image_id, best_labels(probs, size, threshold=self.threshold), {"probabilities": probs})
+            for image_id, probs, size in zip(batch["image_id"], self(batch["image"]), sizes, strict=True)
+        ]
 
     def reading(self, stored: dict[str, Tensor], size: tuple[int, int]) -> Tensor:
         """Probabilities (L, *size)."""

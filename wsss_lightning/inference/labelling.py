@@ -104,7 +104,7 @@ def _predict(
     model: pl.LightningModule, pixels: PictureArray, inputs: Inputs, name: str, scale: float, mirrored: bool
 ) -> tuple[Prediction, Tensor]:
     """A model's own prediction of a scaled and mirrored picture, and its probabilities, (L, H, W), turned back."""
-    size = _scaled(network_size(_size(pixels), _expected(inputs)), scale)
+    size = _scaled(network_size(_size(pixels), inputs.size), scale)
     size = getattr(model, "takes", Edges()).nearest(size)
     resized = pixels if size == _size(pixels) else resize_image(pixels, size)
     image = Normalisation(inputs.mean, inputs.std)(np.ascontiguousarray(resized[:, ::-1]) if mirrored else resized)
@@ -119,10 +119,6 @@ def _predict(
         stored: dict[str, Any] = {**getattr(model, "reading_tensors", {}), **prediction.stored}
         probs: Tensor = model.reading(stored, _size(pixels))  # type: ignore[operator]
     return prediction, probs.flip(-1) if mirrored else probs
-
-
-def _expected(inputs: Inputs) -> tuple[int, int] | int | None:
-    return inputs.size if inputs.size is None or isinstance(inputs.size, int) else (inputs.size[0], inputs.size[1])
 
 
 def known_tags(tags: Sequence[str], names: Sequence[str]) -> list[bool]:

@@ -26,6 +26,7 @@ def model_card(description: Mapping[str, Any]) -> str:
     provenance = dict(description.get("provenance", {}))
     metrics = provenance.pop("metrics", {})
     target = description["module"]["_target_"]
+    images = {"mean": inputs["mean"], "std": inputs["std"], "size": inputs["size"] or "own size"}
     parts = [
         "---\nlibrary_name: wsss-lightning\npipeline_tag: image-segmentation\n"
         "tags:\n- weakly-supervised-semantic-segmentation\n---\n",
@@ -33,7 +34,7 @@ def model_card(description: Mapping[str, Any]) -> str:
         f" or one of {len(inputs['class_names'])} classes. Built by `{target}` of wsss_lightning.\n",
         "## Classes\n\n" + ", ".join(["background", *inputs["class_names"]]) + "\n",
         _section("Supervision", card),
-        "## Images\n\n" + _lines(_images(inputs)) + "\n",
+        _section("Images", images),
         _section("Logged in training", metrics),
         _section("Provenance", provenance),
         _USE,
@@ -41,16 +42,9 @@ def model_card(description: Mapping[str, Any]) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _images(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    return {"mean": inputs["mean"], "std": inputs["std"], "size": inputs["size"] or "own size"}
-
-
 def _section(title: str, content: Mapping[str, Any]) -> str:
-    return f"## {title}\n\n{_lines(content)}\n" if content else ""
-
-
-def _lines(content: Mapping[str, Any]) -> str:
-    return "\n".join(f"- {name}: {_text(value)}" for name, value in content.items())
+    lines = "\n".join(f"- {name}: {_text(value)}" for name, value in content.items())
+    return f"## {title}\n\n{lines}\n" if content else ""
 
 
 def _text(value: Any) -> str:

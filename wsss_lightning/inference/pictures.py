@@ -3,7 +3,7 @@
 import glob
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -61,7 +61,11 @@ def find_pictures(inputs: Sequence[str], *, every: int = 1) -> tuple[list[Pictur
         taken[name] += 1
         unique = name if taken[name] == 1 else f"{name}-{taken[name]}"
         try:
-            pictures += _frames(unique, path, every) if is_video(path) else [PictureFile(unique, path)]
+            if is_video(path):
+                frames = range(1, count_frames(path) + 1, every)
+                pictures += [PictureFile(f"{unique}/{number:06d}", path, number) for number in frames]
+            else:
+                pictures.append(PictureFile(unique, path))
         except InputError as error:
             faults.append(str(error))
     return pictures, faults
@@ -89,17 +93,13 @@ def _is_picture(path: Path) -> bool:
     return not hidden and (path.suffix.lower() in IMAGE_SUFFIXES or is_video(path))
 
 
-def _frames(name: str, path: Path, every: int) -> list[PictureFile]:
-    return [PictureFile(f"{name}/{number:06d}", path, number) for number in range(1, count_frames(path) + 1, every)]
-
-
 @dataclass
 class PictureReader:
     """Reads pictures; frames of a video in the order of time without going back to its start for each."""
 
     _path: Path | None = None
     _video: cv2.VideoCapture | None = None
-    _position: int = field(default=0)
+    _position: int = 0
 
     def read(self, picture: PictureFile) -> PictureArray:
         """The pixels of a picture; `InputError` where it is damaged."""

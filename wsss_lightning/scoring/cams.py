@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +57,12 @@ def read_cam_maps(path: Path, *, labels: LabelMap, size: tuple[int, int]) -> tup
 
 
 def write_cam_file(path: Path, *, classes: Classes, maps: Maps) -> None:
-    """Write IRNet's `{keys, high_res}`: classes (K,) from 0 in the data set's order, maps (K, H, W) in 0..1.
+    """Write IRNet's `{keys, high_res}` as `.npy`: classes (K,) from 0 in the data set's order, maps (K, H, W) in 0..1.
 
     In half precision; images of one size are not asked for.
     """
     content = np.array({"keys": classes.astype(np.int64), "high_res": maps.astype(np.float16)}, dtype=object)
-    replace_file(path, lambda temporary: _save(temporary, content))
+    replace_file(path, lambda temporary: np.save(temporary, content, allow_pickle=True))
 
 
 def empty_maps(path: Path) -> tuple[int, int]:
@@ -72,48 +71,36 @@ def empty_maps(path: Path) -> tuple[int, int]:
     return int((~maps.any(axis=(1, 2))).sum()), len(maps)
 
 
-def _save(path: Path, content: NDArray[np.object_]) -> None:
-    with path.open("wb") as file:  # numpy.save would add a suffix to a name
-        np.save(file, content, allow_pickle=True)
-
-
 def _kept_maps(path: Path, labels: LabelMap, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Maps, int]:
     """Labels and maps of the kept classes, and how many maps are of others."""
-    classes, maps = _parse(read_pickled_arrays(path), path)
+    classes, maps, full = _parse(read_pickled_arrays(path), path)
     _check(classes, maps, labels, path)
     encoded = labels.encode((classes + 1).astype(np.uint8), path)
     kept = encoded != IGNORE
     if not kept.any():
-        return encoded[kept], np.zeros((0, *size), np.float32), int((~kept).sum())
-    if maps.full:
-        check_prediction_size(maps.values.shape[1:], size, path)
-        return encoded[kept], maps.values[kept], int((~kept).sum())
-    resized = resize_maps(torch.from_numpy(maps.values[kept])[None], size)[0].numpy()
-    return encoded[kept], resized, int((~kept).sum())
+        maps = np.zeros((0, *size), np.float32)
+    elif full:
+        check_prediction_size(maps.shape[1:], size, path)
+        maps = maps[kept]
+    else:
+        maps = resize_maps(torch.from_numpy(maps[kept])[None], size)[0].numpy()
+    return encoded[kept], maps, int((~kept).sum())
 
 
-@dataclass(frozen=True, eq=False)
-class _Stored:
-    """Maps (K, h, w) as a file has them; `full`: they are to have the image's size."""
-
-    values: Maps
-    full: bool
-
-
-def _parse(content: Any, path: Path) -> tuple[Classes, _Stored]:
-    """Classes (K,) from 0 and their maps."""
+def _parse(content: Any, path: Path) -> tuple[Classes, Maps, bool]:
+    """Classes (K,) from 0, their maps (K, h, w) as the file has them, and whether those are as large as the image."""
     if not isinstance(content, dict):
         raise _no_dictionary(path, f"a {type(content).__name__}")
     if "keys" not in content:
-        return _seam(content, path)
+        return *_without_background(*_seam(content, path)), True
     name = next((name for name in (*_FULL_SIZE, "cam") if content.get(name) is not None), None)
     if name is None:
         raise _no_dictionary(path, f"a dictionary of {_names(content)}, no high_res and no cam")
     keys, maps = _numbers(content["keys"], path), _stack(content[name], path)
-    return _matched(*_without_background(keys, maps), full=name != "cam", path=path)
+    return *_without_background(keys, maps), name != "cam"
 
 
-def _seam(content: dict[Any, Any], path: Path) -> tuple[Classes, _Stored]:
+def _seam(content: dict[Any, Any], path: Path) -> tuple[Classes, Maps]:
     if any(isinstance(key, str) and not key.strip().isdigit() for key in content):
         raise _no_dictionary(path, f"a dictionary of {_names(content)}")
     keys, maps = _numbers(list(content), path), _stack(list(content.values()), path)
@@ -122,13 +109,7 @@ def _seam(content: dict[Any, Any], path: Path) -> tuple[Classes, _Stored]:
         raise InputError(
             f"{path} holds probabilities that sum to 1, 0 for the background: write the best label as an index PNG."
         )
-    return _matched(*_without_background(keys, maps), full=True, path=path)
-
-
-def _matched(keys: Classes, maps: Maps, *, full: bool, path: Path) -> tuple[Classes, _Stored]:
-    if len(keys) != len(maps):
-        raise _no_dictionary(path, f"maps of shape {maps.shape} for {len(keys)} classes")
-    return keys, _Stored(maps, full)
+    return keys, maps
 
 
 def _no_dictionary(path: Path, content: str) -> InputError:
@@ -196,17 +177,19 @@ def _without_background(keys: Classes, maps: Maps) -> tuple[Classes, Maps]:
     return (keys[1:] - 1, maps[1:]) if padded else (keys, maps)
 
 
-def _check(classes: Classes, maps: _Stored, labels: LabelMap, path: Path) -> None:
+def _check(classes: Classes, maps: Maps, labels: LabelMap, path: Path) -> None:
+    if len(classes) != len(maps):
+        raise _no_dictionary(path, f"maps of shape {maps.shape} for {len(classes)} classes")
     wrong = classes[(classes < 0) | (classes >= len(labels.names))]
     if wrong.size:
         raise InputError(f"{path} has a map of class {wrong[0]}, counted from 0, but there are {len(labels.names)}.")
-    if np.isnan(maps.values).any():
-        number = int(classes[np.isnan(maps.values).any(axis=(1, 2)).argmax()])
+    if np.isnan(maps).any():
+        number = int(classes[np.isnan(maps).any(axis=(1, 2)).argmax()])
         raise InputError(
             f"{path} has nan in the map of class {number}, not scores within 0..1: leave a map of zeros as it is "
             "instead of dividing it by its maximum."
         )
-    if not ((maps.values >= -_ROUNDING) & (maps.values <= 1 + _ROUNDING)).all():
-        least, most = float(maps.values.min()), float(maps.values.max())
+    if not ((maps >= -_ROUNDING) & (maps <= 1 + _ROUNDING)).all():
+        least, most = float(maps.min()), float(maps.max())
         remedy = "divide them by 255" if least >= 0 and 128 < most <= 255 else "divide each map by its maximum"
         raise InputError(f"{path} has scores in {least:g}..{most:g}, not within 0..1: {remedy}.")

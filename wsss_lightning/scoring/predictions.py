@@ -40,10 +40,6 @@ class Predictions:
     missing: tuple[str, ...]
     unused: tuple[str, ...]
 
-    def path(self, image_id: str) -> Path:
-        """Where the prediction of an image lies."""
-        return self.folder / f"{image_id}{self.kind}"
-
 
 @dataclass(frozen=True, eq=False)
 class Winners:

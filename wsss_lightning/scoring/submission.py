@@ -48,7 +48,7 @@ class Submission:
         return path if path and path.is_file() else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Fault:
     """One thing that the server would not take: what, and in which file."""
 
@@ -84,7 +84,7 @@ def pack_submission(predictions: Predictions, out: Path, submission: Submission,
         faults += [fault for fault in verdicts if fault]
         if not faults:
             replace_file(out, partial(_write, staging=Path(staging), submission=submission, processes=processes))
-    return sorted(faults, key=lambda fault: (fault.reason, fault.file))
+    return sorted(faults)
 
 
 def check_submission(archive: Path, submission: Submission, *, processes: int) -> list[Fault]:
@@ -94,12 +94,16 @@ def check_submission(archive: Path, submission: Submission, *, processes: int) -
         InputError: it is no gzipped tar archive, or is damaged.
     """
     with TemporaryDirectory() as staging:
-        faults = _unpack(archive, Path(staging), submission)
+        try:
+            with tarfile.open(archive, "r:gz") as opened:
+                faults = list(_misplaced(opened, Path(staging), submission))
+        except _DAMAGE as error:
+            raise InputError(f"{archive} cannot be read as a gzipped tar archive ({error}): build it again.") from error
         held = [image_id for image_id in submission.ids if (Path(staging) / f"{image_id}.png").exists()]
         faults += [Fault("is missing", f"{image_id}.png") for image_id in submission.ids if image_id not in {*held}]
         job = partial(_examine, folder=Path(staging), submission=submission, finished=True)
         verdicts = in_parallel(job, held, processes=processes, description="archive")
-        return sorted([*faults, *(fault for fault in verdicts if fault)], key=lambda fault: (fault.reason, fault.file))
+        return sorted([*faults, *filter(None, verdicts)])
 
 
 def _stage(image_id: str, *, folder: Path, staging: Path, submission: Submission) -> Fault | None:
@@ -156,16 +160,8 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
     return member
 
 
-def _unpack(archive: Path, staging: Path, submission: Submission) -> list[Fault]:
-    """Put the PNGs that belong in it into `staging`; returns what is wrong with the others."""
-    try:
-        with tarfile.open(archive, "r:gz") as opened:
-            return list(_misplaced(opened, staging, submission))
-    except _DAMAGE as error:
-        raise InputError(f"{archive} cannot be read as a gzipped tar archive ({error}): build it again.") from error
-
-
 def _misplaced(opened: tarfile.TarFile, staging: Path, submission: Submission) -> Iterable[Fault]:
+    """Put the PNGs that belong in it into `staging`; yields what is wrong with the others."""
     expected = {f"{submission.folder}/{image_id}.png": staging / f"{image_id}.png" for image_id in submission.ids}
     for member in opened:
         path = expected.get(str(PurePosixPath(member.name)))

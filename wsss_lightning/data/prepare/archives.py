@@ -173,7 +173,8 @@ def _stage(member: _Member, staging: Path, into: Path, inside: str) -> bool:
     if os.path.lexists(target):
         _require_same(member, target)
         return False
-    _require_inside(target, into)
+    if not target.parent.resolve().is_relative_to(into.resolve()):
+        raise InputError(f"{target.parent} is a link that leads out of {into}: put a folder in its place.")
     (staging / path).parent.mkdir(parents=True, exist_ok=True)
     with member.open() as source, (staging / path).open("wb") as copy:
         shutil.copyfileobj(source, copy, _CHUNK)
@@ -189,11 +190,6 @@ def _require_same(member: _Member, target: Path) -> None:
             if not present.read(1):
                 return
     raise InputError(f"{target} is there with another content than in the archive: move it away, then try again.")
-
-
-def _require_inside(target: Path, into: Path) -> None:
-    if not target.parent.resolve().is_relative_to(into.resolve()):
-        raise InputError(f"{target.parent} is a link that leads out of {into}: put a folder in its place.")
 
 
 def _move(source: Path, target: Path) -> None:

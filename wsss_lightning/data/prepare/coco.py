@@ -112,7 +112,8 @@ def paint_annotations(
     indices = _indices(content, path, names=names, ids=convention.ids)
     write = partial(_write, source=path, indices=indices, convention=convention)
     if overwrite:
-        _delete_masks(folder)
+        for stale in folder.glob("[!.]*.png"):
+            stale.unlink()
     write_convention(folder, convention)
     missing = [drawing for drawing in drawings if not drawing.target.is_file()]
     for _ in in_parallel(write, missing, processes=processes, description=f"label maps of {path.stem}"):
@@ -162,11 +163,6 @@ def _indices(content: Content, path: Path, *, names: Sequence[str], ids: Ids) ->
         raise InputError("raw ids are those of COCO's own classes: paint other --names with --ids contiguous.")
     own = COCO_IDS if ids is Ids.RAW else range(1, len(names) + 1)
     return {category: own[number] for category, number in numbers.items()}
-
-
-def _delete_masks(folder: Path) -> None:
-    for path in folder.glob("[!.]*.png"):
-        path.unlink()
 
 
 def _write(drawing: _Drawing, *, source: Path, indices: Mapping[Id, int], convention: CocoConvention) -> None:

@@ -92,7 +92,8 @@ def prepare_imagenet(
     subtrees = {subtree.name: _below(tree, subtree, path) for subtree in SUBTREES}
     folder = find_classes(root)
     require_synsets(folder, tree.keys() | read_synsets(path.with_name("words.txt")))
-    _require_writable(root)
+    if not os.access(root, os.W_OK):
+        raise InputError(f"{root} is read-only: set --root to a folder of yours with a link `train` to the images.")
     unpack_classes(folder, processes=processes, progress=progress)
     classes = decode_classes(folder, cache=root / ".decoded", processes=processes, progress=progress)
     return _write_lists(root, PurePosixPath(folder.relative_to(root)), classes, subtrees, held_out)
@@ -111,11 +112,6 @@ def _below(tree: Tree, subtree: Subtree, path: Path) -> set[str]:
     return below(tree, subtree.synset)
 
 
-def _require_writable(root: Path) -> None:
-    if not os.access(root, os.W_OK):
-        raise InputError(f"{root} is read-only: set --root to a folder of yours with a link `train` to the images.")
-
-
 def _write_lists(
     root: Path, place: PurePosixPath, classes: Sequence[ClassFolder], subtrees: Mapping[str, set[str]], share: float
 ) -> PreparedImagenet:
@@ -126,7 +122,9 @@ def _write_lists(
         lists[name] = _write(root / f"{name}.csv", header, rows)
     left_out = {f"{place / folder.synset}/{name}": why for folder in classes for name, why in folder.faults.items()}
     _write(root / "left_out.csv", ("image", "reason"), left_out.items())
-    return PreparedImagenet(_count_all(classes, subtrees), lists, left_out)
+    counts = {tree.name: _count([c for c in classes if c.synset in subtrees[tree.name]], tree) for tree in SUBTREES}
+    others = [folder for folder in classes if not any(folder.synset in synsets for synsets in subtrees.values())]
+    return PreparedImagenet(counts | {"background": _count(others)}, lists, left_out)
 
 
 def _rows(
@@ -154,12 +152,6 @@ def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 
     replace_file(path, write)
     return count
-
-
-def _count_all(classes: Sequence[ClassFolder], subtrees: Mapping[str, set[str]]) -> dict[str, Count]:
-    counts = {tree.name: _count([c for c in classes if c.synset in subtrees[tree.name]], tree) for tree in SUBTREES}
-    others = [folder for folder in classes if not any(folder.synset in synsets for synsets in subtrees.values())]
-    return counts | {"background": _count(others)}
 
 
 def _count(classes: Sequence[ClassFolder], subtree: Subtree | None = None) -> Count:

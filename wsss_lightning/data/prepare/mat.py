@@ -18,7 +18,6 @@ _INT32, _MATRIX, _COMPRESSED = 5, 14, 15  # kinds of elements
 _STRUCTURE, _COMPLEX = 2, 0x800
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
-_Elements = list[tuple[int, bytes]]
 
 
 class TooLargeError(ValueError):
@@ -32,7 +31,7 @@ class Variable:
     name: str
     flags: int
     shape: tuple[int, ...]
-    parts: _Elements  # what follows flags, shape and name
+    parts: list[tuple[int, bytes]]  # what follows flags, shape and name
     order: str
 
     def field(self, name: str) -> Variable | None:
@@ -70,15 +69,13 @@ def variables(content: bytes) -> dict[str, Variable]:
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
     if order is None:
         raise ValueError("it is no MAT-file of level 5")
-    parts = _matrices(content[_HEADER:], order)
-    return {variable.name: variable for variable in (_variable(part, order) for part in parts)}
-
-
-def _matrices(content: bytes, order: str) -> Iterator[bytes]:
-    for kind, part in _elements(content, order):
+    found = {}
+    for kind, part in _elements(content[_HEADER:], order):
         for inner, matrix in _elements(_expanded(part), order) if kind == _COMPRESSED else [(kind, part)]:
             if inner == _MATRIX:
-                yield matrix
+                variable = _variable(matrix, order)
+                found[variable.name] = variable
+    return found
 
 
 def _expanded(part: bytes) -> bytes:

@@ -35,7 +35,8 @@ def read_sbd_mask(path: Path) -> NDArray[np.uint8]:
     except InputError:
         raise
     except Exception as error:  # a damaged file can raise anything
-        again = f"{path} cannot be read ({_reason(error)}): unpack SBD's benchmark.tgz again."
+        reason = str(error) or type(error).__name__
+        again = f"{path} cannot be read ({reason}): unpack SBD's benchmark.tgz again."
         raise obstacle(path, error) or InputError(again) from error
     if indices.ndim != 2 or not indices.size or indices.dtype.kind not in "uif":
         raise InputError(f"{path} holds {indices.dtype} values of shape {indices.shape}: save class indices (H, W).")
@@ -63,10 +64,6 @@ def _segmentation(path: Path) -> NDArray[np.generic]:
     if (segmentation := stored["GTcls"].field("Segmentation")) is None:
         raise InputError(f"{path}: GTcls is no structure with a field Segmentation: save GTcls.Segmentation.")
     return segmentation.numbers()
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -85,7 +85,9 @@ def prepare_yto(
     selections = select_frames(root, per_class=frames_per_class)
     frames = [frame for selection in selections.values() for frame in selection.frames]
     write = partial(write_frames, root=root, size=size)
-    groups = in_parallel(write, _by_source(frames), processes=processes, description="frames", progress=progress)
+    source = attrgetter("source")
+    files = [list(group) for _, group in groupby(sorted(frames, key=source), key=source)]
+    groups = in_parallel(write, files, processes=processes, description="frames", progress=progress)
     rows = sorted((row for group in groups for row in group), key=_place)
     replace_file(root / MANIFEST, partial(_write_rows, rows=rows))
     return PreparedYto(
@@ -113,7 +115,9 @@ def write_frames(frames: Sequence[Frame], *, root: Path, size: Size | None) -> l
         return [_row(frame, source, root=root, delivered=delivered, size=target) for frame in frames]
     images = {frame.number: root / "JPEGImages" / f"{frame_id(frame.row)}.jpg" for frame in frames}
     there = {number for number, path in images.items() if path.is_file() and image_size(path) == target}
-    for number, pixels in _read(source, images.keys() - there):
+    wanted = images.keys() - there
+    pictures = read_frames(source, wanted) if is_video(source) else ((n, read_image(source)) for n in wanted)
+    for number, pixels in pictures:
         _write_image(images[number], pixels, target)
         there.add(number)
     known = [frame for frame in frames if frame.number in there]
@@ -133,17 +137,6 @@ def read_binary_mask(path: Path) -> NDArray[np.bool_]:
     if not (lossy or levels <= {0, 1} or levels <= {0, 255}):
         raise InputError(f"{path} has values up to {brightest}: a mask of 0 and 255, or of 0 and 1, is needed.")
     return values > (127 if lossy else 0)
-
-
-def _by_source(frames: Sequence[Frame]) -> list[list[Frame]]:
-    source = attrgetter("source")
-    return [list(group) for _, group in groupby(sorted(frames, key=source), key=source)]
-
-
-def _read(source: Path, numbers: Collection[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    if is_video(source):
-        return read_frames(source, numbers)
-    return ((number, read_image(source)) for number in numbers)
 
 
 def _write_image(path: Path, pixels: NDArray[np.uint8], size: Size) -> None:

@@ -62,7 +62,10 @@ def select_frames(root: Path, *, per_class: int) -> dict[str, Selection]:
     for name in YTO_CLASSES:
         shots = find_shots(name, folders[name]) if name in folders else []
         selections[name] = _select(shots, [item for item in annotations if item.name == name], per_class=per_class)
-    _require_unique([frame for selection in selections.values() for frame in selection.frames])
+    ids = Counter(frame_id(frame.row) for selection in selections.values() for frame in selection.frames)
+    image_id, count = ids.most_common(1)[0]
+    if count > 1:
+        raise InputError(f"{count} frames would have the id {image_id}: give their videos different names.")
     return selections
 
 
@@ -75,7 +78,8 @@ def uniform(count: int, wanted: int) -> list[int]:
 def _select(shots: Sequence[Shot], annotations: Sequence[AnnotatedFrame], *, per_class: int) -> Selection:
     evaluated = _evaluated(shots, annotations)
     free = [(shot, number) for shot in shots if shot.key not in evaluated for number in shot.files]
-    train = [_train_frame(*free[position]) for position in uniform(len(free), per_class)]
+    chosen = [free[position] for position in uniform(len(free), per_class)]
+    train = [Frame(s.name, s.video, s.shot, number, s.folder / s.files[number]) for s, number in chosen]
     known = {shot.key: shot for shot in shots if shot.as_masks}
     val = [_val_frame(item, known.get(item.key)) for item in annotations]
     return Selection(train + val, left_out=sum(len(shot.files) for shot in shots) - len(free))
@@ -92,10 +96,6 @@ def _evaluated(shots: Sequence[Shot], annotations: Sequence[AnnotatedFrame]) -> 
     return keys
 
 
-def _train_frame(shot: Shot, number: int) -> Frame:
-    return Frame(shot.name, shot.video, shot.shot, number, shot.folder / shot.files[number])
-
-
 def _val_frame(item: AnnotatedFrame, shot: Shot | None) -> Frame:
     """The frame that comes with the mask, which surely shows what the mask outlines, else that of release 1."""
     image = item.image
@@ -105,9 +105,3 @@ def _val_frame(item: AnnotatedFrame, shot: Shot | None) -> Frame:
         folder = item.mask.parents[1] / "images"
         raise InputError(f"{item.mask} has no frame: put it into {folder}, or unpack the frames of release 1.")
     return Frame(item.name, item.video, item.shot, item.number, image, item.mask)
-
-
-def _require_unique(frames: Sequence[Frame]) -> None:
-    image_id, count = Counter(frame_id(frame.row) for frame in frames).most_common(1)[0]
-    if count > 1:
-        raise InputError(f"{count} frames would have the id {image_id}: give their videos different names.")
