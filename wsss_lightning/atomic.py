@@ -7,9 +7,10 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from wsss_lightning.errors import InputError
 
@@ -76,6 +77,14 @@ def _strict(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_strict(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The mapping that a JSON file holds; empty where there is no such file, or a damaged one."""
+    with suppress(OSError, ValueError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return content if isinstance(content, dict) else {}
+    return {}
 
 
 def with_nan(numbers: Mapping[Name, float | None]) -> dict[Name, float]:

@@ -44,7 +44,8 @@ def connected() -> Iterator[bool]:
     import joblib  # a plan, which only checks the name, need not wait for it
 
     name = _current.get()
-    {"loky": _loky, "ray": _ray, "dask": _dask}[name]()
+    if name != "loky":  # which starts its processes itself
+        {"ray": _ray, "dask": _dask}[name]()
     with joblib.parallel_config(backend=name):  # type: ignore[no-untyped-call]
         yield name != "ray"
 
@@ -52,10 +53,6 @@ def connected() -> Iterator[bool]:
 def killed(error: Exception) -> bool:
     """Whether a worker process of any backend has died, most likely for want of memory."""
     return type(error).__name__ in _DEATHS
-
-
-def _loky() -> None:
-    """Starts its processes itself."""
 
 
 def _ray() -> None:

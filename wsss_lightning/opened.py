@@ -34,14 +34,18 @@ class Opened:
 
         That single ones are is no sign: of an image without objects any good mask is.
         """
-        truth, folders = _by_name(self.truth), _by_folder(self.masks - self.truth.keys())
-        same = [
-            {true for name in names for true in truth.get(name, ()) if _is_same(folder / name, true)}
-            for folder, names in folders.items()
-        ]
-        return set().union(
-            *(own for own, names in zip(same, folders.values(), strict=True) if 2 * len(own) > len(names))
-        )
+        truth: dict[str, list[str]] = {}
+        for path in self.truth:
+            truth.setdefault(Path(path).name, []).append(path)
+        folders: dict[Path, set[str]] = {}
+        for mask in map(Path, self.masks - self.truth.keys()):
+            folders.setdefault(mask.parent, set()).add(mask.name)
+        copied: set[str] = set()
+        for folder, names in folders.items():
+            same = {true for name in names for true in truth.get(name, ()) if _is_same(folder / name, true)}
+            if 2 * len(same) > len(names):
+                copied |= same
+        return copied
 
     def add(self, other: "Opened") -> None:
         """Take over what was opened elsewhere."""
@@ -90,20 +94,6 @@ def note_import(labels: str, *, supervision: str) -> None:
     """Masks or maps that came from elsewhere are read, which were made from `supervision`; the card says so."""
     for current in _recording[-1:]:
         current.imports[labels] = supervision
-
-
-def _by_name(paths: Iterable[str]) -> dict[str, list[str]]:
-    named: dict[str, list[str]] = {}
-    for path in paths:
-        named.setdefault(Path(path).name, []).append(path)
-    return named
-
-
-def _by_folder(paths: Iterable[str]) -> dict[Path, set[str]]:
-    folders: dict[Path, set[str]] = {}
-    for path in map(Path, paths):
-        folders.setdefault(path.parent, set()).add(path.name)
-    return folders
 
 
 def _is_same(one: Path, other: str) -> bool:

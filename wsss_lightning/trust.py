@@ -102,10 +102,8 @@ def _may_call(target: Any, name: str) -> bool:
     module, _, attribute = name.rpartition(".")
     if name.partition(".")[0] == _OURS:
         return callable(target) and (target.__module__, target.__qualname__) == (module, attribute)
-    return name in _LIGHTNING or (isinstance(target, type) and issubclass(target, _torch_bases()))
-
-
-def _torch_bases() -> tuple[type, ...]:
+    if name in _LIGHTNING:
+        return True
     from torch import nn, optim
 
-    return nn.Module, optim.Optimizer, optim.lr_scheduler.LRScheduler
+    return isinstance(target, type) and issubclass(target, nn.Module | optim.Optimizer | optim.lr_scheduler.LRScheduler)

@@ -2,7 +2,7 @@
 
 import shutil
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
 
@@ -34,16 +34,13 @@ def _write(path: Path, stages: Sequence[Path], runs: Sequence[Path]) -> None:
         for folder in stages:
             tar.add(folder, arcname=f"{_STORE}/{folder.name}", filter=_without_temporaries)
         for folder in runs:
-            tar.add(folder, arcname=_place_of_run(folder))
+            place = folder.resolve()
+            top = next(parent for parent in place.parents if parent.name in _PLACES)
+            tar.add(folder, arcname=place.relative_to(top.parent).as_posix())
 
 
 def _without_temporaries(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     return None if PurePosixPath(member.name).name.startswith(".") else member
-
-
-def _place_of_run(folder: Path) -> str:
-    top = next(parent for parent in folder.resolve().parents if parent.name in _PLACES)
-    return folder.resolve().relative_to(top.parent).as_posix()
 
 
 def _check_whole(folder: Path) -> None:
@@ -70,7 +67,9 @@ def import_archive(source: Path, store: Path, root: Path) -> tuple[list[str], li
         for folder in folders:
             _check_whole(folder)
         stages = [(folder.name, _take_stage(folder, store)) for folder in folders]
-        runs = [(name, _take_run(folder, root / name)) for name, folder in _runs(hidden)]
+        places = [hidden / place for place in sorted(_PLACES - {_STORE})]
+        names = [f"{place.name}/{run.name}" for place in places for run in sorted(place.glob("*"))]
+        runs = [(name, _take_run(hidden / name, root / name)) for name in names]
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
     taken = [*stages, *runs]
@@ -82,16 +81,15 @@ def _extract(source: Path, folder: Path) -> None:
         with tarfile.open(source) as tar:
             members = tar.getmembers()
             for member in members:
-                _check_member(source, member)
+                parts = PurePosixPath(member.name).parts
+                plain = (member.isfile() or member.isdir()) and ".." not in parts and parts[:1] != ("/",)
+                if not plain or parts[0] not in _PLACES:
+                    raise InputError(
+                        f"{source} holds {member.name}, which wsss store export does not write: nothing was taken."
+                    )
             tar.extractall(folder, members=members, filter="data")
     except (OSError, tarfile.TarError, EOFError) as error:
         raise InputError(f"{source} cannot be read as an archive of wsss store export ({error}).") from error
-
-
-def _check_member(source: Path, member: tarfile.TarInfo) -> None:
-    parts = PurePosixPath(member.name).parts
-    if not (member.isfile() or member.isdir()) or ".." in parts or parts[:1] == ("/",) or parts[0] not in _PLACES:
-        raise InputError(f"{source} holds {member.name}, which wsss store export does not write: nothing was taken.")
 
 
 def _take_stage(folder: Path, store: Path) -> bool:
@@ -104,11 +102,6 @@ def _take_stage(folder: Path, store: Path) -> bool:
         shutil.rmtree(target, ignore_errors=True)  # half done
         folder.rename(target)
     return True
-
-
-def _runs(hidden: Path) -> Iterator[tuple[str, Path]]:
-    for place in sorted(_PLACES - {_STORE}):
-        yield from ((f"{place}/{folder.name}", folder) for folder in sorted((hidden / place).glob("*")))
 
 
 def _take_run(folder: Path, target: Path) -> bool:

@@ -28,7 +28,8 @@ def derived(card: dict[str, Any], record: StageRecord, *, store: Path) -> dict[s
     entries: dict[str, Any] = _of_imports(stages.values())
     if learned:
         count = max(_masks(stage)["train"] for stage in learned)
-        entries["supervision"] = f"ground-truth masks of {count} training images (opened by {_names(learned)})"
+        names = ", ".join(stage["stage"] for stage in learned)
+        entries["supervision"] = f"ground-truth masks of {count} training images (opened by {names})"
     if others:
         entries["masks_opened_by"] = ", ".join(f"{stage['stage']} ({_counts(stage)})" for stage in others)
     before = [stage["card"] for key, stage in stages.items() if key != record["key"]]
@@ -75,10 +76,6 @@ def _masks(record: StageRecord) -> dict[str, int]:
     """How many ground-truth masks a stage opened, by split; nothing is known of records without the entry."""
     counts: dict[str, int] = record.get("opened", {}).get("ground_truth_masks", {})
     return counts
-
-
-def _names(records: Iterable[StageRecord]) -> str:
-    return ", ".join(record["stage"] for record in records)
 
 
 def _counts(record: StageRecord) -> str:

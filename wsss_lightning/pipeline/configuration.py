@@ -161,7 +161,7 @@ class Tokens:
         self._logger = config.get("logger")
         masked = plain_dict(config, resolve=False)
         masked |= {"runtime": {name: f"<runtime.{name}>" for name in runtime}, "logger": LOGGER, "_roots_": {}}
-        for number, group in enumerate(_data_sets(masked)):
+        for number, group in enumerate(data_sets(masked)):
             # A reference, not the path itself, which may hold characters that mean something to OmegaConf.
             masked["_roots_"][f"r{number}"], group["root"] = group["root"], f"${{folder:${{_roots_.r{number}}}}}"
         self._masked = OmegaConf.create(masked | {"stages": expand(masked)})
@@ -191,12 +191,12 @@ def of_job(node: Any) -> bool:
     return isinstance(node, dict) and str(node.get("_target_", "")).startswith(_DASHBOARDS)
 
 
-def _data_sets(node: Any) -> list[dict[str, Any]]:
+def data_sets(node: Any) -> list[dict[str, Any]]:
     """The nodes that have a `_target_` and a `root` which is given."""
     if not isinstance(node, dict):
         return []
     own = [node] if "_target_" in node and node.get("root", "???") != "???" else []
-    return own + [data_set for child in node.values() for data_set in _data_sets(child)]
+    return own + [data_set for child in node.values() for data_set in data_sets(child)]
 
 
 def plain_dict(config: DictConfig | None, *, resolve: bool) -> dict[str, Any]:
@@ -229,8 +229,7 @@ def bind(node: Any, bindings: dict[str, Any]) -> Any:
 
 def used(node: Any, bindings: dict[str, Any]) -> dict[str, Any]:
     """Those of `bindings` whose token occurs somewhere in `node`."""
-    if isinstance(node, dict):
-        return {k: v for value in node.values() for k, v in used(value, bindings).items()}
-    if isinstance(node, list):
-        return {k: v for value in node for k, v in used(value, bindings).items()}
+    if isinstance(node, dict | list):
+        inner = node.values() if isinstance(node, dict) else node
+        return {k: v for value in inner for k, v in used(value, bindings).items()}
     return {token: value for token, value in bindings.items() if isinstance(node, str) and token in node}

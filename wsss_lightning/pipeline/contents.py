@@ -1,6 +1,5 @@
 """What a finished stage's folder holds: listed in its record with sizes and hashes, compared whenever it is read."""
 
-import hashlib
 import os
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.manifest import sha256
 from wsss_lightning.pipeline.store import RECORD, read_record
 
 _LOGS = {"logs", "lightning_logs", "tensorboard", "wandb"}  # of loggers, which may go on writing: no artifacts
@@ -45,8 +45,7 @@ def _hashes(folder: Path, names: list[str]) -> dict[str, str]:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return sha256(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): see that the disk is sound.") from error
 
@@ -54,12 +53,9 @@ def _sha256(path: Path) -> str:
 def names(folder: Path) -> list[str]:
     """Artifacts of a stage: those that its record lists or, of a record from before there were lists, all there are."""
     record = read_record(folder)
-    return sorted(name for name, _ in _walk(folder, prefix="")) if record is None else list(_files(record, folder))
-
-
-def _files(record: StageRecord, folder: Path) -> dict[str, int]:
-    files: dict[str, int] | None = record.get("files")
-    return dict(_walk(folder, prefix="")) if files is None else files
+    if record is None or "files" not in record:
+        return sorted(name for name, _ in _walk(folder, prefix=""))
+    return list(record["files"])
 
 
 def lost(record: StageRecord, folder: Path) -> list[str]:

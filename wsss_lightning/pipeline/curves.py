@@ -4,7 +4,6 @@ import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 Curve = list[tuple[float, float]]
 
@@ -31,7 +30,9 @@ def read_trials(folder: Path, metrics: Mapping[str, float]) -> dict[tuple[str, s
     metrics whose names end with a number (`train/ap/0.3`).
     """
     curves: dict[tuple[str, str], Curve] = {}
-    by_threshold = _read(folder / "evaluation.json").get("miou_by_threshold") or {}
+    evaluation = folder / "evaluation.json"
+    evaluated = json.loads(evaluation.read_text()) if evaluation.is_file() else {}
+    by_threshold = evaluated.get("miou_by_threshold") or {}
     if curve := [(float(threshold), value) for threshold, value in by_threshold.items() if value is not None]:
         curves["miou_by_threshold", "threshold"] = curve
     snapshots = [path for path in folder.glob("scores/*.json") if path.stem.isdigit()]
@@ -43,10 +44,6 @@ def read_trials(folder: Path, metrics: Mapping[str, float]) -> dict[tuple[str, s
         if _is_number(number):
             curves.setdefault((f"{metric}_by_value", "value"), []).append((float(number), value))
     return {names: sorted(curve) for names, curve in curves.items()}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 
 def _is_number(text: str) -> bool:

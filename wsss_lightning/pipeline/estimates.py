@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.configuration import bind
+from wsss_lightning.pipeline.configuration import bind, data_sets
 from wsss_lightning.pipeline.identity import TRAINS
 from wsss_lightning.pipeline.planning import PlannedStage
 from wsss_lightning.pipeline.readings import reading_of, words
@@ -47,14 +47,11 @@ def cost(stage: PlannedStage, known: Mapping[str, int | None] = MappingProxyType
     own, like = items(stage, known), _nearest(stage)
     if like is None:
         return Cost(own, None, None)
-    before = None if _by_steps(stage.node) else like.get("items")
+    by_steps = TRAINS in stage.node and not (stage.node.get("epochs") and not stage.node.get("steps"))
+    before = None if by_steps else like.get("items")
     factor = own / before if own and before else 1.0
     size = sum(like.get("files", {}).values())
     return Cost(own, factor * float(like["wall_seconds"]), round(factor * size))
-
-
-def _by_steps(node: Mapping[str, Any]) -> bool:
-    return TRAINS in node and not (node.get("epochs") and not node.get("steps"))
 
 
 def items(stage: PlannedStage, known: Mapping[str, int | None] = MappingProxyType({})) -> int | None:
@@ -81,7 +78,7 @@ def _listed(stage: PlannedStage) -> int | None:
     node = stage.node
     named = node.get("splits") or [node.get("split") or ("train" if TRAINS in node else None)]
     data = node.get("source") if TRAINS in node and isinstance(node.get("source"), dict) else node.get("data")
-    reader = next(_readers(data), None)
+    reader = next(iter(data_sets(data)), None)
     if reader is None or None in named:
         return None
     signature = signature_of(str(reader["_target_"]))
@@ -93,14 +90,6 @@ def _listed(stage: PlannedStage) -> int | None:
         return None if count is None else sum(count(given.get(f"{split}_list") or split) for split in named)
     except InputError:  # whoever reads the data is told
         return None
-
-
-def _readers(node: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(node, dict):
-        if "_target_" in node and "root" in node:
-            yield node
-        for value in node.values():
-            yield from _readers(value)
 
 
 def _nearest(stage: PlannedStage) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from wsss_lightning.atomic import sweep
+from wsss_lightning.atomic import read_mapping, sweep, write_json
 from wsss_lightning.backends import working_on
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.accelerators import emulated
@@ -36,7 +36,6 @@ from wsss_lightning.pipeline.store import (
     read_record,
     replacing,
     source_hashes,
-    write_json,
 )
 from wsss_lightning.pipeline.teams import of
 from wsss_lightning.pipeline.telling import telling
@@ -147,9 +146,9 @@ def _compute(stage: PlannedStage, *, card: dict[str, Any], lock: int | None) -> 
 
 def _begin(stage: PlannedStage, described: dict[str, Any]) -> dict[str, int]:
     """Write `node.json`, and say when a killed call went before with another number of threads, which is returned."""
-    now, before = threads(stage.node, count=processes(stage.node)), _threads_before(stage.folder / NODE)
+    now, before = threads(stage.node, count=processes(stage.node)), read_mapping(stage.folder / NODE).get("threads")
     write_json(stage.folder / NODE, {**described, "threads": now})
-    if now is None or before is None or now == before:
+    if now is None or not isinstance(before, int) or now == before:
         return {}
     log.warning(
         "%s was begun with %d threads and goes on with %d: its bits are not those of either number alone; "
@@ -157,14 +156,6 @@ def _begin(stage: PlannedStage, described: dict[str, Any]) -> dict[str, int]:
         *(stage.name, before, now, before),
     )
     return {"begun_with_threads": before}
-
-
-def _threads_before(path: Path) -> int | None:
-    try:
-        number = json.loads(path.read_text()).get("threads")
-    except (OSError, ValueError, AttributeError):  # there is none, or it is damaged: it is written anew
-        return None
-    return number if isinstance(number, int) else None
 
 
 def _hand_on(card: dict[str, Any], model: Path) -> None:

@@ -18,7 +18,8 @@ def file_fingerprint(path: Path, *, cache: Path) -> str:
     if not path.is_file():
         raise InputError(f"There is no file {path}: give the path of an existing weights file.")
     state = path.stat()
-    return _remembered(path, [("", state.st_size, state.st_mtime_ns)], cache=cache)
+    known = [str(path.resolve()), ("", state.st_size, state.st_mtime_ns)]
+    return str(_kept(cache, known, lambda: sha256(path)))
 
 
 def folder_fingerprint(root: Path, *, cache: Path) -> str:
@@ -30,7 +31,8 @@ def folder_fingerprint(root: Path, *, cache: Path) -> str:
         raise InputError(f"There is no folder {root}: give the root of the data set, for example data.root=/data/VOC.")
     if (manifest := entry(root, [MANIFEST])) is not None:
         return str(_kept(cache, ["manifest of all", manifest, str(root)], lambda: _digest(_listed_in(root))))
-    return _remembered(root, sorted(walk(root)), cache=cache)
+    files = sorted(walk(root))
+    return str(_kept(cache, [str(root.resolve()), *files], lambda: _digest(_contents(root, files))))
 
 
 def reading_fingerprint(reading: Reading, *, cache: Path) -> str:
@@ -80,14 +82,8 @@ def _listed_in(root: Path) -> Iterator[tuple[str, int, str]]:
 FINGERPRINTS = {"folder": folder_fingerprint, "weights": file_fingerprint}  # by the name of the resolver
 
 
-def _remembered(path: Path, entries: list[ManifestEntry], *, cache: Path) -> str:
-    """The content is read again only when a name, size or time has changed since the value kept in `cache`."""
-    known = [str(path.resolve()), *entries]
-    return str(_kept(cache, known, lambda: sha256(path) if path.is_file() else _digest(_contents(path, entries))))
-
-
 def _kept(cache: Path, known: list[Any], compute: Callable[[], Any]) -> Any:
-    """What `compute` gives, kept in `cache` for as long as `known` is the same."""
+    """What `compute` gives, kept in `cache` for as long as `known`, names, sizes and times, is the same."""
     place = cache / f"{_digest(known)}.json"
     with contextlib.suppress(OSError, ValueError):  # ValueError: a full disk or a lost power supply left half of it
         return json.loads(place.read_text())

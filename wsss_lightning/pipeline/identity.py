@@ -33,16 +33,13 @@ _OF_TRAINING = frozenset(
 
 def key_of(node: dict[str, Any]) -> str:
     """The key of a stage: SHA-256 of its resolved node with tokens, as `hashed` writes it."""
-    counted = {**node, "trainer": _counted(node["trainer"], node)} if isinstance(node.get("trainer"), dict) else node
+    counted, trainer = dict(node), node.get("trainer")
+    if isinstance(trainer, dict):  # of which counts what can change a bit: how many devices, not which of a machine
+        left_out = frozenset() if TRAINS in node else _OF_TRAINING
+        counted["trainer"] = {name: value for name, value in trainer.items() if name not in left_out}
+        if isinstance(trainer.get("devices"), list):
+            counted["trainer"]["devices"] = len(trainer["devices"])
     return hashlib.sha256(json.dumps(hashed(counted), sort_keys=True).encode()).hexdigest()
-
-
-def _counted(trainer: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
-    """What can change a bit of the stage: not which devices of a machine they are, nor a training where it has none."""
-    left_out = frozenset() if TRAINS in node else _OF_TRAINING
-    counted = {name: value for name, value in trainer.items() if name not in left_out}
-    devices = counted.get("devices")
-    return counted | ({"devices": len(devices)} if isinstance(devices, list) else {})
 
 
 def hashed(node: Any) -> Any:

@@ -1,6 +1,5 @@
 """What a store holds, who refers to it, and what can go."""
 
-import json
 import os
 import shutil
 import time
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wsss_lightning.atomic import read_mapping
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.store import NODE, RECORD, in_progress, locked
 
@@ -38,19 +38,13 @@ def holdings(store: Path) -> list[Holding]:
 def _holding(folder: Path) -> Holding:
     path = folder / RECORD if (folder / RECORD).is_file() else folder / NODE
     finished = path.stat().st_mtime if path.name == RECORD else None
-    described = _content(path)
+    described = read_mapping(path)  # of a damaged one `verify` and whoever needs the stage say so
     node, upstream = described.get("node"), described.get("upstream")
     known = [value for value in upstream.values() if isinstance(value, str)] if isinstance(upstream, dict) else []
     name = _readable(node) if isinstance(node, dict) else "unreadable record"
-    return Holding(folder, name, frozenset(key[:16] for key in known), _size(folder), finished)
-
-
-def _content(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # `verify` and whoever needs the stage say so
-        return {}
-    return content if isinstance(content, dict) else {}
+    files = (Path(place, file) for place, _, names in os.walk(folder) for file in names)
+    size = sum(file.lstat().st_size for file in files if file.exists())
+    return Holding(folder, name, frozenset(key[:16] for key in known), size, finished)
 
 
 def _readable(node: dict[str, Any]) -> str:
@@ -66,11 +60,6 @@ def _readable(node: dict[str, Any]) -> str:
     flat = {**data, **node} if isinstance(data, dict) else node
     parts += [f"{name}={flat[name]}" for name in _NAMED if isinstance(flat.get(name), str | int)]
     return " ".join(parts)
-
-
-def _size(folder: Path) -> int:
-    places = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
-    return sum(path.lstat().st_size for path in places if path.exists())
 
 
 def referring(roots: Iterable[Path]) -> dict[str, list[str]]:
@@ -99,11 +88,11 @@ def stages_of_run(folder: Path) -> list[str]:
 
 
 def _of_run(path: Path) -> list[str]:
-    return [Path(place).name for place in _content(path).values() if isinstance(place, str)]
+    return [Path(place).name for place in read_mapping(path).values() if isinstance(place, str)]
 
 
 def _of_table(path: Path) -> list[str]:
-    results = [result for row in _content(path).get("rows", []) for result in row.get("results", [])]
+    results = [result for row in read_mapping(path).get("rows", []) for result in row.get("results", [])]
     return [f"{stage['name']}-{stage['key'][:16]}" for result in results for stage in result.get("stages", [])]
 
 

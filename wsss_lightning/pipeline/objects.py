@@ -29,11 +29,7 @@ def open_data(name: str, *, root: Path | None, overrides: list[str]) -> Any:
     config = compose([f"data={name}", *overrides])
     if root is not None:
         OmegaConf.update(config, "data.root", str(root))
-    try:
-        with one_sentence():
-            return instantiate(plain_dict(config.data, resolve=True), _convert_="all")
-    except InstantiationException as error:
-        raise error.__cause__ or error from None
+    return _made(plain_dict(config.data, resolve=True))
 
 
 def recorded_inputs(folder: Path, *, target: str, names: tuple[str, ...]) -> dict[str, Any] | None:
@@ -55,9 +51,13 @@ def recorded_inputs(folder: Path, *, target: str, names: tuple[str, ...]) -> dic
     places = {token: folder.parent / place for token, place in record["bindings"].items() if token[:10] == "<artifact:"}
     bindings = record["bindings"] | {token: str(place) for token, place in places.items()}
     node = with_current_targets({name: value for name, value in record["node"].items() if name in names})
+    return dict(_made(bind(node, bindings)))
+
+
+def _made(node: dict[str, Any]) -> Any:
     try:
         with one_sentence():
-            return dict(instantiate(bind(node, bindings), _convert_="all"))
+            return instantiate(node, _convert_="all")
     except InstantiationException as error:
         raise error.__cause__ or error from None
 

@@ -186,16 +186,15 @@ def _literals(values: Mapping[str, ast.expr]) -> dict[str, Any]:
 
 
 def _with_fields(inherited: Signature, definition: ast.ClassDef, module: str) -> Signature:
-    fields = [item for item in definition.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
-    values = {item.target.id: item.value for item in fields if isinstance(item.target, ast.Name)}
-    given = {name: value for name, value in values.items() if value is not None}
+    annotated = [item for item in definition.body if isinstance(item, ast.AnnAssign)]
+    fields = {item.target.id: item for item in annotated if isinstance(item.target, ast.Name)}
+    given = {name: item.value for name, item in fields.items() if item.value is not None}
     inner = {name for name, value in given.items() if "init=False" in ast.unparse(value)}
-    known = {name: value for name, value in inherited.defaults.items() if name not in values}
-    named = ((item.target.id, item) for item in fields if isinstance(item.target, ast.Name))
-    own = {name: TypeAnnotation(item.annotation, module) for name, item in named}
+    known = {name: value for name, value in inherited.defaults.items() if name not in fields}
+    own = {name: TypeAnnotation(item.annotation, module) for name, item in fields.items()}
     return Signature(
-        names=(inherited.names | values.keys()) - inner,
-        required=(inherited.required - given.keys()) | (values.keys() - given.keys()),
+        names=(inherited.names | fields.keys()) - inner,
+        required=(inherited.required - given.keys()) | (fields.keys() - given.keys()),
         defaults=known | _literals(given),
         annotations=inherited.annotations | own,
     )

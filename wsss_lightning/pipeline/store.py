@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from wsss_lightning.atomic import with_nan, write_json
+from wsss_lightning.atomic import with_nan
+from wsss_lightning.atomic import write_json as write_json
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.identity import with_current_targets
 from wsss_lightning.pipeline.leases import elsewhere, leased
@@ -38,18 +39,9 @@ _PACKAGES = (
 )
 # What of a record its readers rely on; entries of `_LATER` may be absent.
 _NEEDED: dict[str, type] = {
-    "stage": str,
-    "key": str,
-    "node": dict,
-    "upstream": dict,
-    "bindings": dict,
-    "metrics": dict,
-    "card": dict,
-    "sources": dict,
-    "packages": dict,
-    "files": dict,
-    "hashes": dict,
-    "opened": dict,
+    **dict.fromkeys(("stage", "key"), str),
+    **dict.fromkeys(("node", "upstream", "bindings", "metrics", "card"), dict),
+    **dict.fromkeys(("sources", "packages", "files", "hashes", "opened"), dict),
 }
 _LATER = {"bindings", "files", "hashes", "opened", "packages"}
 _VALUES: dict[str, Any] = {
@@ -65,20 +57,6 @@ _WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 _CODE = ("wsss_lightning", "conf")
 
 log = logging.getLogger(__name__)
-
-__all__ = [
-    "MODEL",
-    "NODE",
-    "RECORD",
-    "changed_sources",
-    "in_progress",
-    "locked",
-    "provenance",
-    "read_record",
-    "replacing",
-    "source_hashes",
-    "write_json",
-]
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
@@ -225,14 +203,11 @@ def _is_watched(top: Path) -> bool:
 def changed_sources(record: dict[str, Any]) -> list[str]:
     """Files that a finished stage was computed with, its models' among them, and that read differently today."""
     before: dict[str, str] = record["sources"]
-    now = _hashes_of(before) | source_hashes(with_current_targets(record["node"]))
-    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-
-
-def _hashes_of(names: Iterable[str]) -> dict[str, str]:
-    tops = {name: module_path(name.split("/")[0]) for name in names}
+    tops = {name: module_path(name.split("/")[0]) for name in before}
     paths = {name: top.parents[1] / name for name, top in tops.items() if top is not None}
-    return {name: _hash(path) for name, path in paths.items() if path.is_file()}
+    now = {name: _hash(path) for name, path in paths.items() if path.is_file()}
+    now |= source_hashes(with_current_targets(record["node"]))
+    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
 
 
 @cache

@@ -23,10 +23,8 @@ from wsss_lightning.pipeline.configuration import project_folder
 from wsss_lightning.pipeline.store import COMMIT, commit
 
 _COPIED = "WSSS_CODE"  # environment variable: the copy that runs
-_LAUNCHERS = {
-    "joblib": "hydra_joblib_launcher",
-    "ray": "hydra_ray_launcher",
-}  # a launcher and the package of its plugin
+# By launcher, the package of its plugin.
+_LAUNCHERS = {"joblib": "hydra_joblib_launcher", "ray": "hydra_ray_launcher"}
 _LAUNCHERS |= dict.fromkeys(("submitit_local", "submitit_slurm"), "hydra_submitit_launcher")
 _EXTRAS = {"ray": "ray_launcher"}  # of all others: launchers
 _QUEUED = ("submitit_local", "submitit_slurm")
@@ -60,7 +58,8 @@ def prepare_launcher(arguments: Sequence[str]) -> None:
     if launcher(arguments) in _LAUNCHERS:
         ours = _Configs()
         ours.repo = ConfigStore.instance().repo
-        Singleton._instances[ConfigStore] = ours  # type: ignore[assignment]  # what Hydra hands on to its workers, which look for plugins again
+        # What Hydra hands on to its workers, which look for plugins again.
+        Singleton._instances[ConfigStore] = ours  # type: ignore[assignment]
 
 
 class _Configs(ConfigStore):
@@ -130,7 +129,8 @@ def go_on_from_copy(arguments: Sequence[str]) -> None:
     """Become the same command on a copy of our code and configuration, if it queues jobs and is not that already."""
     if launcher(arguments) not in _QUEUED or _COPIED in os.environ or not _SWEEP & {*arguments}:
         return
-    copy = copied(_root(arguments) / "code")
+    roots = [argument.partition("=")[2] for argument in arguments if argument.startswith("paths.root=")]
+    copy = copied(Path(roots[-1] if roots else os.environ.get("WSSS_ROOT", "runs")) / "code")
     paths = [str(copy), os.environ.get("PYTHONPATH", "")]
     os.environ |= {_COPIED: str(copy), "PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONSAFEPATH": "1"}
     os.execv(sys.executable, [sys.executable, "-m", "wsss_lightning.cli", "run", *arguments])
@@ -154,21 +154,12 @@ def copied(folder: Path) -> Path:
     return copy
 
 
-def _root(arguments: Sequence[str]) -> Path:
-    named = [argument.partition("=")[2] for argument in arguments if argument.startswith("paths.root=")]
-    return Path(named[-1] if named else os.environ.get("WSSS_ROOT", "runs"))
-
-
 def _digest(folders: Sequence[Path]) -> str:
     content = hashlib.sha256((commit() or "").encode())
     for folder in folders:
-        for path in _files(folder):
-            content.update(f"{folder.name}/{path.relative_to(folder)}".encode())
-            content.update(hashlib.sha256(path.read_bytes()).digest())
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            place = path.relative_to(folder)
+            if not {"__pycache__", "results"} & {*place.parts}:
+                content.update(f"{folder.name}/{place}".encode())
+                content.update(hashlib.sha256(path.read_bytes()).digest())
     return content.hexdigest()[:16]
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not {"__pycache__", "results"} & {*path.relative_to(folder).parts}:
-            yield path

@@ -6,7 +6,6 @@ each other by torchrun's rendezvous, at the address of machine 0.
 """
 
 import atexit
-import json
 import logging
 import os
 import socket
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wsss_lightning.atomic import write_json
+from wsss_lightning.atomic import read_mapping, write_json
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.leases import Signs, leased
 
@@ -51,7 +50,11 @@ class Team:
     def endpoint(self) -> str:
         """HOST:PORT, with a free port unless one is given."""
         host, _, port = (self.address or socket.gethostname()).partition(":")
-        return f"{host}:{port or _free_port()}"
+        if not port:
+            with socket.socket() as free:
+                free.bind(("", 0))
+                port = str(free.getsockname()[1])
+        return f"{host}:{port}"
 
 
 _current: ContextVar[Team | None] = ContextVar("team", default=None)
@@ -118,8 +121,8 @@ def join(team: Team, *, number: int) -> None:
                 raise InputError(
                     f"Nothing is heard of machine 0 of team {team.name}: start its run again, and join it."
                 )
-            called = _read(team.folder / "call.json")
-            if called is not None and called["id"] != done:
+            called = read_mapping(team.folder / "call.json")
+            if called and called["id"] != done:
                 done = called["id"]
                 _take_part(team, called, leader, number=number)
             time.sleep(_LOOK)
@@ -136,7 +139,7 @@ def _take_part(team: Team, called: dict[str, Any], leader: Signs, *, number: int
     try:
         while current and process.poll() is None and leader.state() == "alive":
             time.sleep(_LOOK)
-            current = _read(team.folder / "call.json") == called
+            current = read_mapping(team.folder / "call.json") == called
         with suppress(subprocess.TimeoutExpired):  # machine 0 may be done a moment earlier
             process.wait(_GRACE if leader.state() == "alive" else 0)
     finally:
@@ -150,7 +153,7 @@ def _attended(process: subprocess.Popen[bytes], called: dict[str, Any], others: 
         while process.poll() is None:
             time.sleep(_LOOK)
             for number, signs in others.items():
-                left = _read(team.folder / f"ended-{number}.json") or {}
+                left = read_mapping(team.folder / f"ended-{number}.json")
                 if left.get("id") == called["id"] and left["status"] != 0:
                     return int(left["status"])
                 if signs.state() != "alive":
@@ -191,16 +194,3 @@ def _wait_for(others: dict[int, Signs], team: Team) -> None:
                 *(len(missing), team.store, team.name, "|".join(map(str, missing))),
             )
         time.sleep(_LOOK)
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    with suppress(OSError, ValueError):
-        content = json.loads(path.read_text())
-        return content if isinstance(content, dict) else None
-    return None
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("", 0))
-        return int(free.getsockname()[1])

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from hydra.utils import instantiate
 
 from wsss_lightning.pipeline.calls import arguments
-from wsss_lightning.pipeline.configuration import bind
+from wsss_lightning.pipeline.configuration import bind, data_sets
 from wsss_lightning.pipeline.curves import Curve, read_curves, read_trials
 from wsss_lightning.pipeline.identity import TRAINS
 from wsss_lightning.pipeline.naming import compared_choices
@@ -115,7 +115,7 @@ class Teller:
             final=stage is self.plan.final,
             cached=cached,
             trials=read_trials(stage.folder, record["metrics"]),
-            data=[instantiate(node) for node in _data_sets(bind(arguments(stage.node), stage.bindings))],
+            data=[instantiate(node) for node in data_sets(bind(arguments(stage.node), stage.bindings))],
         )
         for name, board in self.boards.items():
             with _harmless(name, stage.name):
@@ -151,16 +151,8 @@ def _job(plan: Plan) -> DashboardJob:
 
 def _plain(node: dict[str, Any]) -> dict[str, Any]:
     """What a stage is called with, but data sets and what only this machine decides."""
-    kept = {name: value for name, value in node.items() if not _data_sets(value)}
+    kept = {name: value for name, value in node.items() if not data_sets(value)}
     return {name: value for name, value in kept.items() if not (isinstance(value, str) and value.startswith("<"))}
-
-
-def _data_sets(node: Any) -> list[dict[str, Any]]:
-    """Nodes of data sets: what has a `_target_` and a `root`."""
-    if not isinstance(node, dict):
-        return []
-    own = [node] if "_target_" in node and node.get("root") else []
-    return own + [data_set for child in node.values() for data_set in _data_sets(child)]
 
 
 @contextmanager

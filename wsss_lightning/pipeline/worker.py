@@ -5,10 +5,10 @@ import os
 import sys
 from pathlib import Path
 
+from wsss_lightning.atomic import write_json
 from wsss_lightning.errors import InputError
 from wsss_lightning.lifetime import end_with_parent
 from wsss_lightning.pipeline.calls import call
-from wsss_lightning.pipeline.store import write_json
 
 
 def main(request: Path) -> None:

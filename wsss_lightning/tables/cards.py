@@ -19,7 +19,14 @@ class CardEntry:
 
 def card(table: Table) -> list[tuple[str, str]]:
     """The supervision card: what all rows share once, and what differs with the rows that it holds for."""
-    return [(entry.name, _entry_in_words(entry)) for entry in entries(table)]
+    lines = []
+    for entry in entries(table):
+        if len(entry.values) == 1 or entry.name == "seed":
+            text = ", ".join(value for value, _ in entry.values)
+        else:
+            text = "; ".join(f"{value} ({', '.join(rows)})" for value, rows in entry.values)
+        lines.append((entry.name, text))
+    return lines
 
 
 def entries(table: Table) -> list[CardEntry]:
@@ -41,12 +48,6 @@ def _is_alert(name: str, value: Any) -> bool:
     if name == "supervision":
         return "ground-truth" in str(value)
     return (name == "tags_at_inference" and value is True) or (name in _ALERTS and bool(value))
-
-
-def _entry_in_words(entry: CardEntry) -> str:
-    if len(entry.values) == 1 or entry.name == "seed":
-        return ", ".join(value for value, _ in entry.values)
-    return "; ".join(f"{value} ({', '.join(rows)})" for value, rows in entry.values)
 
 
 def value_in_words(value: Any) -> str:

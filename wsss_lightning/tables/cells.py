@@ -86,13 +86,13 @@ def _plan_cell(row: SpecRow, overrides: list[str], heading: Heading, several: bo
 
 def needed(cells: list[Cell]) -> list[tuple[pipeline.PlannedStage, list[str]]]:
     """Every stage once, in an order in which they can run, with the names of the rows that need it."""
-    stages = {stage.key: stage for cell in cells for plan in cell.plans() for stage in plan.stages.values()}
-    users = {key: [cell.row for cell in cells if key in _keys(cell)] for key in stages}
+    stages: dict[str, pipeline.PlannedStage] = {}
+    users: dict[str, list[str]] = {}
+    for cell in cells:
+        for stage in (stage for plan in cell.plans() for stage in plan.stages.values()):
+            stages[stage.key] = stage
+            users.setdefault(stage.key, []).append(cell.row)
     return [(stage, list(dict.fromkeys(users[key]))) for key, stage in stages.items()]
-
-
-def _keys(cell: Cell) -> set[str]:
-    return {stage.key for plan in cell.plans() for stage in plan.stages.values()}
 
 
 def run_missing(cells: list[Cell], table: str = "table") -> dict[str, str]:

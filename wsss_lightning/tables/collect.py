@@ -71,13 +71,12 @@ def _rows(spec: Spec, cells: list[Cell], failures: Mapping[str, str]) -> list[Ro
     reference = next((row for row in rows if row.name == spec.heading.reference), None)
     if reference is None or not cells:
         return rows
-    return [_compared(row, reference, spec.heading.metric, _store(cells), committed) for row in rows]
-
-
-def _compared(row: Row, reference: Row, metric: str, store: Path, committed: Committed) -> Row:
-    if row is reference:
-        return row
-    return replace(row, difference=difference(row, reference, metric=metric, store=store, committed=committed))
+    metric, store = spec.heading.metric, _store(cells)
+    for place, ours in enumerate(rows):
+        if ours is not reference:
+            change = difference(ours, reference, metric=metric, store=store, committed=committed)
+            rows[place] = replace(ours, difference=change)
+    return rows
 
 
 def _store(cells: list[Cell]) -> Path:

@@ -3,14 +3,7 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from wsss_lightning.tables.results import (
-    COMMITTED,
-    Difference,
-    Result,
-    Row,
-    read_table,
-    short_commit,
-)
+from wsss_lightning.tables.results import COMMITTED, Difference, Result, Row, read_table, short_commit
 
 Keys = tuple[tuple[str, ...], tuple[str, ...]]
 

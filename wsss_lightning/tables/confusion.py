@@ -1,7 +1,5 @@
 """The confusion matrices of a table's rows for the report, from what their evaluation stages keep."""
 
-import base64
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from wsss_lightning.tables.pictures import address
 from wsss_lightning.tables.results import Row, Table
 
 CELL = 11  # user units of a cell without a number: a line of small print
@@ -36,38 +35,30 @@ class ConfusionChart:
 def confusion_charts(table: Table, store: Path) -> list[ConfusionChart]:
     """The matrix of each row, by its first seed that keeps one; that of the row that the heading names comes first."""
     rows = sorted(table.rows, key=lambda row: row.name != table.heading.confusion)
-    charts = [_chart(row.name, folder) for row in rows if (folder := _folder(row, store)) is not None]
+    charts = [_chart(row, store) for row in rows]
     return [chart for chart in charts if chart is not None]
 
 
-def _folder(row: Row, store: Path) -> Path | None:
+def _chart(row: Row, store: Path) -> ConfusionChart | None:
+    """None where no matrices were kept, or not of all labels but of one class against the others."""
     folders = [store / result.folder for result in row.measured]
-    return next((folder for folder in folders if (folder / "confusion.npy").is_file()), None)
-
-
-def _chart(row: str, folder: Path) -> ConfusionChart | None:
-    """None where the matrices are not of all labels but of one class against the others."""
-    names = json.loads((folder / "classes.json").read_text())["names"]
-    shares = _shares(np.load(folder / "confusion.npy", allow_pickle=False).sum(axis=0))
-    if len(shares) != len(names):
+    folder = next((folder for folder in folders if (folder / "confusion.npy").is_file()), None)
+    if folder is None:
         return None
+    names = json.loads((folder / "classes.json").read_text())["names"]
+    confusion = np.load(folder / "confusion.npy", allow_pickle=False).sum(axis=0)
+    if len(confusion) != len(names):
+        return None
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)  # 0 where a label has no pixel
     if len(names) > NUMBERED:
-        return ConfusionChart(row, names, None, _picture(shares), _largest(shares, names))
-    return ConfusionChart(row, names, shares.tolist(), None, _largest(shares, names))
+        return ConfusionChart(row.name, names, None, _heat_map(shares), _largest(shares, names))
+    return ConfusionChart(row.name, names, shares.tolist(), None, _largest(shares, names))
 
 
-def _shares(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Each true label's pixels (rows) by predicted label, fractions; 0 where a label has none."""
-    shares: NDArray[np.float64] = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    return shares
-
-
-def _picture(shares: NDArray[np.float64]) -> str:
+def _heat_map(shares: NDArray[np.float64]) -> str:
     # The root shows a few per cent beside a diagonal near 100.
     colours = 255 + np.sqrt(shares)[..., None] * (_DARK - 255)
-    stream = io.BytesIO()
-    Image.fromarray(colours.round().astype(np.uint8)).save(stream, format="png", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    return address(Image.fromarray(colours.round().astype(np.uint8)), "png")
 
 
 def _largest(shares: NDArray[np.float64], names: list[str]) -> list[str]:

@@ -22,17 +22,13 @@ def difference(row: Row, reference: Row, *, metric: str, store: Path, committed:
     keys = pair_keys(row, reference)
     if keys in committed.differences and not any(_is_local(r) for r in [*row.measured, *reference.measured]):
         return committed.differences[keys]
-    pairs = _pairs(row, reference)
+    others = {result.seed: result for result in reference.measured}
+    pairs = [(result, others[result.seed]) for result in row.measured if result.seed in others]
     if not pairs:
         return None
     value = fmean((ours.value or 0.0) - (theirs.value or 0.0) for ours, theirs in pairs)
     plain = Difference(value, low=None, high=None, seeds=[ours.seed for ours, _ in pairs], images=None)
     return _with_interval(plain, pairs, store, metric)
-
-
-def _pairs(row: Row, reference: Row) -> list[tuple[Result, Result]]:
-    others = {result.seed: result for result in reference.measured}
-    return [(result, others[result.seed]) for result in row.measured if result.seed in others]
 
 
 def _with_interval(plain: Difference, pairs: list[tuple[Result, Result]], store: Path, metric: str) -> Difference:

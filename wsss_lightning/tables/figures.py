@@ -13,6 +13,7 @@ WIDTH, PLOT = 440, 380  # of a bar chart in user units; what lies beyond PLOT is
 CURVE = (360, 190)  # of a curve chart
 _STEPS = "optimiser steps"
 _LABEL, _BAR, _GAP = 22, 14, 14
+_TICKS = 5  # steps between round numbers, at most about
 _LEFT, _TOP, _RIGHT, _BOTTOM = 42, 10, 10, 26  # margins of a curve chart
 
 
@@ -140,11 +141,11 @@ def _bar(value: Value, top: float, scale: Scale) -> Bar:
     return Bar(value.kind, top, scale.place(value.percent), text, None if value.deviation is None else (low, high))
 
 
-def ticks(low: float, high: float, *, count: int = 5) -> list[float]:
-    """Round numbers that enclose [low, high], at most about `count` steps of 1, 2 or 5 times a power of ten apart."""
+def ticks(low: float, high: float) -> list[float]:
+    """Round numbers that enclose [low, high], at most about five steps of 1, 2 or 5 times a power of ten apart."""
     span = (high - low) or abs(high) or 1.0
-    power: float = 10.0 ** math.floor(math.log10(span / count))
-    step = next(power * factor for factor in (1, 2, 5, 10) if span / (power * factor) <= count)
+    power: float = 10.0 ** math.floor(math.log10(span / _TICKS))
+    step = next(power * factor for factor in (1, 2, 5, 10) if span / (power * factor) <= _TICKS)
     first, last = math.floor(low / step), math.ceil(high / step - 1e-9)
     return [round(index * step, 12) for index in range(first, max(last, first + 1) + 1)]
 
@@ -189,14 +190,13 @@ def profile_chart(table: Table) -> CurveChart | None:
     rows = [row for row in table.rows if row.measured]
     if heading.profile is None or not rows:
         return None
-    runs = [_Run([row.name], _profile(row)) for row in rows]
+    runs = []
+    for row in rows:
+        known = ((float(name), 100 * value) for name, value in row.class_iou().items() if value is not None)
+        runs.append(_Run([row.name], sorted(known)))
     names, choice = colours(table), f"{heading.metric.partition('/')[0]}/{heading.profile}"
     chosen = {row.name: row.paper[choice] / 100 for row in rows if choice in row.paper}
     return _curve_chart(heading.metric, heading.profile, runs, names, chosen)
-
-
-def _profile(row: Row) -> list[tuple[float, float]]:
-    return sorted((float(name), 100 * value) for name, value in row.class_iou().items() if value is not None)
 
 
 def _curve_chart(title: str, axis: str, runs: list[_Run], names: list[str], chosen: dict[str, float]) -> CurveChart:

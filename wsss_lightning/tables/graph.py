@@ -130,7 +130,8 @@ def _ordered(layers: list[list[str]], reads: Reads) -> list[list[str]]:
         order = range(1, len(layers)) if sweep % 2 == 0 else range(len(layers) - 2, -1, -1)
         for level in order:
             other = layers[level - 1 if sweep % 2 == 0 else level + 1]
-            layers[level].sort(key=lambda name, other=other: _mean_place(joined[name], other))  # type: ignore[misc]
+            means = {name: _mean_place(joined[name], other) for name in layers[level]}
+            layers[level].sort(key=means.__getitem__)
     return layers
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsss_lightning.tables.bootstrap import ious, mean_ious
-from wsss_lightning.tables.results import Result, Table
+from wsss_lightning.tables.results import Row, Table
 
 LISTED = 1_000  # images in the page's list; it takes about 100 kB then
 Fractions = list[float | None]  # one for each of `ImageScores.rows`
@@ -86,23 +86,21 @@ class _Seen:
 
 def image_scores(table: Table, store: Path) -> ImageScores:
     """The scores of the first seed of every row whose final stage keeps one matrix of all labels for each image."""
-    evaluations = {row.name: kept for row in table.rows if (kept := _first(row.measured, store)) is not None}
+    evaluations = {row.name: kept for row in table.rows if (kept := _kept(row, store)) is not None}
     ids = dict.fromkeys(image_id for kept in evaluations.values() for image_id in kept.ids)
     by_row = [_of_row(kept) for kept in evaluations.values()]
     return ImageScores(list(evaluations), [_image(image_id, by_row) for image_id in ids])
 
 
-def _first(results: list[Result], store: Path) -> _Evaluated | None:
-    return next((kept for result in results if (kept := _read(store / result.folder)) is not None), None)
-
-
-def _read(folder: Path) -> _Evaluated | None:
-    if not all((folder / name).is_file() for name in ("confusion.npy", "images.json", "classes.json")):
-        return None
-    labels = json.loads((folder / "classes.json").read_text())["names"]
-    ids = json.loads((folder / "images.json").read_text())
-    matrices = np.load(folder / "confusion.npy", allow_pickle=False)
-    return _Evaluated(labels, ids, matrices) if matrices.shape == (len(ids), len(labels), len(labels)) else None
+def _kept(row: Row, store: Path) -> _Evaluated | None:
+    for folder in (store / result.folder for result in row.measured):
+        if all((folder / name).is_file() for name in ("confusion.npy", "images.json", "classes.json")):
+            labels = json.loads((folder / "classes.json").read_text())["names"]
+            ids = json.loads((folder / "images.json").read_text())
+            matrices = np.load(folder / "confusion.npy", allow_pickle=False)
+            if matrices.shape == (len(ids), len(labels), len(labels)):
+                return _Evaluated(labels, ids, matrices)
+    return None
 
 
 def _of_row(kept: _Evaluated) -> dict[str, _Seen]:

@@ -122,14 +122,16 @@ def read_sweep(folder: Path) -> Sweep:
 
 
 def _job(folder: Path) -> SweepJob:
-    overrides, stages = _content(folder / _OVERRIDES, list), _content(folder / STAGES, dict)
+    pairs = [str(text).lstrip("+~").partition("=") for text in _content(folder / _OVERRIDES, list) or []]
+    settings = {name: value for name, _, value in pairs if not name.startswith("hydra.")}
+    stages = _content(folder / STAGES, dict) or {}
     metrics = _content(folder / METRICS, dict)
     failure = (_content(folder / FAILURE, dict) or {}).get("failure")
     if metrics is None and failure is None:
         failure = "it has not ended, or was killed"
     numbers = None if metrics is None else {name: math.nan if v is None else float(v) for name, v in metrics.items()}
-    places = {name: _stage(Path(str(place)), folder) for name, place in (stages or {}).items()}
-    return SweepJob(folder, _settings(overrides or []), numbers, places, failure)
+    places = {name: _stage(Path(str(place)), folder) for name, place in stages.items()}
+    return SweepJob(folder, settings, numbers, places, failure)
 
 
 def _content(path: Path, kind: type) -> Any:
@@ -144,11 +146,6 @@ def _content(path: Path, kind: type) -> Any:
     if not isinstance(content, kind):
         raise InputError(f"{path} holds no {kind.__name__}: delete the job's folder, or run it again.")
     return content
-
-
-def _settings(overrides: list[Any]) -> dict[str, str]:
-    pairs = (str(text).lstrip("+~").partition("=") for text in overrides)
-    return {name: value for name, _, value in pairs if not name.startswith("hydra.")}
 
 
 def _stage(place: Path, job: Path) -> Path:

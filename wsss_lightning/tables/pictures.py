@@ -69,8 +69,13 @@ def inline(path: Path) -> str | None:
     scale = min(LONG_SIDE * (2 if kind == "wide" else 1) / max(opened.size), 1.0)
     size = (max(round(opened.width * scale), 1), max(round(opened.height * scale), 1))
     small = opened.resize(size, Image.Resampling.NEAREST if kind == "labels" else Image.Resampling.LANCZOS)
-    stream, form = io.BytesIO(), "png" if kind == "labels" else "jpeg"
-    (_clear(small) if kind == "labels" else small).save(stream, format=form, optimize=True, quality=88)
+    return address(_clear(small), "png") if kind == "labels" else address(small, "jpeg")
+
+
+def address(picture: Image.Image, form: str) -> str:
+    """A picture as a `data:` address; `form`: png or jpeg."""
+    stream = io.BytesIO()
+    picture.save(stream, format=form, optimize=True, quality=88)  # which png ignores
     return f"data:image/{form};base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 

@@ -28,8 +28,7 @@ def print_table(table: Table, console: Console) -> None:
     for row, line in zip(table.rows, lines, strict=True):
         grid.add_row(*map(Text, line.cells[:-1]), Text(line.status, style=_style(row)))
     console.print(grid)
-    notes = [f"Paper: {table.heading.source}.", wording.setting(table), *wording.footnotes(table)]
-    for note in notes:
+    for note in (f"Paper: {table.heading.source}.", wording.setting(table), *wording.footnotes(table)):
         console.print(Text(note))
     if any(result.status == MISSING for row in table.rows for result in row.results):
         console.print(Text("Missing rows: add --run to compute them."))
@@ -43,8 +42,8 @@ def _least_width(head: str, column: Sequence[str], *, whole: bool) -> int:
 
 
 def _style(row: Row) -> str:
-    worst = [style for status, style in _STYLES.items() if any(r.status == status for r in row.results)]
-    return worst[0] if worst else ""
+    statuses = {result.status for result in row.results}
+    return next((style for status, style in _STYLES.items() if status in statuses), "")
 
 
 def _show_card(table: Table, console: Console) -> None:
@@ -88,10 +87,8 @@ def _section(title: str, grid: str) -> list[str]:
 
 
 def _classes(table: Table) -> str:
-    columns = wording.class_columns(table)
-    names = list(dict.fromkeys(name for _, values in columns for name in values))
-    lines = [[name, *(wording.percent(values.get(name)) for _, values in columns)] for name in names]
-    return markdown_grid([table.heading.profile or "class", *(title for title, _ in columns)], lines)
+    head = [table.heading.profile or "class", *(title for title, _ in wording.class_columns(table))]
+    return markdown_grid(head, [[name, *map(wording.percent, values)] for name, values in wording.class_rows(table)])
 
 
 def _runs(table: Table) -> str:

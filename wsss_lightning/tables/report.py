@@ -18,7 +18,6 @@ from wsss_lightning.tables.results import (
     COMPUTED,
     MISSING,
     Result,
-    Row,
     Table,
     read_table,
     short_commit,
@@ -115,27 +114,22 @@ def page(tables: list[Table], root: Path, *, linked: bool = False, further: list
 
 def present(table: Table, root: Path) -> Table:
     """`table` with every result whose record has gone from the store since turned into a missing one."""
-    rows = [_present(row, root / (table.store or "")) for row in table.rows]
+    rows = []
+    for row in table.rows:
+        results = [_found(result, root / (table.store or "")) for result in row.results]
+        rows.append(row if results == row.results else summarised(replace(row, results=results)))
     kept = {row.name for row, before in zip(rows, table.rows, strict=True) if row is before}
     whole = [row if {row.name, table.heading.reference} <= kept else replace(row, difference=None) for row in rows]
     return replace(table, rows=whole)
 
 
-def _present(row: Row, store: Path) -> Row:
-    """`row` itself where nothing has gone."""
-    gone = [_is_gone(result, store) for result in row.results]
-    results = [_blank(result) if lost else result for result, lost in zip(row.results, gone, strict=True)]
-    return summarised(replace(row, results=results)) if any(gone) else row
-
-
-def _is_gone(result: Result, store: Path) -> bool:
+def _found(result: Result, store: Path) -> Result:
+    """`result` itself, or a missing one where its record has gone."""
     if result.status not in {COMPUTED, CHANGED}:
-        return False
+        return result
     record = read_whole(store / result.folder)
-    return record is None or record["key"] != result.key
-
-
-def _blank(result: Result) -> Result:
+    if record is not None and record["key"] == result.key:
+        return result
     return Result(result.seed, result.overrides, result.key, result.folder, MISSING, "gone since it was collected")
 
 
@@ -146,7 +140,7 @@ def _section(table: Table, root: Path, number: int, *, linked: bool, further: Pa
         table=table,
         lines=wording.rendered_rows(table),
         class_heads=_class_heads(table),
-        classes=_classes(table),
+        classes=wording.class_rows(table),
         card=cards.entries(table),
         bars=figures.bar_chart(table),
         sweep=sweep.sweep_chart(table),
@@ -163,10 +157,3 @@ def _class_heads(table: Table) -> list[tuple[str, str]]:
     """Heads of the columns per class and their colours: that of the row's curves, the paper's own for its numbers."""
     ours, titles = figures.colours(table), [title for title, _ in wording.class_columns(table)]
     return [(title, f"c{ours.index(title) % 8}" if title in ours else "paper") for title in titles]
-
-
-def _classes(table: Table) -> list[tuple[str, list[float | None]]]:
-    """Every class with its value in each of `wording.class_columns`."""
-    columns = [values for _, values in wording.class_columns(table)]
-    names = dict.fromkeys(name for values in columns for name in values)
-    return [(name, [values.get(name) for values in columns]) for name in names]

@@ -2,15 +2,14 @@
 
 import json
 import math
-import os
 import shlex
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from wsss_lightning.atomic import replace_file, write_json
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.store import write_json
 from wsss_lightning.tables.spec import Heading
 
 COMPUTED, CHANGED, COMMITTED, MISSING, FAILED = "computed", "code changed", "committed", "missing", "failed"
@@ -155,9 +154,7 @@ def as_json(table: Table) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def read_table(path: Path) -> Table:

@@ -1,6 +1,5 @@
 """A collected table as a file to commit: nothing in it names a folder of this machine."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,13 +40,13 @@ def _portable(result: Result) -> Result:
 
 
 def _portable_overrides(overrides: list[str]) -> list[str]:
-    # Where files lie, workers and dashboards enter no key: no number depends on them.
-    return [_shown(override) for override in overrides if re.split(r"[.=]", override.lstrip("+~"))[0] not in _LOCAL]
-
-
-def _shown(override: str) -> str:
-    name, equals, value = override.partition("=")
-    return f"{name}=.../{Path(value).name}" if equals and Path(value).is_absolute() else override
+    kept = []
+    for override in overrides:
+        name, _, value = override.partition("=")
+        # Where files lie, workers and dashboards enter no key: no number depends on them.
+        if name.lstrip("+~").partition(".")[0] not in _LOCAL:
+            kept.append(f"{name}=.../{Path(value).name}" if Path(value).is_absolute() else override)
+    return kept
 
 
 def without_folders(value: Any) -> Any:

@@ -42,7 +42,6 @@ class SpecRow:
 
 
 COSTS = ("seconds", "gigabytes")  # columns of what a row takes: wall time of its stages, their highest peak of memory
-IOU = "val/iou/"  # what the name of a class's IoU begins with
 
 
 @dataclass(frozen=True)
@@ -95,11 +94,10 @@ class Spec:
 
 def find_spec(file: str) -> Path:
     """The path of a table: `points/table2` stands for `experiments/points/table2.yaml`; a path is taken as it is."""
-    shipped = project_folder("experiments") / f"{file}.yaml"
-    for path in (shipped, Path(file)):
+    folder = project_folder("experiments")
+    for path in (folder / f"{file}.yaml", Path(file)):
         if path.is_file():
             return path
-    folder = project_folder("experiments")
     known = ", ".join(f"{path.parent.name}/{path.stem}" for path in sorted(folder.glob("*/*.yaml")))
     raise InputError(f"There is no table {file}: give the path of a YAML file or one of {known or 'none yet'}.")
 

@@ -115,10 +115,7 @@ def summarise(
     if not any(group.values for of_row in groups.values() for group in of_row.values()) and metric is not None:
         raise InputError(f"No job reports {metric}; there are {', '.join(_metrics(sweeps)) or 'no metrics'}.")
     first = _reference(reference, names, list(groups))
-    rows = [
-        SummaryRow(choice, of_row, _to_reference(of_row, groups[first], over), _to_first(of_row, sweeps[0].name, over))
-        for choice, of_row in groups.items()
-    ]
+    rows = [_row(choice, of_row, groups[first], sweeps[0].name, over) for choice, of_row in groups.items()]
     return SweepSummary(chosen, names, over, _labels(sweeps, names), first, rows)
 
 
@@ -165,19 +162,17 @@ def _reference(text: str | None, names: Sequence[str], choices: Sequence[tuple[s
     raise InputError(f"--reference {text} is no row; the rows are {rows}.")
 
 
-def _to_reference(groups: dict[str, Group], reference: dict[str, Group], over: Sequence[str]) -> dict[str, Difference]:
-    pairs = {name: (group, reference[name]) for name, group in groups.items() if name in reference}
-    return _present({name: _difference(*pair, over) for name, pair in pairs.items() if pair[0] is not pair[1]})
+def _row(
+    choice: tuple[str, ...], groups: dict[str, Group], reference: dict[str, Group], first: str, over: Sequence[str]
+) -> SummaryRow:
+    to_reference = {name: (group, reference[name]) for name, group in groups.items() if name in reference}
+    to_first = {name: (group, groups[first]) for name, group in groups.items() if first in groups}
+    return SummaryRow(choice, groups, _differences(to_reference, over), _differences(to_first, over))
 
 
-def _to_first(groups: dict[str, Group], sweep: str, over: Sequence[str]) -> dict[str, Difference]:
-    first = groups.get(sweep)
-    others = {name: group for name, group in groups.items() if name != sweep} if first else {}
-    return _present({name: _difference(group, first, over) for name, group in others.items() if first})
-
-
-def _present(differences: dict[str, Difference | None]) -> dict[str, Difference]:
-    return {name: difference for name, difference in differences.items() if difference is not None}
+def _differences(pairs: dict[str, tuple[Group, Group]], over: Sequence[str]) -> dict[str, Difference]:
+    found = {name: _difference(*pair, over) for name, pair in pairs.items() if pair[0] is not pair[1]}
+    return {name: difference for name, difference in found.items() if difference is not None}
 
 
 def _difference(ours: Group, theirs: Group, over: Sequence[str]) -> Difference | None:

@@ -86,8 +86,7 @@ def _heads(summary: SweepSummary) -> list[str]:
 
 
 def _body(summary: SweepSummary) -> list[list[str]]:
-    """The cells of each row."""
-    return [[*row.choice, *_cells(summary, row), *_changes(summary, row)] for row in summary.rows]
+    return [[*row.choice, *_cells(summary, row)] for row in summary.rows]
 
 
 def _cells(summary: SweepSummary, row: SummaryRow) -> Iterator[str]:
@@ -101,9 +100,6 @@ def _cells(summary: SweepSummary, row: SummaryRow) -> Iterator[str]:
         yield _mean(summary, group)
         yield "reference" if row.choice == summary.reference else _difference(summary, row.differences.get(name))
         yield wording.duration(group.seconds)
-
-
-def _changes(summary: SweepSummary, row: SummaryRow) -> Iterator[str]:
     for name in list(summary.labels)[1:]:
         yield _difference(summary, row.changes.get(name))
 
@@ -149,21 +145,18 @@ def notes(summary: SweepSummary) -> list[str]:
     failed = [(label, job) for label, job in summary.jobs() if job.failure is not None]
     where = "{} job {}" if len(summary.labels) > 1 else "job {1}"
     return [
-        *_averages(summary),
-        *_intervals(summary),
+        *_numbers(summary),
         *_best(summary),
         *_cards(summary),
         *(f"{where.format(label, job.number)} failed: {job.failure}" for label, job in failed),
     ]
 
 
-def _averages(summary: SweepSummary) -> Iterator[str]:
+def _numbers(summary: SweepSummary) -> Iterator[str]:
+    """How they came about."""
     if summary.over:
         yield f"Mean ± standard deviation over {', '.join(summary.over)}."
     yield "Time: mean over jobs of all stages behind a result, shared ones counted in each."
-
-
-def _intervals(summary: SweepSummary) -> Iterator[str]:
     differences = [d for row in summary.rows for d in (*row.differences.values(), *row.changes.values())]
     name = _choice(summary, summary.reference)
     if any(row.differences for row in summary.rows):

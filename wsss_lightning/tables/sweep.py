@@ -81,13 +81,12 @@ def sweep_chart(table: Table) -> SweepChart | None:
 
 def _series(kind: str, shown: Sequence[tuple[Row, list[Value]]], across: Scale, upward: Scale) -> Series:
     placed = [(row.x, value) for row, numbers in shown if row.x is not None for value in numbers if value.kind == kind]
-    marks = [_mark(across.place(x), value, upward) for x, value in sorted(placed, key=lambda item: item[0])]
+    marks = []
+    for x, value in sorted(placed, key=lambda item: item[0]):
+        low, high = map(upward.place, value.ends)
+        whisker = None if value.deviation is None else (low, high)
+        marks.append(Mark(across.place(x), upward.place(value.percent), whisker))
     return Series(kind, marks, " ".join(f"{mark.x:.1f},{mark.y:.1f}" for mark in marks))
-
-
-def _mark(x: float, value: Value, upward: Scale) -> Mark:
-    low, high = map(upward.place, value.ends)
-    return Mark(x, upward.place(value.percent), None if value.deviation is None else (low, high))
 
 
 def _levels(named: Sequence[tuple[str, Value]], upward: Scale) -> list[Level]:

@@ -1,7 +1,6 @@
 """What every rendering of a table says, as text: numbers times 100, marks, and what they mean."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -72,6 +71,13 @@ def class_columns(table: Table) -> list[tuple[str, dict[str, float | None]]]:
     return columns
 
 
+def class_rows(table: Table) -> list[tuple[str, list[float | None]]]:
+    """The same line by line: every class with its value in each of `class_columns`."""
+    columns = [values for _, values in class_columns(table)]
+    names = dict.fromkeys(name for values in columns for name in values)
+    return [(name, [values.get(name) for values in columns]) for name in names]
+
+
 def caption(table: Table) -> str:
     """What the numbers are."""
     return f"{metric(table.heading.metric)}, per cent: the paper's numbers and ours"
@@ -103,7 +109,8 @@ def printed(value: float | None) -> str:
 def ours(table: Table, row: Row) -> str:
     """Mean, deviation over seeds and their number; the dagger refers to the notes on all our numbers."""
     if row.mean is None:
-        return _without_number(row)
+        statuses = {result.status for result in row.results}
+        return next((status for status in (FAILED, MISSING) if status in statuses), "nan" if statuses else "-")
     planned, count = len(row.results), len(row.measured)
     mark = "†" if table.notes else ""
     deviation = "" if row.std is None else f" ± {percent(row.std)}"
@@ -120,15 +127,7 @@ def _further(name: str, values: list[float]) -> str:
     return percent(fmean(values)) + (f" ± {percent(stdev(values))}" if len(values) > 1 else "")
 
 
-def _without_number(row: Row) -> str:
-    statuses = {result.status for result in row.results}
-    if not statuses:
-        return "-"
-    return next((status for status in (FAILED, MISSING) if status in statuses), "nan")
-
-
 def _difference_text(table: Table, row: Row) -> str:
-    """The difference to the reference row and its interval."""
     if row.name == table.heading.reference:
         return "reference"
     if row.difference is None:
@@ -172,7 +171,9 @@ def footnotes(table: Table) -> list[str]:
     notes = [f"† {note}" for note in table.notes]
     rows = [f"{mark} {row.footnote}" for row, mark in _row_marks(table)]
     chosen = [f"Chosen on: {value}." for name, value in cards.card(table) if name == "chosen on"]
-    about_rows = [*_intervals(table), *_changes(table), *_failures(table)]
+    failed = [(row.name, result) for row in table.rows for result in row.results if result.status == FAILED]
+    failures = [f"{name}, seed {each.seed}, failed: {each.detail}" for name, each in failed if each.detail]
+    about_rows = [*_intervals(table), *_changes(table), *failures]
     return [*notes, *rows, *table.heading.footnotes, table.heading.scale, *chosen, *about_rows]
 
 
@@ -204,19 +205,10 @@ def _interval(reference: str, whose: str, seeds: str, images: str, *, over_seeds
 def _changes(table: Table) -> list[str]:
     details = [result.detail for row in table.rows for result in row.results if result.status == CHANGED]
     files = sorted({file for detail in details for file in detail.split(", ")})
-    named = files if len(files) <= _NAMED else _by_folder(files)
-    return [f"Code changed since these runs: {', '.join(named)}."] if files else []
-
-
-def _by_folder(files: Sequence[str]) -> list[str]:
-    """Folders with their number of files; the JSON beside a table has each file's name."""
-    counts = Counter(file.rpartition("/")[0] for file in files)
-    return [f"{folder} ({count})" for folder, count in counts.items()]
-
-
-def _failures(table: Table) -> list[str]:
-    failed = [(row.name, result) for row in table.rows for result in row.results if result.status == FAILED]
-    return [f"{name}, seed {result.seed}, failed: {result.detail}" for name, result in failed if result.detail]
+    if len(files) > _NAMED:  # the JSON beside a table has each file's name
+        counts = Counter(file.rpartition("/")[0] for file in files)
+        files = [f"{folder} ({count})" for folder, count in counts.items()]
+    return [f"Code changed since these runs: {', '.join(files)}."] if files else []
 
 
 def _row_marks(table: Table) -> list[tuple[Row, str]]:
