@@ -113,6 +113,15 @@ def test_a_sweep_moves_to_another_machine(call: Call, tmp_path: Path, name: str)
     assert "0 taken over" in call("import", archive, root="b") and not list((tmp_path / "b" / "store").glob(".imp*"))
 
 
+def test_an_archive_that_was_packed_again_by_hand_is_taken(call: Call, tmp_path: Path) -> None:
+    call("export", str(tmp_path / "own.tar"), "other")
+    with tarfile.open(tmp_path / "own.tar") as tar:
+        tar.extractall(tmp_path / "unpacked", filter="data")
+    with tarfile.open(tmp_path / "again.tar", "w") as tar:
+        tar.add(tmp_path / "unpacked", arcname=".")
+    assert "taken over" in call("import", str(tmp_path / "again.tar"), root="b")
+
+
 def test_a_stage_moves_with_or_without_what_it_read(call: Call, tmp_path: Path) -> None:
     call("export", str(tmp_path / "with.tar"), "other")
     call("export", str(tmp_path / "without.tar"), "other", "--no-upstream")

@@ -10,6 +10,7 @@ from fake_coco import write_coco
 from wsss_lightning.data.classes import with_added, with_classes
 from wsss_lightning.data.coco import COCO_CLASSES, COCO_IDS, COCODataModule
 from wsss_lightning.data.coco_conventions import CocoConvention, Ids, write_convention
+from wsss_lightning.data.coco_json import read_annotations
 from wsss_lightning.data.masks import write_mask
 from wsss_lightning.errors import InputError
 
@@ -95,6 +96,14 @@ def test_outlines_are_not_looked_at_for_tags(root: Path) -> None:
     assert len(COCODataModule(root=root).records("train")) == 5
     change(root / "annotations" / "instances_train2014.json", lambda c: [a.pop("area") for a in c["annotations"]])
     assert len(COCODataModule(root=root).records("train")) == 5
+
+
+@pytest.mark.parametrize("outline", [None, False, True, [], [[1, 1]], [[1, 1, 4, 1, 4, 4]], {}])
+def test_an_object_is_shapeless_whether_outlines_are_kept_or_not(root: Path, outline: Any) -> None:
+    path = root / "annotations" / "instances_train2014.json"
+    change(path, lambda content: content["annotations"][0].update(segmentation=outline))
+    kept, dropped = (read_annotations(path, outlines=keep)["shapeless"] for keep in (True, False))
+    assert kept == dropped == ([] if outline in (True, {}, [[1, 1, 4, 1, 4, 4]]) else [0])
 
 
 @pytest.mark.parametrize("base", [".", "coco2014"])

@@ -79,7 +79,8 @@ class Sizes(TypedDict): ...
 
 def f(own: Own, far: Far, quoted: "int | None", union: Union[int, str], optional: Optional[float],
       many: tuple[int, ...], two: tuple[int, str], table: Mapping[str, Sequence[int]],
-      unknown: SomeClass, made: OwnClass, perhaps: OwnClass | None, kind: Kind, sizes: Sizes, anything: Any, nested: list[list[float]]): ...
+      unknown: SomeClass, made: OwnClass, perhaps: OwnClass | None, kind: Kind,
+      sizes: Sizes, anything: Any, nested: list[list[float]]): ...
 """
 FITS: dict[str, tuple[list[Any], list[Any]]] = {
     "own": (["a", 1, None], ["b", 2, True, 1.0]),

@@ -84,7 +84,7 @@ def _encloses(outline: object) -> bool:
     """Whether something can be painted: run lengths, or a polygon of at least three points, right or wrong."""
     if isinstance(outline, list):
         return any(not isinstance(part, list) or len(part) >= 6 for part in outline)
-    return outline is not None
+    return outline not in (None, False)
 
 
 def _check_images(entries: list[JsonObject], path: Path, *, sized: bool) -> dict[Id, str]:

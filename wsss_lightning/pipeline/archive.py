@@ -83,7 +83,7 @@ def _extract(source: Path, folder: Path) -> None:
             for member in members:
                 parts = PurePosixPath(member.name).parts
                 plain = (member.isfile() or member.isdir()) and ".." not in parts and parts[:1] != ("/",)
-                if not plain or parts[0] not in _PLACES:
+                if not plain or not {*parts[:1]} <= _PLACES:
                     raise InputError(
                         f"{source} holds {member.name}, which wsss store export does not write: nothing was taken."
                     )
