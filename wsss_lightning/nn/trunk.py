@@ -64,7 +64,8 @@ class Trunk(nn.Module):
             raise InputError(f"{type(backbone).__name__} has no maps of two last blocks: take a ResNet or a VGG.")
         self.stride, self.learning = stride, learning
         self.corners = backbone.on_corners
-        self.channels = _last_channels(backbone)
+        before = -4 if isinstance(backbone, VGG) else -2  # a VGG's last block has three layers
+        self.channels = (backbone.channels[before], backbone.channels[-1])
         backbone.drop_classifier()
         _dilate(backbone, stride)
         backbone.requires_grad_(learning == "all")
@@ -123,6 +124,11 @@ class Trunk(nn.Module):
             pairs = zip(shallow.split(len(images)), deep.split(len(images)), strict=True)
             yield from zip(of_scale, pairs, strict=True)
 
+    def deep_looks(self, images: Tensor, shown: Sequence[Variant]) -> list[dict[Variant, Tensor]]:
+        """The deep maps (E, h, w) of `looks` by variant, image by image."""
+        deep_maps = {variant: deep for variant, (_, deep) in self.looks(images, shown)}
+        return [{variant: maps[index] for variant, maps in deep_maps.items()} for index in range(len(images))]
+
     def _scaled(self, images: Tensor, scale: float) -> Tensor:
         size = self.image_size((images.shape[-2], images.shape[-1]), scale)
         if size == tuple(images.shape[-2:]):
@@ -148,11 +154,6 @@ def input_size(size: tuple[int, int], scale: float = 1.0, *, corners: bool) -> t
 def enlarge(maps: Tensor, size: tuple[int, int], *, corners: bool) -> Tensor:
     """Maps (N, K, h, w) -> (N, K, *size), bilinear; `corners`: see `Trunk`."""
     return F.interpolate(maps, size, mode="bilinear", align_corners=corners)
-
-
-def _last_channels(backbone: ResNet | VGG | TimmBackbone) -> tuple[int, int]:
-    before = -4 if isinstance(backbone, VGG) else -2  # a VGG's last block has three layers
-    return backbone.channels[before], backbone.channels[-1]
 
 
 def _last_parameters(backbone: ResNet | VGG | TimmBackbone) -> Iterable[nn.Parameter]:

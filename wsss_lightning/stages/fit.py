@@ -24,7 +24,6 @@ from wsss_lightning.atomic import replace_file
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.masks import palette
 from wsss_lightning.errors import InputError
-from wsss_lightning.nn.seeds import own_seed, seeded
 from wsss_lightning.stages.finite import Finite
 from wsss_lightning.stages.loggers import closing_loggers, log_stage
 from wsss_lightning.stages.monitored import Monitored
@@ -33,8 +32,6 @@ from wsss_lightning.tensors import UnreadableError, load_pickle
 
 # Deterministic mode also fills every new tensor, a third of a small network's time; no layer here reads one unwritten.
 torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-
-__all__ = ["Callbacks", "MakeTrainer", "fit", "make_trainer", "make_whole_trainer", "own_seed", "quiet", "seeded"]
 
 _CHECKPOINT = "last.ckpt"
 _LOG_EVERY = 10  # steps; Lightning's 50 leaves two points of a training of a minute

@@ -9,7 +9,9 @@ from wsss_lightning.atomic import replace_file
 from wsss_lightning.data.base import Record, SegmentationDataModule, Split
 from wsss_lightning.data.imports import note_imported, read_imported
 from wsss_lightning.errors import InputError
-from wsss_lightning.stages.label_pixels import Crf, count_empty, label_records, labeller
+from wsss_lightning.stages.empty import count_empty
+from wsss_lightning.stages.label_pixels import label_records, labeller
+from wsss_lightning.stages.refine import Crf
 
 
 def label_imported(

@@ -128,9 +128,9 @@ def resized(image: Image, cells: Shape) -> Image:
     return np.asarray(cv2.resize(image, (cells[1] * CELL, cells[0] * CELL), interpolation=how), np.uint8)
 
 
-def shrunk(image: Image, side: int) -> Image:
-    """An image (H, W, 3) whose longer side is at most `side` px."""
-    scale = side / max(image.shape[:2])
+def shrunk(image: Image, side: int | None) -> Image:
+    """An image (H, W, 3) whose longer side is at most `side` px; None leaves it as it is."""
+    scale = 1 if side is None else side / max(image.shape[:2])
     if scale >= 1:
         return image
     size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
