@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from wsss_lightning.errors import InputError
 from wsss_lightning.nn.backbones import Backbone
+from wsss_lightning.nn.prediction import Edges
 from wsss_lightning.nn.resnet import ResNet
 from wsss_lightning.nn.timm_backbone import TimmBackbone
 from wsss_lightning.nn.vgg import VGG
@@ -146,9 +147,7 @@ class Trunk(nn.Module):
 
 def input_size(size: tuple[int, int], scale: float = 1.0, *, corners: bool) -> tuple[int, int]:
     """See `Trunk.image_size`."""
-    rest = int(corners)
-    height, width = (max(round((scale * edge - rest) / PERIOD), 1) * PERIOD + rest for edge in size)
-    return height, width
+    return Edges(PERIOD, int(corners)).nearest((scale * size[0], scale * size[1]))
 
 
 def enlarge(maps: Tensor, size: tuple[int, int], *, corners: bool) -> Tensor:

@@ -165,7 +165,10 @@ class _Saved(Checkpoint):
         self.done = trainer.global_step
 
     def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:  # noqa: ARG002
-        if not _validates_next(trainer):
+        loop = trainer.fit_loop
+        assert loop._data_fetcher is not None
+        validates_next = loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+        if not validates_next:
             self._save(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
@@ -177,12 +180,6 @@ class _Saved(Checkpoint):
             self.finite.check_weights(trainer, trainer.lightning_module)
             trainer.save_checkpoint(self.path)
             self.done = step
-
-
-def _validates_next(trainer: pl.Trainer) -> bool:
-    loop = trainer.fit_loop
-    assert loop._data_fetcher is not None
-    return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
 
 
 @contextmanager

@@ -94,7 +94,6 @@ def background_and_classes(maps: Maps, background: float) -> Maps:
 def _label(
     image: NDArray[np.uint8], maps: Maps, *, background: float, foreground: float | None, crf: Crf | None
 ) -> NDArray[np.intp]:
-    """0 for background, k for map k - 1, 255."""
     possible = _best(image, maps, background=background, crf=crf)
     if foreground is None:
         return possible

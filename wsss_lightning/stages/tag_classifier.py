@@ -73,16 +73,8 @@ class TagClassifier(pl.LightningModule):
         threshold: float = 0.15,
     ) -> None:
         super().__init__()
-        plain = {
-            "stride": stride,
-            "trunk": trunk,
-            "mirror": mirror,
-            "rate": rate,
-            "new_layers": new_layers,
-            "seed": seed,
-            "start": start,
-            "threshold": threshold,
-        }
+        plain: dict[str, Any] = {"stride": stride, "trunk": trunk, "mirror": mirror, "rate": rate}
+        plain |= {"new_layers": new_layers, "seed": seed, "start": start, "threshold": threshold}
         lists = {"class_names": [*class_names], "scales": [*map(float, scales)]}
         described = {"backbone": backbone, "optimizer": optimizer, "scheduler": scheduler, "loss": loss}
         self.save_hyperparameters(plain | lists | {name: describe(value) for name, value in described.items()})

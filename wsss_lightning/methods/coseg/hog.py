@@ -36,11 +36,8 @@ def hog(image: Image) -> Floats:
     size, block, cell = (padded.shape[1], padded.shape[0]), (2 * CELL, 2 * CELL), (CELL, CELL)
     descriptor = cv2.HOGDescriptor(size, block, cell, cell, _BINS, 1, _FLAT, 0, _CLIP, False, 1, True).compute(padded)
     blocks = np.asarray(descriptor, np.float32).reshape(columns + 1, rows + 1, 2, 2, _BINS).transpose(1, 0, 3, 2, 4)
-    return _features([blocks[y : y + rows, x : x + columns, 1 - y, 1 - x] for y, x in _NEAR])
-
-
-def _features(histograms: list[Floats]) -> Floats:
-    """Of a cell's histogram (h, w, 18) as each of the four blocks around it normalises it."""
+    # A cell's histogram (h, w, 18) as each of the four blocks around it normalises it.
+    histograms = [blocks[y : y + rows, x : x + columns, 1 - y, 1 - x] for y, x in _NEAR]
     signed = np.sum(histograms, axis=0) / 2
     unsigned = signed[..., : _BINS // 2] + signed[..., _BINS // 2 :]
     energies = [histogram.sum(axis=-1, keepdims=True) / np.sqrt(_BINS) for histogram in histograms]

@@ -41,7 +41,6 @@ def mine_patches(
     not name the class: whatever is taken for it there is wrong, so that no mask is needed.
 
     Args:
-        out_dir: the stage's folder.
         source: whose training images these are.
         target: name of the class.
         model: folder of a `fit_patches` stage.
@@ -51,9 +50,6 @@ def mine_patches(
         images: how many are looked at, drawn at random: a fifth of ImageNet has 10,000 patches many times over.
         most: patches kept, all equally likely: those of neighbouring pixels hardly differ, and a million do not fit.
         seed: of what is held out and kept.
-        trainer: makes Lightning's.
-        workers: loading processes.
-        progress: show a bar.
     """
     index, folder, module = target_index(source, target), Path(out_dir), read_patch_module(model)
     _, aside = divide(source.records("train"), held_out=held_out, seed=seed)
