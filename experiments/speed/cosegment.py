@@ -26,11 +26,11 @@ from wsss_lightning.methods.coseg.stages.cosegmentation import (
     Collection,
     Cosegmentation,
     Passes,
-    draw_records,
     single_tag_records,
 )
 from wsss_lightning.methods.coseg.stages.discover import STEPS
 from wsss_lightning.stages.io import write_json
+from wsss_lightning.stages.records import draw_records
 
 OTHERS = 50  # images of the other class, which a class is told from
 CONF = Path(__file__).resolve().parents[2] / "conf"

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from wsss_lightning.data.steps import StepData
 from wsss_lightning.errors import InputError
-from wsss_lightning.stages.fit import fit, seeded
+from wsss_lightning.nn.seeds import seeded
+from wsss_lightning.stages.fit import fit
 
 STEPS = 25
 

@@ -18,8 +18,9 @@ from wsss_lightning.data.masks import read_mask
 from wsss_lightning.data.voc import VOCDataModule
 from wsss_lightning.errors import InputError
 from wsss_lightning.nn.description import build
+from wsss_lightning.nn.prediction import Prediction
 from wsss_lightning.ops.resize import resize_maps
-from wsss_lightning.stages.predict import Prediction, read_probabilities, write_predictions
+from wsss_lightning.stages.predict import read_probabilities, write_predictions
 
 VAL = tuple(f"2007_0000{number}" for number in range(10, 15))
 CLASSES = ["cat", "aeroplane", "boat"]  # 8, 1 and 4 in VOC's own indices

@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader
 
 from wsss_lightning.data.steps import StepData, share
 from wsss_lightning.errors import InputError
-from wsss_lightning.stages.fit import fit, make_trainer, seeded
+from wsss_lightning.nn.seeds import seeded
+from wsss_lightning.stages.fit import fit, make_trainer
 
 STEPS = 12
 

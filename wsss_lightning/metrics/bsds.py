@@ -112,8 +112,8 @@ def boundary_counts(
     near = (_near(pixels[order], truth, radius) for truth in truths)
     matched = np.stack([precedence_matching(neighbours, total) for neighbours, total in zip(near, totals, strict=True)])
     predicted = np.searchsorted(-values[order], -thresholds, side="right")
-    sums = (np.append(0, flags.cumsum())[predicted] for flags in (matched.sum(axis=0), matched.any(axis=0)))
-    recalled, right = sums
+    per_pixel = (matched.sum(axis=0), matched.any(axis=0))
+    recalled, right = (np.append(0, flags.cumsum())[predicted] for flags in per_pixel)
     return np.stack([recalled, np.full(len(thresholds), sum(totals)), right, predicted], axis=1).astype(np.int64)
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from wsss_lightning.metrics.segmentation import iou
+from wsss_lightning.metrics.segmentation import iou, recall
 
 
 def one_against_all(target: Tensor, *, label: int, ignore_index: int = 255) -> Tensor:
@@ -26,5 +26,5 @@ def accuracies(confusion: Tensor) -> dict[str, float]:
     Args:
         confusion: (2, 2) counts, row = true label, background first.
     """
-    background, foreground = (confusion.diagonal().double() / confusion.sum(dim=1)).tolist()
+    background, foreground = recall(confusion).tolist()
     return {"ap": float(iou(confusion)[1]), "foreground": foreground, "background": background}

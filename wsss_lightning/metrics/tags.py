@@ -22,13 +22,13 @@ def average_precision(scores: Tensor, tags: Tensor) -> Tensor:
         ValueError: shapes differ or are not (N, C), tags are not bool, a score is nan.
     """
     _check_tags(scores, tags)
-    per_class = [_average_precision(*column) for column in zip(scores.unbind(1), tags.unbind(1), strict=True)]
+    per_class = []
+    for column, present in zip(scores.unbind(1), tags.unbind(1), strict=True):
+        positives, everyone = column[present].sort().values, column.sort().values
+        hits = len(positives) - torch.searchsorted(positives, positives)
+        retrieved = len(everyone) - torch.searchsorted(everyone, positives)
+        per_class.append((hits.double() / retrieved).mean())
     return torch.stack(per_class)
-
-
-def mean_average_precision(scores: Tensor, tags: Tensor) -> float:
-    """Mean of `average_precision` over the classes that have a positive."""
-    return float(average_precision(scores, tags).nanmean())
 
 
 def balanced_accuracy(probabilities: Tensor, tags: Tensor, threshold: float = 0.5) -> Tensor:
@@ -73,17 +73,10 @@ class TagScores(Metric):
         self.tags.append(tags)
 
     def compute(self) -> dict[str, Tensor]:
-        """`tag_ap`, the `mean_average_precision`, and `tag_accuracy`, the mean of `balanced_accuracy` at 1/2."""
+        """`tag_ap`, the mean of `average_precision`, and `tag_accuracy`, that of `balanced_accuracy` at 1/2."""
         scores, tags = torch.cat(self.scores), torch.cat(self.tags)
         accuracy = balanced_accuracy(scores, tags).nanmean().float()
         return {"tag_ap": average_precision(scores, tags).nanmean().float(), "tag_accuracy": accuracy}
-
-
-def _average_precision(scores: Tensor, tags: Tensor) -> Tensor:
-    positives, everyone = scores[tags].sort().values, scores.sort().values
-    hits = len(positives) - torch.searchsorted(positives, positives)
-    retrieved = len(everyone) - torch.searchsorted(everyone, positives)
-    return (hits.double() / retrieved).mean()
 
 
 def _check_tags(scores: Tensor, tags: Tensor) -> None:

@@ -106,9 +106,5 @@ def _rows(
     if not isinstance(backbone, ResNet):
         raise InputError(f"The classifier of {type(backbone).__name__} does not look at its last map: give hidden=256.")
     return label_rows(
-        backbone.classifier(),
-        class_names=class_names,
-        shared=backbone.shared,
-        generator=generator,
-        centred=centred,
+        backbone.classifier(), class_names=class_names, shared=backbone.shared, generator=generator, centred=centred
     )

@@ -54,8 +54,9 @@ def _bilinear_at(feature_map: Tensor, rows: Tensor, columns: Tensor, grid: Size,
     """(D_l, h, w) resized to `grid` and read at P of its cells: (P, D_l)."""
     top, bottom, down = _neighbours(rows, feature_map.shape[1], grid[0], corners=corners)
     left, right, along = _neighbours(columns, feature_map.shape[2], grid[1], corners=corners)
-    four = [_read(feature_map, r, c) for r in (top, bottom) for c in (left, right)]
-    along, down = along.to(four[0].dtype), down.to(four[0].dtype)
+    kind = torch.promote_types(feature_map.dtype, torch.float32)
+    four = [feature_map[:, r, c].to(kind) for r in (top, bottom) for c in (left, right)]
+    along, down = along.to(kind), down.to(kind)
     upper, lower = four[0].lerp(four[1], along), four[2].lerp(four[3], along)
     return upper.lerp(lower, down).T
 
@@ -67,10 +68,6 @@ def _neighbours(cells: Tensor, size: int, cells_in_grid: int, *, corners: bool) 
     centre = middle * (size - 1) / cells_in_grid if corners else areas
     first = centre.long()
     return first, (first + 1).clamp_max(size - 1), centre - first
-
-
-def _read(feature_map: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    return feature_map[:, rows, columns].to(torch.promote_types(feature_map.dtype, torch.float32))
 
 
 class Standardisation(nn.Module):
@@ -122,13 +119,11 @@ def linear_on_maps(
     for m in maps:
         # The product comes out channels last, in which resizing is fast.
         part = F.linear(m.permute(0, 2, 3, 1), weight[:, start : start + m.shape[1]]).permute(0, 3, 1, 2)
-        total = total + (_enlarged(part, grid) if corners else resize_maps(part, grid))
+        if corners:
+            way = Bilinear((part.shape[2], part.shape[3]), grid, corners=True, device=part.device)
+        total = total + (way.enlarge(part) if corners else resize_maps(part, grid))
         start += m.shape[1]
     return total
-
-
-def _enlarged(maps: Tensor, grid: Size) -> Tensor:
-    return Bilinear((maps.shape[2], maps.shape[3]), grid, corners=True, device=maps.device).enlarge(maps)
 
 
 def perceptron_on_maps(

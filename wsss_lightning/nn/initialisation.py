@@ -31,7 +31,8 @@ def reduce_classifier(classifier: VGG, *, kernel: int, hidden: int) -> tuple[Wei
         )
     fc6, fc7, fc8 = classifier.fc6, classifier.fc7, classifier.fc8
     taps = _spread(fc6.kernel_size[0], kernel)
-    filters = _every_nth(fc6.out_channels, hidden)
+    _require_fewer(fc6.out_channels, hidden, "filters in fc6 and fc7")
+    filters = torch.arange(hidden) * fc6.out_channels // hidden
     return (
         (fc6.weight[filters][:, :, taps][..., taps], _bias(fc6)[filters]),
         (fc7.weight[filters][:, filters], _bias(fc7)[filters]),
@@ -89,11 +90,6 @@ def draw_layers(layers: nn.Sequential, generator: torch.Generator, *, gain: floa
         nn.init.normal_(layer.weight, std=std, generator=generator)
         assert layer.bias is not None
         nn.init.zeros_(layer.bias)
-
-
-def _every_nth(total: int, wanted: int) -> Tensor:
-    _require_fewer(total, wanted, "filters in fc6 and fc7")
-    return torch.arange(wanted) * total // wanted
 
 
 def _spread(total: int, wanted: int) -> Tensor:

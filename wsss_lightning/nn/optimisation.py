@@ -64,11 +64,7 @@ def phases(rates: Sequence[float], steps: Sequence[int]) -> Rate:
         ValueError: not as many rates as numbers of steps.
     """
     ends = list(zip(rates, accumulate(steps), strict=True))
-
-    def rate(step: int) -> float:
-        return next((rate for rate, end in ends if step < end), rates[-1])
-
-    return rate
+    return lambda step: next((rate for rate, end in ends if step < end), rates[-1])
 
 
 def scheduled(scheduler: Scheduler | None, rates: Sequence[float], steps: Sequence[int], module: Trained) -> Rate:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from wsss_lightning.ops.resize import resize_maps
+from wsss_lightning.ops.resize import resize_map
 
 # What a prediction stores of an image, (H, W) -> probabilities (L, H, W).
 ProbabilityReading = Callable[[dict[str, Tensor], tuple[int, int]], Tensor]
@@ -27,7 +27,7 @@ class Edges(NamedTuple):
     multiple: int = 1
     rest: int = 0
 
-    def nearest(self, size: tuple[int, int]) -> tuple[int, int]:
+    def nearest(self, size: tuple[float, float]) -> tuple[int, int]:
         """The (height, width) of this kind that is nearest to `size`."""
         height, width = (max(round((edge - self.rest) / self.multiple), 1) * self.multiple + self.rest for edge in size)
         return height, width
@@ -40,10 +40,10 @@ def best_labels(probs: Tensor, size: tuple[int, int], *, threshold: float | None
     Maps are enlarged one after the other: all at once, those of a large photograph fill the memory.
     """
     if threshold is not None:
-        return (_at(probs[1], size) > threshold).long()
-    best, labels = _at(probs[0], size), torch.zeros(size, dtype=torch.int64, device=probs.device)
+        return (resize_map(probs[1], size) > threshold).long()
+    best, labels = resize_map(probs[0], size), torch.zeros(size, dtype=torch.int64, device=probs.device)
     for label in range(1, len(probs)):
-        value = _at(probs[label], size)
+        value = resize_map(probs[label], size)
         labels[value > best] = label
         best = torch.maximum(best, value)
     return labels
@@ -54,7 +54,3 @@ def possible_probabilities(probs: Tensor, tags: Sequence[bool]) -> Tensor:
     possible = F.pad(torch.tensor(tags, device=probs.device), (1, 0), value=True)
     kept = probs * possible[:, None, None]
     return kept / kept.sum(dim=0).clamp_min(torch.finfo(kept.dtype).tiny)
-
-
-def _at(values: Tensor, size: tuple[int, int]) -> Tensor:
-    return resize_maps(values[None, None], size)[0, 0]

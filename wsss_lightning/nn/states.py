@@ -94,12 +94,9 @@ def load_weights(
         raise _misfit(network, source, f"{_first(wrong)} has the shape {has}, not {needs}")
     for key, value in own.items():
         if value.is_floating_point():
-            _check_numbers(state[key], key, source, may_be_nan=_layer(key) in may_be_nan)
+            layer = key.rpartition(".")[0].rpartition(".")[2]
+            _check_numbers(state[key], key, source, may_be_nan=layer in may_be_nan)
     network.load_state_dict({key: state[key] for key in own})
-
-
-def _layer(key: str) -> str:
-    return key.rpartition(".")[0].rpartition(".")[2]
 
 
 def _misfit(network: nn.Module, source: str, reason: str) -> InputError:

@@ -15,6 +15,7 @@ from wsss_lightning.nn.backbones import Backbone, Features, freeze
 from wsss_lightning.nn.class_attention import attended
 from wsss_lightning.nn.description import described
 from wsss_lightning.nn.key_maps import rename_keys
+from wsss_lightning.nn.prediction import Edges
 from wsss_lightning.nn.states import State, load_weights, read_state_file
 
 log = logging.getLogger(__name__)
@@ -108,8 +109,8 @@ class TimmBackbone(Backbone):
             InputError: nothing that could learn does.
         """
         modules = dict(self.network.named_modules())
-        names, inside = list(modules), (self.before_last, f"{self.before_last}.")
-        start = max(place for place, name in enumerate(names) if name == inside[0] or name.startswith(inside[1]))
+        names, inside = list(modules), f"{self.before_last}."
+        start = max(place for place, name in enumerate(names) if f"{name}.".startswith(inside))
         parameters = [each for name in names[start + 1 :] for each in modules[name].parameters(recurse=False)]
         if not parameters:
             raise InputError(f"The last map of timm's {self.name} has no weights of its own: take trunk frozen or all.")
@@ -226,9 +227,8 @@ def _quarters(blocks: int) -> list[int]:
 
 def _resized(images: Tensor, period: int, *, rest: int = 0) -> Tensor:
     """Images of the nearest size whose edges are `rest` more than a multiple of `period`."""
-    own = images.shape[-2:]
-    size = [max(round((edge - rest) / period), 1) * period + rest for edge in own]
-    return images if [*own] == size else F.interpolate(images, size, mode="bilinear", antialias=True)
+    size = Edges(period, rest).nearest((images.shape[-2], images.shape[-1]))
+    return images if images.shape[-2:] == size else F.interpolate(images, size, mode="bilinear", antialias=True)
 
 
 def _look_at_corners(network: nn.Module) -> bool:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from wsss_lightning.errors import InputError
 from wsss_lightning.nn.backbones import Backbone
+from wsss_lightning.nn.prediction import Edges
 from wsss_lightning.nn.resnet import ResNet
 from wsss_lightning.nn.timm_backbone import TimmBackbone
 from wsss_lightning.nn.vgg import VGG
@@ -64,7 +65,8 @@ class Trunk(nn.Module):
             raise InputError(f"{type(backbone).__name__} has no maps of two last blocks: take a ResNet or a VGG.")
         self.stride, self.learning = stride, learning
         self.corners = backbone.on_corners
-        self.channels = _last_channels(backbone)
+        before = -4 if isinstance(backbone, VGG) else -2  # a VGG's last block has three layers
+        self.channels = (backbone.channels[before], backbone.channels[-1])
         backbone.drop_classifier()
         _dilate(backbone, stride)
         backbone.requires_grad_(learning == "all")
@@ -123,6 +125,11 @@ class Trunk(nn.Module):
             pairs = zip(shallow.split(len(images)), deep.split(len(images)), strict=True)
             yield from zip(of_scale, pairs, strict=True)
 
+    def deep_looks(self, images: Tensor, shown: Sequence[Variant]) -> list[dict[Variant, Tensor]]:
+        """The deep maps (E, h, w) of `looks` by variant, image by image."""
+        deep_maps = {variant: deep for variant, (_, deep) in self.looks(images, shown)}
+        return [{variant: maps[index] for variant, maps in deep_maps.items()} for index in range(len(images))]
+
     def _scaled(self, images: Tensor, scale: float) -> Tensor:
         size = self.image_size((images.shape[-2], images.shape[-1]), scale)
         if size == tuple(images.shape[-2:]):
@@ -140,19 +147,12 @@ class Trunk(nn.Module):
 
 def input_size(size: tuple[int, int], scale: float = 1.0, *, corners: bool) -> tuple[int, int]:
     """See `Trunk.image_size`."""
-    rest = int(corners)
-    height, width = (max(round((scale * edge - rest) / PERIOD), 1) * PERIOD + rest for edge in size)
-    return height, width
+    return Edges(PERIOD, int(corners)).nearest((scale * size[0], scale * size[1]))
 
 
 def enlarge(maps: Tensor, size: tuple[int, int], *, corners: bool) -> Tensor:
     """Maps (N, K, h, w) -> (N, K, *size), bilinear; `corners`: see `Trunk`."""
     return F.interpolate(maps, size, mode="bilinear", align_corners=corners)
-
-
-def _last_channels(backbone: ResNet | VGG | TimmBackbone) -> tuple[int, int]:
-    before = -4 if isinstance(backbone, VGG) else -2  # a VGG's last block has three layers
-    return backbone.channels[before], backbone.channels[-1]
 
 
 def _last_parameters(backbone: ResNet | VGG | TimmBackbone) -> Iterable[nn.Parameter]:

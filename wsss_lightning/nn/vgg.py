@@ -148,9 +148,8 @@ def _as_convolution(weight: Tensor, layer: str) -> Tensor:
 
 def fold_batch_norm(network: VGG) -> VGG:
     """The same function without batch norm: scale and shift go into the convolutions (evaluation mode)."""
-    widths = tuple(dict.fromkeys(sum(_CONVOLUTIONS[:block]) for block in range(5)))
     plain = VGG(
-        widths=[network.channels[index] for index in widths],
+        widths=[network.channels[_span(block).start] for block in range(len(_CONVOLUTIONS))],
         fc6_kernel=network.fc6.kernel_size[0],
         hidden=network.global_size,
         num_classes=network.fc8.out_channels,

@@ -56,7 +56,7 @@ def pixel_adaptive_refinement(
     if image.shape[:2] != unary.shape[1:]:
         raise ValueError(f"image {image.shape} and energies {unary.shape} differ in size")
     colours = torch.tensor(image, dtype=torch.float32, device=device).permute(2, 0, 1)
-    offsets = [offset for dilation in dilations for offset in _ring(dilation)]
+    offsets = [(dy, dx) for d in dilations for dy in (-d, 0, d) for dx in (-d, 0, d) if dy or dx]
     weights = _affinities(colours, offsets, color_width=color_width)
     weights += position_weight * _nearness(offsets, width=position_width).to(device)[:, None, None]
     weights /= 1 + position_weight
@@ -68,11 +68,6 @@ def pixel_adaptive_refinement(
         )
     refined: NDArray[np.float32] = probs.cpu().numpy()
     return refined
-
-
-def _ring(dilation: int) -> list[tuple[int, int]]:
-    steps = (-dilation, 0, dilation)
-    return [(dy, dx) for dy in steps for dx in steps if dy or dx]
 
 
 def _shifted(maps: Tensor, offsets: Sequence[tuple[int, int]]) -> Iterator[Tensor]:

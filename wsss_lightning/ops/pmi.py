@@ -22,7 +22,7 @@ from sklearn.tree import DecisionTreeRegressor
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
 
-PAIRS, BANDWIDTH = 5000, 0.05  # sampled for the density, and its kernels' half width: their preset "speedy"
+_PAIRS, _BANDWIDTH = 5000, 0.05  # sampled for the density, and its kernels' half width: their preset "speedy"
 _RHO, _REGULARISER = 1.25, 100
 _SPREAD, _REACH = 0.5, 2  # of half the offset between the pixels of a sampled pair: sigma, and largest coordinate
 _TREE_PIXELS = 10_000
@@ -166,23 +166,14 @@ def affinity_rows(codes: Sequence[Indices], tables: Sequence[Floats], rows: Indi
 
 
 def pmi_affinity(
-    image: NDArray[np.uint8],
-    rows: Indices,
-    *,
-    scale: int,
-    codes: int,
-    radius: int,
-    rng: np.random.Generator,
-    pairs: int = PAIRS,
-    bandwidth: float = BANDWIDTH,
+    image: NDArray[np.uint8], rows: Indices, *, scale: int, codes: int, radius: int, rng: np.random.Generator
 ) -> Any:
     """Affinities W of some pixels of the image shrunk by `scale` with the pixels around them.
 
     Args:
         image: (H, W, 3) uint8.
         rows: flat indices into the (ceil(H / scale), ceil(W / scale)) pixels, (m,).
-        scale, codes, radius, rng, pairs, bandwidth: as in `pixel_features`, `quantise`, `affinity_rows` and
-            `sample_pairs`.
+        scale, codes, radius, rng: as in `pixel_features`, `quantise`, `affinity_rows` and `sample_pairs`.
 
     Returns:
         Sparse (m, h w) float32, the product over both features.
@@ -190,6 +181,6 @@ def pmi_affinity(
     indices, tables = [], []
     for features in pixel_features(image, scale):
         means, leaves = quantise(features, codes, rng)
-        tables.append(affinity_table(means, *sample_pairs(features, pairs, rng), bandwidth))
+        tables.append(affinity_table(means, *sample_pairs(features, _PAIRS, rng), _BANDWIDTH))
         indices.append(leaves)
     return affinity_rows(indices, tables, rows, radius)

@@ -31,6 +31,11 @@ def resize_maps(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return maps
 
 
+def resize_map(values: Tensor, size: tuple[int, int]) -> Tensor:
+    """`resize_maps` of one map, (h, w) -> (H, W)."""
+    return resize_maps(values[None, None], size)[0, 0]
+
+
 def resize_labels(mask: Labels, size: tuple[int, int]) -> Labels:
     """Integer labels (..., h, w) -> (..., H, W) for `size` (H, W): each new pixel takes the label at its centre."""
     height, width = mask.shape[-2:]

@@ -31,6 +31,7 @@ from wsss_lightning.metrics.single_class import accuracies
 from wsss_lightning.scoring.comparison import FOREGROUND, image_confusion, measure_images, require_foreground
 from wsss_lightning.stages.io import write_array, write_json, write_picture
 from wsss_lightning.stages.loggers import closing_loggers, log_scalars, log_stage
+from wsss_lightning.stages.records import draw_records
 
 
 def evaluate(
@@ -97,9 +98,7 @@ def evaluate(
 
 def random_share(records: list[Record], *, share: float, seed: int) -> list[Record]:
     """A random share in 0..1 of the records, at least one, in their order."""
-    count = max(round(share * len(records)), 1)
-    chosen = np.random.default_rng(seed).permutation(len(records))[:count]
-    return [records[index] for index in sorted(chosen.tolist())]
+    return draw_records(records, max(round(share * len(records)), 1), seed=seed)
 
 
 def segmentation_metrics(confusion: Tensor, class_names: tuple[str, ...]) -> dict[str, float]:

@@ -24,7 +24,6 @@ from wsss_lightning.atomic import replace_file
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.masks import palette
 from wsss_lightning.errors import InputError
-from wsss_lightning.nn.seeds import own_seed, seeded
 from wsss_lightning.stages.finite import Finite
 from wsss_lightning.stages.loggers import closing_loggers, log_stage
 from wsss_lightning.stages.monitored import Monitored
@@ -33,8 +32,6 @@ from wsss_lightning.tensors import UnreadableError, load_pickle
 
 # Deterministic mode also fills every new tensor, a third of a small network's time; no layer here reads one unwritten.
 torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-
-__all__ = ["Callbacks", "MakeTrainer", "fit", "make_trainer", "make_whole_trainer", "own_seed", "quiet", "seeded"]
 
 _CHECKPOINT = "last.ckpt"
 _LOG_EVERY = 10  # steps; Lightning's 50 leaves two points of a training of a minute
@@ -168,7 +165,10 @@ class _Saved(Checkpoint):
         self.done = trainer.global_step
 
     def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:  # noqa: ARG002
-        if not _validates_next(trainer):
+        loop = trainer.fit_loop
+        assert loop._data_fetcher is not None
+        validates_next = loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+        if not validates_next:
             self._save(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
@@ -180,12 +180,6 @@ class _Saved(Checkpoint):
             self.finite.check_weights(trainer, trainer.lightning_module)
             trainer.save_checkpoint(self.path)
             self.done = step
-
-
-def _validates_next(trainer: pl.Trainer) -> bool:
-    loop = trainer.fit_loop
-    assert loop._data_fetcher is not None
-    return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
 
 
 @contextmanager

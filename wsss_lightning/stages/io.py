@@ -13,14 +13,7 @@ from wsss_lightning.atomic import replace_file, write_json
 from wsss_lightning.errors import InputError
 from wsss_lightning.tensors import UnreadableError, load_tensors
 
-__all__ = [
-    "read_json",
-    "read_tensors",
-    "write_array",
-    "write_json",
-    "write_picture",
-    "write_tensors",
-]
+__all__ = ["read_json", "read_tensors", "write_array", "write_json", "write_picture", "write_tensors"]
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:

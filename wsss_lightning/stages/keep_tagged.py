@@ -15,7 +15,6 @@ from wsss_lightning.stages.predict import read_probabilities
 def keep_tagged(*, out_dir: str, data: SegmentationDataModule, predictions: str, split: Split, progress: bool) -> None:
     """Write `masks/<image_id>.png`: the best of background and the tags, of what a `predict` stage kept."""
     folder, records = Path(out_dir) / "masks", data.records(split)
-    folder.mkdir(parents=True, exist_ok=True)
     for record in track(records, description="known tags", total=len(records), enabled=progress):
         probs = read_probabilities(Path(predictions), record.image_id, image_size(record.image))
         probs = probs.where(torch.from_numpy(np.append(True, record.tags))[:, None, None], 0)

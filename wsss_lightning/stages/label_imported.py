@@ -9,7 +9,9 @@ from wsss_lightning.atomic import replace_file
 from wsss_lightning.data.base import Record, SegmentationDataModule, Split
 from wsss_lightning.data.imports import note_imported, read_imported
 from wsss_lightning.errors import InputError
-from wsss_lightning.stages.label_pixels import Crf, count_empty, label_records, labeller
+from wsss_lightning.stages.empty import count_empty
+from wsss_lightning.stages.label_pixels import label_records, labeller
+from wsss_lightning.stages.refine import Crf
 
 
 def label_imported(
@@ -43,7 +45,9 @@ def label_imported(
     note_imported(folder)
     records = _present(data.records(split), folder / said.kind)
     if said.kind == "masks":
-        _copy(records, folder / "masks", target / "masks")
+        for name in (f"masks/{record.image_id}.png" for record in records):
+            if not (target / name).exists():
+                replace_file(target / name, partial(shutil.copyfile, folder / name))
     else:
         label = labeller(background=background, foreground=foreground, crf=crf)
         label_records(records, folder, out_dir=target, data=data, label=label, processes=workers, progress=progress)
@@ -56,9 +60,3 @@ def _present(records: Sequence[Record], folder: Path) -> list[Record]:
     if not present:
         raise InputError(f"{folder} has none of the {len(records):,} images: import for this list of the data set.")
     return present
-
-
-def _copy(records: Sequence[Record], source: Path, target: Path) -> None:
-    for name in (f"{record.image_id}.png" for record in records):
-        if not (target / name).exists():
-            replace_file(target / name, partial(shutil.copyfile, source / name))

@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 from wsss_lightning.data.base import Record, SegmentationDataModule, Split
 from wsss_lightning.data.images import read_image
 from wsss_lightning.data.labels import IGNORE
-from wsss_lightning.data.masks import read_mask, write_mask
+from wsss_lightning.data.masks import write_mask
 from wsss_lightning.errors import InputError
 from wsss_lightning.ops.crf import unary_from_probabilities
 from wsss_lightning.scoring.cams import read_cam_maps
-from wsss_lightning.stages.empty import report_empty
+from wsss_lightning.stages.empty import count_empty
 from wsss_lightning.stages.missing import write_missing
-from wsss_lightning.stages.refine import smooth
+from wsss_lightning.stages.refine import Crf, smooth
 
-Crf = Callable[..., NDArray[np.float32]]
 Maps = NDArray[np.float32]
 Label = Callable[[NDArray[np.uint8], Maps], NDArray[np.intp]]
 
@@ -85,13 +84,6 @@ def label_records(
     write_missing(work, records, folder, processes=processes, description="pseudo-labels", progress=progress)
 
 
-def count_empty(records: Sequence[Record], out_dir: Path, split: Split) -> dict[str, float]:
-    """`<split>/empty`: the share of tagged images whose `masks/<image_id>.png` is background alone."""
-    folder, tagged = out_dir / "masks", [record for record in records if record.tags.any()]
-    empty = sum(not read_mask(folder / f"{record.image_id}.png").any() for record in tagged)
-    return {f"{split}/empty": report_empty(empty, len(tagged), what=f"masks of tagged images of {split}")}
-
-
 def background_and_classes(maps: Maps, background: float) -> Maps:
     """Maps (K, H, W) in 0..1 and a constant -> probabilities (K + 1, H, W), background first."""
     whole: Maps = np.concatenate([np.full_like(maps[:1], background), maps])
@@ -102,7 +94,6 @@ def background_and_classes(maps: Maps, background: float) -> Maps:
 def _label(
     image: NDArray[np.uint8], maps: Maps, *, background: float, foreground: float | None, crf: Crf | None
 ) -> NDArray[np.intp]:
-    """0 for background, k for map k - 1, 255."""
     possible = _best(image, maps, background=background, crf=crf)
     if foreground is None:
         return possible

@@ -15,12 +15,13 @@ def write_missing(
     processes: int,
     description: str,
     progress: bool,
+    kind: str = "png",
 ) -> None:
-    """Call `work` for every record whose `<image_id>.png` is not yet in `folder`, which is made if need be.
+    """Call `work` for every record whose `<image_id>.<kind>` is not yet in `folder`, which is made if need be.
 
     `work` writes that file; `processes` as in `in_parallel`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [record for record in records if not (folder / f"{record.image_id}.png").exists()]
+    missing = [record for record in records if not (folder / f"{record.image_id}.{kind}").exists()]
     for _ in in_parallel(work, missing, processes=processes, description=description, progress=progress):
         pass

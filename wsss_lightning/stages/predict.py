@@ -30,8 +30,6 @@ from wsss_lightning.progress import display
 from wsss_lightning.stages.fit import MakeTrainer, inputs_of, make_whole_trainer, quiet
 from wsss_lightning.stages.io import read_json, read_tensors, write_json, write_tensors
 
-__all__ = ["Prediction", "infer", "predict", "read_probabilities", "without", "write_predictions"]
-
 _READING, _READING_TENSORS = "reading.json", "reading.safetensors"
 
 

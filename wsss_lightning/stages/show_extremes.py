@@ -8,13 +8,10 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from wsss_lightning.data.base import Record, SegmentationDataModule
-from wsss_lightning.data.images import read_image
-from wsss_lightning.data.masks import colorize, read_mask
+from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.metrics.segmentation import mean_iou
-from wsss_lightning.stages.io import write_picture
+from wsss_lightning.stages.evaluate import draw_panel, write_panel
 
 
 def show_extremes(
@@ -36,7 +33,7 @@ def show_extremes(
     records = [record for record in data.records("val") if record.tags.any() and not np.isnan(scores[record.image_id])]
     ranked = sorted(records, key=lambda record: scores[record.image_id], reverse=which == "best")[:panels]
     for record in ranked:
-        _draw(Path(out_dir) / "panels" / record.image_id, record, data, masks)
+        write_panel(Path(out_dir) / "panels" / record.image_id, draw_panel(record, data, masks), extra_panels=None)
     shutil.copyfile(Path(evaluation) / "classes.json", Path(out_dir) / "classes.json")  # names and colours
     return {"val/image_miou": float(np.mean([scores[record.image_id] for record in ranked]))}
 
@@ -46,11 +43,3 @@ def image_mious(evaluation: Path) -> dict[str, float]:
     matrices = torch.from_numpy(np.load(evaluation / "confusion.npy", allow_pickle=False))
     images = json.loads((evaluation / "images.json").read_text())
     return {image_id: mean_iou(matrix) for image_id, matrix in zip(images, matrices, strict=True)}
-
-
-def _draw(folder: Path, record: Record, data: SegmentationDataModule, masks: Mapping[str, str]) -> None:
-    shown: dict[str, NDArray[np.uint8]] = {"truth": data.decode(data.read_target(record))}
-    shown |= {name: read_mask(Path(path) / f"{record.image_id}.png") for name, path in masks.items()}
-    write_picture(folder / "image.png", read_image(record.image))
-    for name, mask in shown.items():
-        write_picture(folder / f"{name}.png", colorize(mask))

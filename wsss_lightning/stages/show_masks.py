@@ -6,8 +6,8 @@ from pathlib import Path
 from wsss_lightning.data.base import Record, SegmentationDataModule
 from wsss_lightning.data.images import read_image
 from wsss_lightning.data.masks import colorize, read_mask
-from wsss_lightning.stages.evaluate import panel_records
-from wsss_lightning.stages.io import write_json, write_picture
+from wsss_lightning.stages.evaluate import panel_records, write_panel
+from wsss_lightning.stages.io import write_json
 
 
 def show_masks(
@@ -26,11 +26,9 @@ def show_masks(
         if all((folder / "found" / f"{record.image_id}.png").is_file() for folder in folders.values())
     ]
     for record in panel_records(records, panels):
-        panel = Path(out_dir) / "panels" / record.image_id
-        write_picture(panel / "image.png", read_image(record.image))
-        for name, folder in folders.items():
-            mask = read_mask(folder / "found" / f"{record.image_id}.png")
-            write_picture(panel / f"{name}.png", colorize(mask))
+        found = {name: read_mask(folder / "found" / f"{record.image_id}.png") for name, folder in folders.items()}
+        pictures = {"image": read_image(record.image)} | {name: colorize(mask) for name, mask in found.items()}
+        write_panel(Path(out_dir) / "panels" / record.image_id, pictures, extra_panels=None)
     classes = {"names": ["background", *source.class_names], "indices": [0, *source.labels.indices.tolist()]}
     write_json(Path(out_dir) / "classes.json", classes)
     return {f"train/kept/{name}": _share(folder, records) for name, folder in folders.items()}

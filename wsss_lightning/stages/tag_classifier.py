@@ -73,16 +73,8 @@ class TagClassifier(pl.LightningModule):
         threshold: float = 0.15,
     ) -> None:
         super().__init__()
-        plain = {
-            "stride": stride,
-            "trunk": trunk,
-            "mirror": mirror,
-            "rate": rate,
-            "new_layers": new_layers,
-            "seed": seed,
-            "start": start,
-            "threshold": threshold,
-        }
+        plain: dict[str, Any] = {"stride": stride, "trunk": trunk, "mirror": mirror, "rate": rate}
+        plain |= {"new_layers": new_layers, "seed": seed, "start": start, "threshold": threshold}
         lists = {"class_names": [*class_names], "scales": [*map(float, scales)]}
         described = {"backbone": backbone, "optimizer": optimizer, "scheduler": scheduler, "loss": loss}
         self.save_hyperparameters(plain | lists | {name: describe(value) for name, value in described.items()})
@@ -142,13 +134,9 @@ class TagClassifier(pl.LightningModule):
         return F.pad(activation.classes + 1, (1, 0))[maps.argmax(dim=0)]
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[Activation]:  # noqa: ARG002
-        deep = batch["deep"] if "deep" in batch else self._deep(batch["image"])
+        deep = batch["deep"] if "deep" in batch else self.trunk.deep_looks(batch["image"], self.variants)
         sizes = [(int(height), int(width)) for height, width in batch["size"]]
         return [self._activation(*image) for image in zip(batch["image_id"], batch["tags"], deep, sizes, strict=True)]
-
-    def _deep(self, images: Tensor) -> list[dict[Variant, Tensor]]:
-        deep_maps = {variant: deep for variant, (_, deep) in self.trunk.looks(images, self.variants)}
-        return [{variant: maps[index] for variant, maps in deep_maps.items()} for index in range(len(images))]
 
     def _activation(
         self, image_id: str, tags: Tensor, deep: dict[Variant, Tensor], size: tuple[int, int]

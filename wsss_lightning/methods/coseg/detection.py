@@ -104,7 +104,8 @@ def top_detections(detections: Detections, own: Indices, *, top: int, kept: floa
     detections = detections.take(order)
     at_home = detections.image == own[detections.detector]
     detections = detections.take(~at_home | _first(detections.detector, at_home))
-    detections = detections.take(_rank(detections.detector) < top)
+    starts = np.searchsorted(detections.detector, detections.detector)
+    detections = detections.take(np.arange(len(detections)) - starts < top)
     counts = np.bincount(detections.detector, minlength=len(own))
     means = np.bincount(detections.detector, detections.score, minlength=len(own)) / np.maximum(counts, 1)
     complete = np.flatnonzero(counts == top)
@@ -118,9 +119,3 @@ def _first(groups: Indices, counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
     positions = np.flatnonzero(counted)
     first[positions[np.unique(groups[positions], return_index=True)[1]]] = True
     return first
-
-
-def _rank(groups: Indices) -> Indices:
-    """Position of each entry in its group; groups lie together."""
-    starts = np.searchsorted(groups, groups)
-    return np.arange(len(groups)) - starts

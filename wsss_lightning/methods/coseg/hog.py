@@ -36,11 +36,8 @@ def hog(image: Image) -> Floats:
     size, block, cell = (padded.shape[1], padded.shape[0]), (2 * CELL, 2 * CELL), (CELL, CELL)
     descriptor = cv2.HOGDescriptor(size, block, cell, cell, _BINS, 1, _FLAT, 0, _CLIP, False, 1, True).compute(padded)
     blocks = np.asarray(descriptor, np.float32).reshape(columns + 1, rows + 1, 2, 2, _BINS).transpose(1, 0, 3, 2, 4)
-    return _features([blocks[y : y + rows, x : x + columns, 1 - y, 1 - x] for y, x in _NEAR])
-
-
-def _features(histograms: list[Floats]) -> Floats:
-    """Of a cell's histogram (h, w, 18) as each of the four blocks around it normalises it."""
+    # A cell's histogram (h, w, 18) as each of the four blocks around it normalises it.
+    histograms = [blocks[y : y + rows, x : x + columns, 1 - y, 1 - x] for y, x in _NEAR]
     signed = np.sum(histograms, axis=0) / 2
     unsigned = signed[..., : _BINS // 2] + signed[..., _BINS // 2 :]
     energies = [histogram.sum(axis=-1, keepdims=True) / np.sqrt(_BINS) for histogram in histograms]
@@ -128,9 +125,9 @@ def resized(image: Image, cells: Shape) -> Image:
     return np.asarray(cv2.resize(image, (cells[1] * CELL, cells[0] * CELL), interpolation=how), np.uint8)
 
 
-def shrunk(image: Image, side: int) -> Image:
-    """An image (H, W, 3) whose longer side is at most `side` px."""
-    scale = side / max(image.shape[:2])
+def shrunk(image: Image, side: int | None) -> Image:
+    """An image (H, W, 3) whose longer side is at most `side` px; None leaves it as it is."""
+    scale = 1 if side is None else side / max(image.shape[:2])
     if scale >= 1:
         return image
     size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))

@@ -76,7 +76,7 @@ def transfer(
         averages: (canvas, canvas) in 0..1, the average mask of each detection's subcategory, mirrored if it was.
         start: leaves out groups that are not `settings.near` it, and is cut instead where nothing else is found.
     """
-    whole = _none(image, settings)
+    whole = np.zeros(shrunk(image, settings.last).shape[:2], bool)
     for box, average in _placed(boxes, scores, averages, settings):
         if start is None or overlaps(box[None], start.box[None])[0, 0] >= (settings.near or 0):
             whole |= segment_with_prior(image, box, average, settings, seed=seed)
@@ -93,15 +93,11 @@ def agreed_mask(image: Image, mask: Mask, box: Floats, settings: Transfer) -> Ma
     Cuts are its mask (h, w) so far, and GrabCut's from the seed box (4,) and from the centre box, which know of no
     other image: so that what a few images seem to have in common makes no mask much worse than the image alone would.
     """
-    small = image if settings.last is None else shrunk(image, settings.last)
+    small = shrunk(image, settings.last)
     scale = np.tile(np.divide(small.shape[:2], image.shape[:2])[::-1], 2).astype(np.float32)
     boxes = (box * scale, centre_box((small.shape[0], small.shape[1]), _MARGIN))
     cuts = [cut for cut in (mask, *(grabcut(small, each, rounds=_ROUNDS) for each in boxes)) if cut.any()]
     return cleaned(2 * np.sum(cuts, axis=0) >= len(cuts)) if cuts else mask
-
-
-def _none(image: Image, settings: Transfer) -> Mask:
-    return np.zeros((image if settings.last is None else shrunk(image, settings.last)).shape[:2], bool)
 
 
 def symmetric_mean(averages: Sequence[Floats]) -> Floats | None:
@@ -150,7 +146,7 @@ def segment_with_prior(image: Image, box: Floats, average: Floats, settings: Tra
 def _shrunk_image(
     image: Image, box: Floats, average: Floats, settings: Transfer, side: int | None
 ) -> "_ImageWithPrior":
-    small = image if side is None else shrunk(image, side)
+    small = shrunk(image, side)
     scale = np.divide(small.shape[:2], image.shape[:2]).astype(np.float32)
     return _ImageWithPrior(small, box * np.tile(scale[::-1], 2), average, settings.smoothness * float(scale.max()))
 

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from wsss_lightning.nn.prediction import Edges
 from wsss_lightning.ops.resize import resize_maps
 
 
 def scaled_size(size: tuple[int, int], scale: float, *, stride: int) -> tuple[int, int]:
     """The multiples of `stride` that are nearest to `scale` times (height, width), at least one: whole cells."""
-    height, width = (max(round(scale * edge / stride), 1) * stride for edge in size)
-    return height, width
+    return Edges(stride).nearest((scale * size[0], scale * size[1]))
 
 
 def grey_levels(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:

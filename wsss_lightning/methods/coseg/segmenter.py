@@ -127,16 +127,12 @@ class CosegModule(pl.LightningModule):
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
         """Eq 1 or eq 4 of this process's part of the step; the mean over all parts is that of the whole step."""
         scores: Scores = self.network(batch["image"])
-        counted = self._counted(batch.get("step_masks", [batch["mask"]]), scores)
-        shown = batch.get("shown")
+        masks, shown = batch.get("step_masks", [batch["mask"]]), batch.get("shown")
+        labelled = torch.stack([labelled_pixels(labels_at(mask, scores)) for mask in masks]).sum()
+        counted = self._of_each_part(labelled, parts=len(masks))
         loss = self.loss(scores, batch["mask"], batch["tags"], shown=shown, counted=counted, share=batch["share"])
         self.log("train/loss", loss, batch_size=len(batch["image"]), sync_dist=True)
         return loss
-
-    def _counted(self, masks: Sequence[Tensor], scores: Scores) -> Tensor:
-        """Labelled pixels of the whole step for each of its parts; `masks` are this process's."""
-        own = torch.stack([labelled_pixels(labels_at(mask, scores)) for mask in masks]).sum()
-        return self._of_each_part(own, parts=len(masks))
 
     def _of_each_part(self, own: Tensor, *, parts: int) -> Tensor:
         """What the parts of a step have on average, of how much this process's parts have together."""

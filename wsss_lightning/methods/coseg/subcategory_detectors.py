@@ -53,15 +53,11 @@ def fit_detector(positives: Floats, negatives: Floats, shape: Shape, settings: D
     chosen = np.zeros(len(negatives), bool)
     chosen[rng.choice(len(negatives), min(len(negatives), _FIRST), replace=False)] = True
     for _ in range(_ROUNDS + 1):
-        machine = _fit(positives, negatives[chosen], settings.cost, seed)
+        windows: NDArray[np.float32] = np.concatenate([positives, negatives[chosen]])
+        labels = np.arange(len(windows)) < len(positives)
+        machine: Any = LinearSVC(C=settings.cost, random_state=seed).fit(windows, labels)  # type: ignore[no-untyped-call]
         hard = machine.decision_function(negatives) > -1
         if not (hard & ~chosen).any():
             break
         chosen |= hard
     return Detector(shape, machine.coef_[0].astype(np.float32), float(machine.intercept_[0]))
-
-
-def _fit(positives: Floats, negatives: Floats, cost: float, seed: int) -> Any:
-    windows: NDArray[np.float32] = np.concatenate([positives, negatives])
-    labels = np.arange(len(windows)) < len(positives)
-    return LinearSVC(C=cost, random_state=seed).fit(windows, labels)  # type: ignore[no-untyped-call]

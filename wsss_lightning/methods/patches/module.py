@@ -17,7 +17,7 @@ from wsss_lightning.metrics.tags import TagScores
 from wsss_lightning.nn.description import Node, build, describe
 from wsss_lightning.nn.optimisation import MakeOptimizer, Rate, Scheduler, optimisation
 from wsss_lightning.nn.prediction import Edges, Prediction
-from wsss_lightning.ops.resize import resize_maps
+from wsss_lightning.ops.resize import resize_map, resize_maps
 
 Pooling = Callable[[Tensor], Tensor]
 MakePatchNetwork = Callable[..., PatchNetwork]
@@ -108,7 +108,7 @@ class PatchModule(pl.LightningModule):
     def test_step(self, batch: dict[str, Any], _: int) -> None:
         label = self._label()
         for probs, target in zip(self(batch["image"]), batch["target"], strict=True):
-            above = self._at(probs, target.shape) > self.threshold
+            above = resize_map(probs, (target.shape[0], target.shape[1])) > self.threshold
             self.confusion.update(above.to(target.dtype), one_against_all(target, label=label))
 
     def on_test_epoch_end(self) -> None:
@@ -120,8 +120,13 @@ class PatchModule(pl.LightningModule):
 
     def predict_step(self, batch: dict[str, Any], _: int) -> list[Prediction]:
         """Labels and probabilities of images at their own size."""
-        label, images = self._label(), zip(batch["image_id"], self(batch["image"]), batch["size"].tolist(), strict=True)
-        return [self._prediction(image_id, self._at(probs, size), label) for image_id, probs, size in images]
+        label, predictions = self._label(), []
+        images = zip(batch["image_id"], self(batch["image"]), batch["size"].tolist(), strict=True)
+        for image_id, probs, (height, width) in images:
+            probs = resize_map(probs, (height, width))
+            levels = (probs.float() * _LEVELS).round().cpu().to(torch.uint16)
+            predictions.append(Prediction(image_id, (probs > self.threshold) * label, {"levels": levels}))
+        return predictions
 
     def configure_optimizers(self) -> Any:
         rate: Rate = lambda _: self.rate  # noqa: E731
@@ -135,14 +140,6 @@ class PatchModule(pl.LightningModule):
         if self.target not in names:
             raise InputError(f"The data set has no class {self.target!r}: it has {', '.join(names)}.")
         return 1 + list(names).index(self.target)
-
-    def _at(self, probs: Tensor, size: Any) -> Tensor:
-        """p(c = 1) of an image, (h, w), at another (height, width)."""
-        return resize_maps(probs[None, None], (int(size[0]), int(size[1])))[0, 0]
-
-    def _prediction(self, image_id: str, probs: Tensor, label: int) -> Prediction:
-        levels = (probs.float() * _LEVELS).round().cpu().to(torch.uint16)
-        return Prediction(image_id, (probs > self.threshold) * label, {"levels": levels})
 
 
 def read_levels(stored: dict[str, Tensor], size: tuple[int, int]) -> Tensor:

@@ -54,7 +54,10 @@ class PatchNetwork(nn.Module):
         self.size = patch_size(kernels, pools)
         self.bounded = bounded
         for layer in (*self.convolutions, self.hidden, self.scores):
-            _draw(layer, generator, spread=spread)
+            assert isinstance(layer, nn.Conv2d) and layer.bias is not None
+            bound = spread * layer.weight[0].numel() ** -0.5
+            nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+            nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
 
     def forward(self, patches: Tensor) -> Tensor:
         """F, (M, 3, size, size) in [-1, 1] -> (M, 2): foreground, background.
@@ -140,10 +143,3 @@ def patch_size(kernels: Sequence[int], pools: Sequence[int]) -> int:
 def probability(scores: Tensor) -> Tensor:
     """Softmax of the foreground, from F of patches or from pooled scores (sec. 3.2): (N, 2, ...) -> (N, ...)."""
     return torch.sigmoid(scores[:, 0] - scores[:, 1])
-
-
-def _draw(layer: nn.Module, generator: torch.Generator, *, spread: float) -> None:
-    assert isinstance(layer, nn.Conv2d) and layer.bias is not None
-    bound = spread * layer.weight[0].numel() ** -0.5
-    nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-    nn.init.uniform_(layer.bias, -bound, bound, generator=generator)

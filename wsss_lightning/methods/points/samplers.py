@@ -53,8 +53,7 @@ class Diverse:
 
     def __call__(self, image: Evidence) -> Points:
         chosen = [diverse_points_by(s, image.similarity, self.k) for s in image.scores.flatten(1)]
-        chosen = _positive(chosen, image) if self.positive else chosen
-        return _with_background(chosen, image, image.similarity, self.k)
+        return _with_background(chosen, image, image.similarity, k=self.k, positive=self.positive)
 
 
 class TopK:
@@ -65,8 +64,7 @@ class TopK:
 
     def __call__(self, image: Evidence) -> Points:
         chosen = [top_points(s, self.k) for s in image.scores.flatten(1)]
-        chosen = _positive(chosen, image) if self.positive else chosen
-        return _with_background(chosen, image, image.similarity, self.k)
+        return _with_background(chosen, image, image.similarity, k=self.k, positive=self.positive)
 
 
 class Spatial:
@@ -82,8 +80,7 @@ class Spatial:
         height, width = image.scores.shape[-2:]
         near = spatial_similarity(height, width, self.sigma * max(height, width))
         chosen = [diverse_points_by(s, near, self.k) for s in image.scores.flatten(1)]
-        chosen = _positive(chosen, image) if self.positive else chosen
-        return _with_background(chosen, image, near, self.k)
+        return _with_background(chosen, image, near, k=self.k, positive=self.positive)
 
 
 class Dense:
@@ -107,12 +104,13 @@ class Dense:
         return Points(locations=locations, labels=labels[locations])
 
 
-def _positive(chosen: list[Tensor], image: Evidence) -> list[Tensor]:
-    return [points[scores[points] > 0] for points, scores in zip(chosen, image.scores.flatten(1), strict=True)]
-
-
-def _with_background(chosen: list[Tensor], image: Evidence, similarity: Similarity, k: int) -> Points:
-    """The points of each class and, by eq 5, `k` of background."""
+def _with_background(
+    chosen: list[Tensor], image: Evidence, similarity: Similarity, *, k: int, positive: bool
+) -> Points:
+    """The points of each class, with `positive` those of a positive score alone, and, by eq 5, `k` of background."""
+    if positive:
+        maps = image.scores.flatten(1)
+        chosen = [points[scores[points] > 0] for points, scores in zip(chosen, maps, strict=True)]
     foreground = torch.cat(chosen)
     background = background_points_by(similarity, foreground, k, size=image.scores[0].numel())
     labels = torch.cat([torch.full_like(c, int(p)) for c, p in zip(chosen, image.present, strict=True)])

@@ -53,17 +53,13 @@ class LocalizationTrunk(nn.Module):
 
     def maps_of_tags(self, batch: dict[str, Any]) -> list[Tensor]:
         """M_c of the classes that each image's tags name, (T, H, W) at the image's own size, in half precision."""
-        deep = batch["deep"] if "deep" in batch else self._looked(batch["image"])
-        columns = zip(deep, batch["tags"], batch["size"], strict=True)
-        return [self._sum(maps, tags, (int(size[0]), int(size[1]))) for maps, tags, size in columns]
-
-    def _looked(self, images: Tensor) -> list[dict[Variant, Tensor]]:
-        deep_maps = {variant: deep for variant, (_, deep) in self.backbone.looks(images, self.variants)}
-        return [{variant: maps[index] for variant, maps in deep_maps.items()} for index in range(len(images))]
-
-    def _sum(self, maps: dict[Variant, Tensor], tags: Tensor, size: tuple[int, int]) -> Tensor:
+        deep = batch["deep"] if "deep" in batch else self.backbone.deep_looks(batch["image"], self.variants)
+        sizes = [(int(height), int(width)) for height, width in batch["size"]]
         with torch.autocast(self.weights.device.type, enabled=False):
-            return activation_sum(maps, self.weights[tags], size, corners=self.backbone.corners).half()
+            return [
+                activation_sum(maps, self.weights[tags], size, corners=self.backbone.corners).half()
+                for maps, tags, size in zip(deep, batch["tags"], sizes, strict=True)
+            ]
 
 
 def localization_trunk(

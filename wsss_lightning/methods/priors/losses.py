@@ -68,15 +68,12 @@ def _pooled_terms(probs: Tensor, masks: Tensor, chosen: Tensor, sharpness: float
 
 
 def _absent_everywhere(probs: Tensor, present: Tensor) -> Tensor:
-    return _mean(-_log(_others(probs)).mean(dim=(-2, -1)), ~present)
-
-
-def _others(probs: Tensor) -> Tensor:
-    """1 - S_k as the sum of the other labels, (N, L, H, W): exact where S_k is nearly 1, so that a gradient is left."""
+    """-mean log(1 - S_k,ij) over the absent labels and all pixels, (N,)."""
+    # 1 - S_k as the sum of the other labels: exact where S_k is nearly 1, so that a gradient is left.
     empty = torch.zeros_like(probs[:, :1])
     before = torch.cat([empty, probs[:, :-1]], dim=1).cumsum(dim=1)
     behind = torch.cat([probs[:, 1:], empty], dim=1).flip(1).cumsum(dim=1).flip(1)
-    return before + behind
+    return _mean(-_log(before + behind).mean(dim=(-2, -1)), ~present)
 
 
 def _log(values: Tensor) -> Tensor:

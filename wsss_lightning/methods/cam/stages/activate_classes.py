@@ -1,6 +1,5 @@
 """Stage: class activation maps of the tags, in the field's own format."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +34,15 @@ def activate_classes(
     records, folder = data.records(split), Path(out_dir) / "cams"
     paths = [folder / f"{record.image_id}.npy" for record in records]
     stored = None if maps is None else DeepMaps(StoredMaps(Path(maps)), records, model.variants)
+
+    def write(activation: Activation) -> None:
+        classes = data.labels.indices[activation.classes.cpu().numpy()] - 1
+        write_cam_file(folder / f"{activation.image_id}.npy", classes=classes, maps=activation.maps.cpu().numpy())
+
     infer(
         model,
         without(data.dataset(split) if stored is None else stored, paths),
-        write=partial(_write, folder=folder, data=data),
+        write=write,
         batch_size=1 if data.size is None else data.batch_size,
         trainer=trainer,
         workers=workers,
@@ -48,8 +52,3 @@ def activate_classes(
     )
     empty, total = (sum(column) for column in zip(*map(empty_maps, paths), strict=True))
     return {f"{split}/empty": report_empty(empty, total, what=f"class activation maps of {split}")}
-
-
-def _write(activation: Activation, *, folder: Path, data: SegmentationDataModule) -> None:
-    classes = data.labels.indices[activation.classes.cpu().numpy()] - 1
-    write_cam_file(folder / f"{activation.image_id}.npy", classes=classes, maps=activation.maps.cpu().numpy())

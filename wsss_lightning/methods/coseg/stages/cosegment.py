@@ -5,13 +5,9 @@ Masks are not looked at. A run that was stopped goes on where it was; what it le
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from wsss_lightning.data.base import Record, SegmentationDataModule
+from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.methods.coseg.hog import Floats, Image, Shape
 from wsss_lightning.methods.coseg.mask_transfer import Transfer
 from wsss_lightning.methods.coseg.stages.cosegment_masks import Placing, transfer_masks
@@ -46,9 +42,5 @@ def cosegment(
     folder, settings = Path(out_dir) / "steps", Placing(side, edges, box, transfer, seed)
     collections = draw_collections(source, most=1, seed=seed)
     transfer_masks(collections, Path(discovery) / "steps", settings, Passes(folder, workers, progress))
-    masks = partial(_read, folder=folder)
-    return keep_masks(Path(out_dir), source, single_tag_records(source), masks, kept=kept)
-
-
-def _read(record: Record, *, folder: Path) -> NDArray[np.bool_]:
-    return read_segmentation(folder, record.image_id)
+    records = single_tag_records(source)
+    return keep_masks(Path(out_dir), source, records, lambda r: read_segmentation(folder, r.image_id), kept=kept)

@@ -15,10 +15,10 @@ from wsss_lightning.methods.coseg.stages.cosegmentation import (
     Collection,
     Cosegmentation,
     Passes,
-    draw_records,
     read_arrays,
     write_arrays,
 )
+from wsss_lightning.stages.records import draw_records
 
 _PARTS = 8  # that the background's images are summed in, whatever the number of workers
 _EVERY = 2  # level of the first octave that the background's sums take; theirs: 5 where detection has 10

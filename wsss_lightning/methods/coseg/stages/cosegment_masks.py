@@ -83,10 +83,8 @@ def transfer_masks(collections: Sequence[Collection], steps: Path, settings: Pla
 
 
 def _transfer(path: Path, record: Record, *, averages: Sequence[np.ndarray], settings: Placing, steps: Path) -> None:
-    image, objects = (
-        shrunk(read_image(record.image), settings.side),
-        read_arrays(steps / "objects" / f"{record.image_id}.npz"),
-    )
+    image = shrunk(read_image(record.image), settings.side)
+    objects = read_arrays(steps / "objects" / f"{record.image_id}.npz")
     ways = zip(objects["subcategory"].astype(int), objects["flipped"] > 0, strict=True)
     oriented = [averages[number][:, ::-1] if flipped else averages[number] for number, flipped in ways]
     used = settings.transfer

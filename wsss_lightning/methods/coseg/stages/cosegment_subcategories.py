@@ -1,6 +1,6 @@
 """Co-segmentation, steps 4 to 6: subcategories of a class, their average masks and their detectors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,15 +14,14 @@ from wsss_lightning.methods.coseg.stages.cosegmentation import (
     Collection,
     Cosegmentation,
     Passes,
-    draw_records,
     read_arrays,
     write_arrays,
 )
 from wsss_lightning.methods.coseg.subcategories import detection_nodes, subcategories
 from wsss_lightning.methods.coseg.subcategory_detectors import Detector, fit_detector
+from wsss_lightning.stages.records import draw_records
 
 Member = tuple[Record, Floats]  # an image and a box in px of the working image
-Choose = Callable[[Record, Shape, Cosegmentation, np.random.Generator], Floats]  # windows of an image
 
 
 def find_subcategories(collections: Sequence[Collection], settings: Cosegmentation, passes: Passes) -> None:
@@ -87,12 +86,11 @@ def fit_detectors(collections: Sequence[Collection], settings: Cosegmentation, p
         scenes = draw_records(others or collection.records, settings.detectors.negatives, seed=settings.seed)
         members = read_members(passes.folder, collection)
         named += [(name, (own, scenes)) for name, own in members.items()]
-    choose = _outer_windows if len(collections) == 1 else _some_windows
-    passes.write("models", partial(_fit_detector, settings=settings, choose=choose), named)
+    passes.write("models", partial(_fit_detector, settings=settings, outer=len(collections) == 1), named)
 
 
 def _fit_detector(
-    path: Path, item: tuple[Sequence[Member], Sequence[Record]], *, settings: Cosegmentation, choose: Choose
+    path: Path, item: tuple[Sequence[Member], Sequence[Record]], *, settings: Cosegmentation, outer: bool
 ) -> None:
     members, scenes = item
     sides = np.median([box[2:] - box[:2] for _, box in members], axis=0)
@@ -100,23 +98,23 @@ def _fit_detector(
     templates = np.stack([template(settings.working_image(record), box, shape) for record, box in members])
     positives = np.concatenate([templates, mirrored(templates)]).reshape(2 * len(templates), -1)
     rng = np.random.default_rng(settings.seed)
-    negatives = np.concatenate([choose(scene, shape, settings, rng) for scene in scenes])
+    negatives = np.concatenate([_negatives(scene, shape, settings, rng, outer=outer) for scene in scenes])
     fitted = fit_detector(positives, negatives, shape, settings.detectors, seed=settings.seed)
     write_arrays(path, shape=np.array(shape), weights=fitted.weights, offset=fitted.offset)
 
 
-def _some_windows(scene: Record, shape: Shape, settings: Cosegmentation, rng: np.random.Generator) -> Floats:
-    image = settings.working_image(scene)
-    windows, _ = settings.scan.windows(settings.scan.pyramid(image), shape, image.shape[:2])
-    return windows[rng.permutation(len(windows))[: settings.detectors.windows]]
-
-
-def _outer_windows(scene: Record, shape: Shape, settings: Cosegmentation, _: np.random.Generator) -> Floats:
-    """Those that lie least in the seed box of their image."""
+def _negatives(
+    scene: Record, shape: Shape, settings: Cosegmentation, rng: np.random.Generator, *, outer: bool
+) -> Floats:
+    """Windows of an image at random, or those that lie least in its seed box."""
     image = settings.working_image(scene)
     windows, boxes = settings.scan.windows(settings.scan.pyramid(image), shape, image.shape[:2])
-    box = settings.box(settings.edges(image), (image.shape[0], image.shape[1]))
-    return windows[np.argsort(covered(boxes, box), kind="stable")[: settings.detectors.windows]]
+    if outer:
+        box = settings.box(settings.edges(image), (image.shape[0], image.shape[1]))
+        order = np.argsort(covered(boxes, box), kind="stable")
+    else:
+        order = rng.permutation(len(windows))
+    return windows[order[: settings.detectors.windows]]
 
 
 def read_detector(folder: Path, name: str) -> Detector:

@@ -21,6 +21,7 @@ from wsss_lightning.methods.coseg.joint_segmentation import Joint
 from wsss_lightning.methods.coseg.subcategories import Merging
 from wsss_lightning.methods.coseg.subcategory_detectors import Detectors
 from wsss_lightning.parallel import in_parallel
+from wsss_lightning.stages.records import draw_records
 
 Item = TypeVar("Item")
 Arrays = dict[str, NDArray[Any]]
@@ -102,12 +103,6 @@ def draw_collections(source: SegmentationDataModule, *, most: int, seed: int) ->
     """Collections of the classes that have images; at most `most` exemplars of each, drawn at random."""
     by_label = {label: records for label, records in single_tag_records(source).items() if records}
     return [Collection(label, records, draw_records(records, most, seed=seed)) for label, records in by_label.items()]
-
-
-def draw_records(records: Sequence[Record], most: int, *, seed: int) -> list[Record]:
-    """At most so many records, at random, in their order."""
-    chosen = np.random.default_rng(seed).permutation(len(records))[:most]
-    return [records[index] for index in sorted(chosen.tolist())]
 
 
 def write_arrays(path: Path, **arrays: NDArray[Any] | float) -> None:

@@ -123,13 +123,7 @@ def _crops(
     records: Sequence[Record], data: SegmentationDataModule, augmentation: "A.Compose | None", *, seed: int
 ) -> SegmentationDataset:
     return SegmentationDataset(
-        records,
-        encode=data.encode,
-        mean=data.mean,
-        std=data.std,
-        with_masks=True,
-        augmentation=augmentation,
-        seed=seed,
+        records, encode=data.encode, mean=data.mean, std=data.std, with_masks=True, augmentation=augmentation, seed=seed
     )
 
 

@@ -26,13 +26,12 @@ def judge_cosegmentation(
     class's; nan where nothing is kept. Writes `scores.json`: of each image its class, outcome, and both scores.
     """
     folder, records = Path(masks), {record.image_id: record for record in source.records("train")}
-    rows, scores = read_kept(folder), []
-    for image_id, name, _, _ in track(rows, description="judging masks", total=len(rows), enabled=progress):
+    rows, judged = read_kept(folder), []
+    for image_id, name, _, outcome in track(rows, description="judging masks", total=len(rows), enabled=progress):
         path = folder / "found" / f"{image_id}.png"
         target, label = source.read_target(records[image_id]), source.class_names.index(name) + 1
-        scores.append(score(source.encode(read_mask(path), path) > 0, target, label))
-    named = zip(rows, scores, strict=True)
-    judged = [(image_id, name, outcome, *measures) for (image_id, name, _, outcome), measures in named]
+        measures = score(source.encode(read_mask(path), path) > 0, target, label)
+        judged.append((image_id, name, outcome, *measures))
     write_json(Path(out_dir) / "scores.json", judged)
     return _averages(judged, source.class_names)
 

@@ -49,7 +49,9 @@ def keep_masks(
                 write_mask(folder / name / f"{record.image_id}.png", labels)
             rows.append((record.image_id, source.class_names[label - 1], float(mask.mean()), outcome))
     replace_file(folder / "kept.csv", lambda path: _write(path, rows))
-    return _counts(rows, source.class_names)
+    counts = Counter((outcome, name) for _, name, _, outcome in rows)
+    total = {"images": float(len(rows)), KEPT: float(sum(outcome == KEPT for *_, outcome in rows))}
+    return total | {f"{each}/{name}": float(counts[each, name]) for name in source.class_names for each in OUTCOMES}
 
 
 def judge_share(share: float, kept: Sequence[float]) -> str:
@@ -71,9 +73,3 @@ def _write(path: Path, rows: Sequence[KeptRow]) -> None:
         writer = csv.writer(file)
         writer.writerow(["image_id", "class", "share", "outcome"])
         writer.writerows((image_id, name, f"{share:.6f}", outcome) for image_id, name, share, outcome in rows)
-
-
-def _counts(rows: Sequence[KeptRow], class_names: Sequence[str]) -> dict[str, float]:
-    counts = Counter((outcome, name) for _, name, _, outcome in rows)
-    total = {"images": float(len(rows)), KEPT: float(sum(outcome == KEPT for *_, outcome in rows))}
-    return total | {f"{outcome}/{name}": float(counts[outcome, name]) for name in class_names for outcome in OUTCOMES}

@@ -4,11 +4,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from wsss_lightning.data.base import Record, SegmentationDataModule
 from wsss_lightning.data.images import read_image
+from wsss_lightning.methods.coseg.box_masks import Mask
 from wsss_lightning.methods.coseg.grabcut import centre_box, grabcut
 from wsss_lightning.methods.coseg.hog import Image, shrunk
 from wsss_lightning.methods.coseg.saliency import salient_region
@@ -19,8 +17,6 @@ from wsss_lightning.methods.coseg.stages.cosegmentation import (
     write_segmentation,
 )
 from wsss_lightning.methods.coseg.stages.kept_masks import keep_masks
-
-Mask = NDArray[np.bool_]
 
 
 def segment_by_grabcut(
@@ -71,13 +67,8 @@ def _segment(
     records = [(record.image_id, record) for of_label in by_label.values() for record in of_label]
     work = partial(_segment_one, method=method, side=side)
     Passes(folder, workers, progress).write("segmentations", work, records)
-    masks = partial(_read, folder=folder)
-    return keep_masks(Path(out_dir), source, by_label, masks, kept=kept)
+    return keep_masks(Path(out_dir), source, by_label, lambda r: read_segmentation(folder, r.image_id), kept=kept)
 
 
 def _segment_one(path: Path, record: Record, *, method: Callable[[Image], Mask], side: int) -> None:
     write_segmentation(path, method(shrunk(read_image(record.image), side)))
-
-
-def _read(record: Record, *, folder: Path) -> Mask:
-    return read_segmentation(folder, record.image_id)

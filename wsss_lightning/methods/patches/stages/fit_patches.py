@@ -60,14 +60,8 @@ def fit_patches(
     `steps.PatchData`.
 
     Args:
-        out_dir: the stage's folder.
         start: folder of the round before, whose weights are gone on from; None draws them with `seed`.
         mined: folder of `mine_patches`, half of the negatives; None for none.
-        trainer: makes Lightning's.
-        loggers: where it logs.
-        checkpoint_every: steps.
-        progress: show a bar.
-        callbacks: further ones of Lightning's.
     """
     model = PatchModule(
         network=network,

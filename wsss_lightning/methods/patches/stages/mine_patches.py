@@ -1,6 +1,5 @@
 """Stage: patches that a trained network takes for the class in images without it (patches sec. 3.2, second round)."""
 
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from wsss_lightning.nn.prediction import Prediction
 from wsss_lightning.stages.fit import MakeTrainer
 from wsss_lightning.stages.io import write_array
 from wsss_lightning.stages.predict import infer, without
+from wsss_lightning.stages.records import draw_records
 
 
 def mine_patches(
@@ -41,7 +41,6 @@ def mine_patches(
     not name the class: whatever is taken for it there is wrong, so that no mask is needed.
 
     Args:
-        out_dir: the stage's folder.
         source: whose training images these are.
         target: name of the class.
         model: folder of a `fit_patches` stage.
@@ -51,21 +50,21 @@ def mine_patches(
         images: how many are looked at, drawn at random: a fifth of ImageNet has 10,000 patches many times over.
         most: patches kept, all equally likely: those of neighbouring pixels hardly differ, and a million do not fit.
         seed: of what is held out and kept.
-        trainer: makes Lightning's.
-        workers: loading processes.
-        progress: show a bar.
     """
     index, folder, module = target_index(source, target), Path(out_dir), read_patch_module(model)
     _, aside = divide(source.records("train"), held_out=held_out, seed=seed)
     others = [record for record in aside if not record.tags[index]]
-    drawn = np.random.default_rng(seed).permutation(len(others))[:images]
-    shown = CentralImages(source, [others[number] for number in sorted(drawn)], size=size)
+    shown = CentralImages(source, draw_records(others, images, seed=seed), size=size)
     paths = [_path(folder, record.image_id) for record in shown.records]
     module.threshold = threshold
+
+    def write(prediction: Prediction) -> None:
+        write_mask(_path(folder, prediction.image_id), prediction.labels.cpu().numpy().astype(np.uint8))
+
     infer(
         module,
         without(shown, paths),
-        write=partial(_write, folder=folder),
+        write=write,
         batch_size=1,
         trainer=trainer,
         workers=workers,
@@ -92,10 +91,6 @@ def _share(counts: list[int], *, most: int, seed: int) -> list[NDArray[np.int64]
 def _crop(image: NDArray[np.uint8], mask: Path, which: NDArray[np.int64], edge: int) -> NDArray[np.uint8]:
     rows, columns = np.nonzero(read_mask(mask))
     return crop_around(image, rows[which].tolist(), columns[which].tolist(), size=edge)
-
-
-def _write(prediction: Prediction, *, folder: Path) -> None:
-    write_mask(_path(folder, prediction.image_id), prediction.labels.cpu().numpy().astype(np.uint8))
 
 
 def _path(folder: Path, image_id: str) -> Path:

@@ -34,15 +34,12 @@ def segment_patches(
     """Write `masks/<image_id>.png`: 0 and the index of the class `target`, both as the data set numbers them.
 
     Args:
-        out_dir: the stage's folder.
         data: whose images are labelled.
         probabilities: folder of a `predict_patches` stage on the same split.
         threshold: theta of eq 5, or the folder of a `choose_threshold` stage.
         superpixels: `superpixels.superpixels` with its settings; None leaves every pixel to itself.
         split: of the images; neither tags nor masks are looked at.
         target: name of the class.
-        workers: processes.
-        progress: show a bar.
     """
     folder = Path(out_dir) / "masks"
     work = partial(
@@ -54,12 +51,7 @@ def segment_patches(
         index=data.labels.indices[target_index(data, target)],
     )
     write_missing(
-        work,
-        data.records(split),
-        folder,
-        processes=workers,
-        description=f"masks, {split}",
-        progress=progress,
+        work, data.records(split), folder, processes=workers, description=f"masks, {split}", progress=progress
     )
 
 

@@ -16,9 +16,9 @@ from wsss_lightning.nn.class_activation import activation_sum
 from wsss_lightning.nn.hypercolumns import Size
 from wsss_lightning.nn.trunk import Variant
 from wsss_lightning.ops.resize import resize_maps
-from wsss_lightning.parallel import in_parallel
 from wsss_lightning.stages.empty import report_empty
 from wsss_lightning.stages.io import read_tensors, write_tensors
+from wsss_lightning.stages.missing import write_missing
 from wsss_lightning.stages.predict import load_fitting
 
 _FINER = 4  # than the grid: pixels of an image of the paper's size, averaged over each of its cells
@@ -58,9 +58,8 @@ def activation_scores(
         corners=model.trunk.corners,
         tagged_only=tagged_only,
     )
-    missing = [record for record in records if not score_path(folder, record.image_id).exists()]
-    for _ in in_parallel(work, missing, processes=workers, description=f"activation maps, {split}", progress=progress):
-        pass
+    about = f"activation maps, {split}"
+    write_missing(work, records, folder, processes=workers, description=about, progress=progress, kind="safetensors")
     dead = torch.cat([_dead(folder, record) for record in records])
     what = f"class activation maps of {split}"
     return {f"{split}/empty": report_empty(int(dead.sum()), len(dead), what=what)}

@@ -156,13 +156,8 @@ def read_backbone(*, model: str) -> Backbone:
     """The backbone of an `extract` stage or of any model of this paper, with the RGB statistics that go with it."""
     owner, inputs = models.load(model), models.read_inputs(model)
     assert isinstance(owner, HypercolumnModule)
-    owner.backbone.mean, owner.backbone.std = _three(inputs.mean), _three(inputs.std)
+    owner.backbone.mean, owner.backbone.std = tuple(inputs.mean), tuple(inputs.std)
     return owner.backbone
-
-
-def _three(values: Sequence[float]) -> tuple[float, float, float]:
-    red, green, blue = values
-    return red, green, blue
 
 
 class StoredImages(Dataset[Sample]):

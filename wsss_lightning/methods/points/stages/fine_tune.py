@@ -50,13 +50,8 @@ def fine_tune(
     if data.size is None:
         raise InputError("fine-tuning learns from several images at once: give the data a size=[H, W].")
     given = load_fitting(classifier, data)
-    own = {
-        "backbone": given.backbone,
-        "rate": rate,
-        "optimizer": optimizer,
-        "scheduler": scheduler,
-        "new_layers": new_layers,
-    }
+    own: dict[str, Any] = {"backbone": given.backbone, "rate": rate, "new_layers": new_layers}
+    own |= {"optimizer": optimizer, "scheduler": scheduler}
     model = FineTuningModule(**{**given.hparams, **own})
     model.load_state_dict(given.state_dict())
     return fit(

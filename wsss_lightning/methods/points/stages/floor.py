@@ -12,6 +12,5 @@ from wsss_lightning.data.masks import write_mask
 def floor(*, out_dir: str, data: SegmentationDataModule) -> None:
     """Write `masks/<image_id>.png` of zeros for the val images."""
     folder = Path(out_dir) / "masks"
-    folder.mkdir(parents=True, exist_ok=True)
     for record in data.records("val"):
         write_mask(folder / f"{record.image_id}.png", np.zeros(image_size(record.image), np.uint8))

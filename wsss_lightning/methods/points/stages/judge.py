@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from wsss_lightning.data.base import SegmentationDataModule
-from wsss_lightning.data.labels import Mask
+from wsss_lightning.data.labels import IGNORE
 from wsss_lightning.data.masks import read_mask
 from wsss_lightning.methods.points.stages.features import Stored, opened
 from wsss_lightning.ops.resize import resize_labels
@@ -16,7 +16,6 @@ from wsss_lightning.stages.io import read_tensors
 from wsss_lightning.stages.records import tagged
 
 _PARTS = ("body", "part", "thin")  # 1, 2, 3 in the maps that generated scenes have beside their masks
-_IGNORE = 255
 
 
 def judge(
@@ -33,19 +32,16 @@ def judge(
     for record in track(records, description="judging points", total=len(records), enabled=progress):
         stored = read_tensors(Path(points) / f"{record.image_id}.safetensors")
         truth = resize_labels(data.read_target(record), grid)
-        places = _places(data.reader.root / "Parts" / f"{record.image_id}.png", grid)
+        parts = data.reader.root / "Parts" / f"{record.image_id}.png"
+        places = resize_labels(read_mask(parts), grid) if parts.is_file() else np.zeros(grid, np.uint8)
         there = [torch.from_numpy(m.astype(np.int64)).flatten()[stored["locations"]] for m in (truth, places)]
         points_of_images.append(torch.stack([stored["labels"], *there]))
     return _shares(torch.cat(points_of_images, dim=1), data.class_names)
 
 
-def _places(path: Path, grid: tuple[int, int]) -> Mask:
-    return resize_labels(read_mask(path), grid).astype(np.uint8) if path.is_file() else np.zeros(grid, np.uint8)
-
-
 def _shares(points: Tensor, class_names: tuple[str, ...]) -> dict[str, float]:
     """`points`: (3, P) label, truth and part."""
-    labels, truth, places = points[:, points[1] != _IGNORE]
+    labels, truth, places = points[:, points[1] != IGNORE]
     right = (labels == truth).double()
     per_label = {name: right[labels == label] for label, name in enumerate(("background", *class_names))}
     shares = {"train/points/right": right} | {f"train/points/right/{name}": r for name, r in per_label.items()}

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from wsss_lightning.data.base import SegmentationDataModule, Split
 from wsss_lightning.methods.points.stages.features import Stored, StoredImages, opened
-from wsss_lightning.nn.prediction import Prediction
 from wsss_lightning.stages.fit import MakeTrainer
 from wsss_lightning.stages.io import read_tensors, write_tensors
 from wsss_lightning.stages.predict import infer, load_fitting, without
@@ -33,17 +32,13 @@ def localize(
     model.grid = store.grid()  # type: ignore[assignment]
     records = data.records(split)
     present = np.stack([record.tags | (not tagged_only) for record in records])
-
-    def write(prediction: Prediction) -> None:
-        write_tensors(score_path(folder, prediction.image_id), prediction.stored)
-
     infer(
         model,
         without(
             StoredImages(store, split, records, present=present),
             [score_path(folder, record.image_id) for record in records],
         ),
-        write=write,
+        write=lambda image: write_tensors(score_path(folder, image.image_id), image.stored),
         batch_size=1 if data.size is None else data.batch_size,
         trainer=trainer,
         workers=workers,

@@ -15,8 +15,6 @@ from wsss_lightning.nn.backbones import Features
 from wsss_lightning.nn.precision import to_float16
 from wsss_lightning.stages.io import read_tensors
 
-__all__ = ["RecomputedFeatures", "open_recomputed"]
-
 
 @dataclass(frozen=True)
 class RecomputedFeatures(FeatureStore):

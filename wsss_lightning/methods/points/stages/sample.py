@@ -16,8 +16,8 @@ from wsss_lightning.nn.backbones import Features
 from wsss_lightning.nn.hypercolumns import Size, Standardisation, hypercolumns_at
 from wsss_lightning.nn.precision import to_float16
 from wsss_lightning.nn.seeds import own_seed
-from wsss_lightning.parallel import in_parallel
 from wsss_lightning.stages.io import read_tensors, write_tensors
+from wsss_lightning.stages.missing import write_missing
 from wsss_lightning.stages.records import tagged
 
 ScoreConvention = Callable[[Tensor, Tensor], Tensor]
@@ -54,14 +54,12 @@ def sample(
         half=half,
         seed=seed,
     )
-    missing = [record.image_id for record in records if not _path(folder, record.image_id).exists()]
-    for _ in in_parallel(work, missing, processes=workers, description="points", progress=progress):
-        pass
+    write_missing(work, records, folder, processes=workers, description="points", progress=progress, kind="safetensors")
     return point_counts(folder, records)
 
 
 def _sample_one(
-    image_id: str,
+    record: Record,
     *,
     folder: Path,
     store: FeatureStore,
@@ -72,17 +70,17 @@ def _sample_one(
     half: bool,
     seed: int,
 ) -> None:
-    maps, present = read_scores(scores, image_id)
-    features, grid = store.read_stored("train", image_id), store.grid()
+    maps, present = read_scores(scores, record.image_id)
+    features, grid = store.read_stored("train", record.image_id), store.grid()
     evidence = Evidence(
         scores=convention(maps[:, 0], maps[:, 1]),
         # What a class asks for is asked for again by eq 5.
         similarity=cache(similarity_of(features, grid, Standardisation(*store.statistics()))),
         present=present,
         peaks=peaks[present - 1],
-        seed=own_seed(seed, image_id),
+        seed=own_seed(seed, record.image_id),
     )
-    write_points(_path(folder, image_id), features, grid, sampler(evidence), half=half)
+    write_points(_path(folder, record.image_id), features, grid, sampler(evidence), half=half)
 
 
 def _path(folder: Path, image_id: str) -> Path:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from wsss_lightning.data.base import SegmentationDataModule
+from wsss_lightning.data.labels import IGNORE
 from wsss_lightning.methods.points.samplers import Points
 from wsss_lightning.methods.points.stages.features import Stored, opened
 from wsss_lightning.methods.points.stages.sample import point_counts, write_points
@@ -29,7 +30,7 @@ def sample_truth(
         if not path.exists():
             labels = torch.from_numpy(resize_labels(data.read_target(record), store.grid())).flatten().long()
             drawn = np.random.default_rng(own_seed(seed, record.image_id)).permutation(len(labels))
-            locations = torch.from_numpy(np.sort(drawn[labels[drawn] != 255][:kept]))
+            locations = torch.from_numpy(np.sort(drawn[labels[drawn] != IGNORE][:kept]))
             points = Points(locations=locations, labels=labels[locations])
             stored = store.read_stored("train", record.image_id)
             write_points(path, stored, store.grid(), points, half=half)

@@ -31,7 +31,6 @@ def threshold(
     peak at 1. Writes `masks/<image_id>.png` at the image's own size, in the data set's own indices.
     """
     folder = Path(out_dir) / "masks"
-    folder.mkdir(parents=True, exist_ok=True)
     peaks = score_peaks(Path(scores), data, convention)
     records = data.records("val")
     for record in track(records, description="thresholded scores", total=len(records), enabled=progress):

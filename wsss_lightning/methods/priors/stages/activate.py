@@ -1,6 +1,5 @@
 """Stage: where the backbone's fourth and fifth blocks fire, the built-in foreground prior (priors sec. 3.1.1)."""
 
-from functools import partial
 from pathlib import Path
 
 from torch import Tensor
@@ -9,7 +8,7 @@ from wsss_lightning.data.base import Record, SegmentationDataModule, Split
 from wsss_lightning.data.images import image_size
 from wsss_lightning.data.stored_maps import StoredMaps
 from wsss_lightning.errors import InputError
-from wsss_lightning.methods.priors.activations import ActivationModule, BlockMeans
+from wsss_lightning.methods.priors.activations import ActivationModule
 from wsss_lightning.methods.priors.priors import fuse
 from wsss_lightning.nn.backbones import Backbone, check_statistics
 from wsss_lightning.nn.trunk import enlarge
@@ -51,7 +50,7 @@ def activate(
     infer(
         ActivationModule(backbone=backbone, convolution=convolution),
         without(images, [folder / f"{record.image_id}.safetensors" for record in images.records]),
-        write=partial(_write, folder=folder),
+        write=lambda image: write_tensors(folder / f"{image.image_id}.safetensors", image.means),
         batch_size=data.inference_batch_size,
         trainer=trainer,
         workers=workers,
@@ -73,7 +72,3 @@ def _means(maps: StoredMaps, record: Record, *, corners: bool) -> dict[str, Tens
     size = image_size(record.image)
     whole = [enlarge(mean[None], size, corners=corners)[0].half() for mean in means]
     return dict(zip(("conv4", "conv5"), whole, strict=True))
-
-
-def _write(activations: BlockMeans, *, folder: Path) -> None:
-    write_tensors(folder / f"{activations.image_id}.safetensors", activations.means)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -16,7 +15,6 @@ from wsss_lightning.data.stored_maps import StoredMaps, as_lists
 from wsss_lightning.methods.priors.localization import LocalizationModule
 from wsss_lightning.methods.priors.stages.fit_localization import require_trunk
 from wsss_lightning.models import read_inputs
-from wsss_lightning.nn.prediction import Prediction
 from wsss_lightning.ops.resize import resize_maps
 from wsss_lightning.stages.empty import report_empty
 from wsss_lightning.stages.fit import MakeTrainer
@@ -44,14 +42,15 @@ def class_activations(
     a `store_maps` stage left. `<split>/empty`: the share of maps that are positive nowhere.
     """
     module, records = cast(LocalizationModule, load_fitting(model, data)), data.records(split)
-    paths = [Path(out_dir) / "cams" / f"{record.image_id}.safetensors" for record in records]
+    folder = Path(out_dir) / "cams"
+    paths = [folder / f"{record.image_id}.safetensors" for record in records]
     images: Dataset[Sample] = replace(data, size=trained_size(model)).dataset(split)
     if maps is not None:
         images = DeepMaps(StoredMaps(Path(maps)), records, require_trunk(module.network).variants)
     infer(
         module,
         without(images, paths),
-        write=partial(_write, folder=Path(out_dir) / "cams"),
+        write=lambda image: write_tensors(folder / f"{image.image_id}.safetensors", image.stored),
         batch_size=batch_size,
         trainer=trainer,
         workers=workers,
@@ -74,7 +73,3 @@ def read_class_activations(folder: Path, image_id: str, size: tuple[int, int]) -
     """Maps of one image at `size`, (T, H, W) in any range, and their labels (T,)."""
     stored = read_tensors(folder / "cams" / f"{image_id}.safetensors")
     return resize_maps(stored["cams"][None].float(), size)[0], stored["present"]
-
-
-def _write(prediction: Prediction, *, folder: Path) -> None:
-    write_tensors(folder / f"{prediction.image_id}.safetensors", prediction.stored)

@@ -84,8 +84,9 @@ def fit_localization(
     if maps is not None:
         network = require_trunk(model.network)
         mirror = any(variant.mirrored for variant in network.variants)
-        settings = {"batch_size": batch_size, "steps": sum(steps), "seed": seed}
-        source = stored_averages(data, maps, val_maps, mirror=mirror, **settings)
+        source = stored_averages(
+            data, maps, val_maps, mirror=mirror, batch_size=batch_size, steps=sum(steps), seed=seed
+        )
     return fit(
         out_dir=Path(out_dir),
         model=model,

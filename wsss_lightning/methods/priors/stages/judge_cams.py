@@ -10,7 +10,7 @@ from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.labels import IGNORE
 from wsss_lightning.methods.priors.priors import Negatives, scale_activation_maps
 from wsss_lightning.methods.priors.stages.class_activations import read_class_activations
-from wsss_lightning.ops.resize import resize_maps
+from wsss_lightning.ops.resize import resize_map
 from wsss_lightning.progress import track
 from wsss_lightning.stages.drawing import draw_scores, enlarged
 from wsss_lightning.stages.io import write_picture
@@ -35,10 +35,13 @@ def judge_cams(
         maps, present = read_class_activations(Path(cams), record.image_id, (target.shape[0], target.shape[1]))
         for label, each in zip(present.tolist(), scale_activation_maps(maps, negatives=negatives), strict=True):
             totals[label - 1] += _sums(each, target, label)
-            sums[label - 1] += _squeezed(each)
-            places[label - 1] += _squeezed((target == label).float())
+            sums[label - 1] += resize_map(each, _GRID)
+            places[label - 1] += resize_map((target == label).float(), _GRID)
+    canvas = enlarged(np.zeros((*_GRID, 3), np.uint8))
     for name, average, place in zip(data.class_names, sums, places, strict=True):
-        _draw(Path(out_dir) / "panels" / name, {"average_cam": average, "average_truth": place})
+        panel = Path(out_dir) / "panels" / name
+        write_picture(panel / "average_cam.png", draw_scores(canvas, average[None]))
+        write_picture(panel / "average_truth.png", draw_scores(canvas, place[None]))
     return _means(totals, data.class_names)
 
 
@@ -48,10 +51,6 @@ def _sums(each: Tensor, target: Tensor, label: int) -> Tensor:
     return torch.tensor([[float(part.sum()), len(part)] for part in parts])
 
 
-def _squeezed(each: Tensor) -> Tensor:
-    return resize_maps(each[None, None], _GRID)[0, 0]
-
-
 def _means(totals: Tensor, class_names: tuple[str, ...]) -> dict[str, float]:
     metrics = {}
     for name, column in (("cam_on_object", totals[:, 0]), ("cam_elsewhere", totals[:, 1])):
@@ -59,9 +58,3 @@ def _means(totals: Tensor, class_names: tuple[str, ...]) -> dict[str, float]:
         metrics[f"train/{name}"] = float(per_class.nanmean())
         metrics |= {f"train/{name}/{c}": float(mean) for c, mean in zip(class_names, per_class, strict=True)}
     return metrics
-
-
-def _draw(folder: Path, averages: dict[str, Tensor]) -> None:
-    canvas = enlarged(np.zeros((*_GRID, 3), np.uint8))
-    for name, average in averages.items():
-        write_picture(folder / f"{name}.png", draw_scores(canvas, average[None]))

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from wsss_lightning.data.base import Record, SegmentationDataModule, Split
 from wsss_lightning.data.images import read_image
-from wsss_lightning.data.masks import read_mask, write_mask
+from wsss_lightning.data.masks import write_mask
 from wsss_lightning.methods.priors.stages.activate import read_fusion
 from wsss_lightning.methods.priors.stages.class_activations import read_class_activations
-from wsss_lightning.stages.empty import report_empty
+from wsss_lightning.stages.empty import count_empty
 from wsss_lightning.stages.missing import write_missing
 from wsss_lightning.stages.refine import Crf, Unary, read_regions, smooth
 
@@ -110,9 +110,7 @@ def make_masks(
     description = f"masks, {split}"
     records = data.records(split)
     write_missing(work, records, folder, processes=workers, description=description, progress=progress)
-    tagged = [record for record in records if record.tags.any()]
-    empty = sum(not read_mask(folder / f"{record.image_id}.png").any() for record in tagged)
-    return {f"{split}/empty": report_empty(empty, len(tagged), what=f"masks of tagged images of {split}")}
+    return count_empty(records, Path(out_dir), split)
 
 
 def _path(folder: str | None) -> Path | None:
