@@ -30,9 +30,9 @@ def store(folder: Path, data: VOCDataModule, **settings: Any) -> dict[str, float
     return store_maps(out_dir=str(folder), data=data, **{**defaults, **settings})
 
 
-@pytest.mark.parametrize("size", [None, (48, 64)])
+@pytest.mark.parametrize("size", [None, (48, 64), 40])
 def test_stored_maps_are_those_of_the_image_and_of_its_mirror_image(
-    tmp_path: Path, size: tuple[int, int] | None
+    tmp_path: Path, size: tuple[int, int] | int | None
 ) -> None:
     data = open_voc(tmp_path / "voc", size=size, batch_size=2)
     store(tmp_path / "maps", data)

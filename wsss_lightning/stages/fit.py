@@ -188,11 +188,13 @@ def quiet() -> Iterator[None]:
     logger = logging.getLogger("pytorch_lightning")
     level = logger.level
     logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        # The folder is meant to hold an earlier run's checkpoint; a few workers more would not pay here.
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
-        yield
-    logger.setLevel(level)
+    try:
+        with warnings.catch_warnings():
+            # The folder is meant to hold an earlier run's checkpoint; a few workers more would not pay here.
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _readable(checkpoint: Path) -> Path:

@@ -52,7 +52,7 @@ def store_maps(
         MapsModule(trunk=trunk, layers=layers, mirror=mirror),
         without(data.dataset(split), [maps.path(record.image_id) for record in records]),
         write=partial(_write, maps),
-        batch_size=1 if data.size is None else data.batch_size,
+        batch_size=data.inference_batch_size,
         trainer=trainer,
         workers=workers,
         progress=progress,

@@ -68,6 +68,8 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
     """Everything in evaluation mode, and then as it was: parts of a network may be so while it learns."""
     learning = [each for each in module.modules() if each.training]
     module.eval()
-    yield
-    for each in learning:
-        each.training = True
+    try:
+        yield
+    finally:
+        for each in learning:
+            each.training = True

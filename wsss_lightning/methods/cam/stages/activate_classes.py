@@ -43,7 +43,7 @@ def activate_classes(
         model,
         without(data.dataset(split) if stored is None else stored, paths),
         write=write,
-        batch_size=1 if data.size is None else data.batch_size,
+        batch_size=data.inference_batch_size,
         trainer=trainer,
         workers=workers,
         progress=progress,

@@ -45,7 +45,7 @@ def predict_scales(
         folder=Path(out_dir),
         decode=data.decode,
         keep=keep,
-        batch_size=1 if data.size is None else data.batch_size,
+        batch_size=data.inference_batch_size,
         trainer=trainer,
         workers=workers,
         progress=progress,

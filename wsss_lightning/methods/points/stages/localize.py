@@ -39,7 +39,7 @@ def localize(
             [score_path(folder, record.image_id) for record in records],
         ),
         write=lambda image: write_tensors(score_path(folder, image.image_id), image.stored),
-        batch_size=1 if data.size is None else data.batch_size,
+        batch_size=data.inference_batch_size,
         trainer=trainer,
         workers=workers,
         progress=progress,

@@ -31,7 +31,7 @@ def predict_from_features(
         folder=Path(out_dir),
         decode=data.decode,
         keep=True,
-        batch_size=1 if data.size is None else data.batch_size,
+        batch_size=data.inference_batch_size,
         trainer=trainer,
         workers=workers,
         progress=progress,
