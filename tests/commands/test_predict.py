@@ -48,6 +48,7 @@ def test_pictures_are_labelled_and_bad_ones_named_at_the_end(tmp_path: Path) -> 
         ("student-01", ["--scales", "a"], "scales=a"),
         ("student-01", ["--crf", "x"], "There is no CRF x: choose from coseg, deeplab_v2"),
         ("student-01", ["--tags", "cat"], "no class 'cat'"),
+        ("student-01", ["--accelerator", "tpu"], "choose another accelerator"),
     ],
 )
 def test_wrong_words_are_one_sentence(tmp_path: Path, model: str, options: list[str], message: str) -> None:

@@ -56,6 +56,19 @@ def test_the_configuration_needs_the_root_alone(root: Path) -> None:
     assert [stage.name for stage in plan.stages.values()][-1] == "predictions"
 
 
+def test_a_run_without_masks_to_compare_with_ends_before_it_begins(root: Path, tmp_path: Path) -> None:
+    settings = [
+        f"data.root={root}",
+        "data.masks=null",
+        f"paths.root={tmp_path.parent / 'runs'}",
+        "backbone.weights=null",
+    ]
+    plan = pipeline.plan(["method=cam", "data=folder", *settings])
+    with pytest.raises(InputError, match=r"does not exist: add it, .* \(result=predictions\)"):
+        pipeline.run(plan)
+    assert not list((tmp_path.parent / "runs").rglob("stage.json"))
+
+
 def test_the_order_of_the_classes_is_said_and_can_be_given(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="wsss_lightning")
     FolderDataModule(root=root)

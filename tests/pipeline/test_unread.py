@@ -150,3 +150,10 @@ def test_names_inside_of_names_are_followed() -> None:
     text = "${heads.${which}.size} ${oc.select:list[1],4} ${out_dir:}"
     assert dict(_named(text, config)) == {"which": "one", "heads.*.size": 3, "list.1": 2}
     assert _overlap("heads.two.size", "heads.*.size") and not _overlap("heads.two.sizes", "heads.*.size")
+
+
+def test_a_card_that_tells_a_section_makes_no_setting_of_it_true() -> None:
+    given = ["method=cam", "backbone.weights=null"]
+    assert pipeline.plan([*given, "cam.labels.background=0.2"])
+    with pytest.raises(InputError, match=r"^command line: no stage reads cam\.labels\.backgroud"):
+        pipeline.plan([*given, "+cam.labels.backgroud=0.2"])

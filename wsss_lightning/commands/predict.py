@@ -46,7 +46,7 @@ def predict(
     trained = load_trained(path, trust=trust or [])
     require_labelling(trained)
     images, failures = find_pictures(pictures, every=every)
-    typer.echo(f"model: {path}, {len(trained.inputs.class_names)} classes; {len(images):,} pictures", err=True)
+    typer.echo(f"model: {path}, {len(trained.inputs.class_names)} classes; pictures: {len(images):,}", err=True)
     contents: list[OutputKind] = ["masks"]
     contents += ["overlays"] if overlays else []
     contents += ["probabilities"] if probabilities else []

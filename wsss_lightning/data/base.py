@@ -34,6 +34,7 @@ from wsss_lightning.data.samples import (
     collate,
     read_target,
     require_image,
+    require_mask,
 )
 from wsss_lightning.data.steps import ImageSteps, OwnShare, StepLoader, accumulated, finished_batch, on_cuda, seed_step
 from wsss_lightning.errors import InputError
@@ -164,6 +165,11 @@ class SegmentationDataModule(LightningDataModule):
                 f"No image of the list {self.lists['train']} in {self.root} is tagged {', '.join(missing)}: add "
                 "images, or leave the class out of data.classes."
             )
+
+    def require_masks(self, split: Split) -> None:
+        """Raise `InputError` where the first image of a split has no mask: nothing can be compared with it."""
+        for record in self.records(split)[:1]:
+            require_mask(record)
 
     def _say_doubts(self) -> None:
         """Log what `doubts` finds, once in a process, since every stage opens its data anew."""

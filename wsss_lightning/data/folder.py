@@ -93,7 +93,7 @@ class FolderReader(Reader):
             about += f" but in {', '.join(splits)}"
         images = {path.stem for path in self.images.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES}
         where = "in no folder of a class" if self.tags == FOLDERS else f"not in {self.table.path.name}"
-        unknown = counted(images - rows.keys(), f"images of {self.images} are {where}")
+        unknown = counted(images - rows.keys(), f"images in {self.images} are {where}")
         masks = strays(self.masks, ".png", rows, of=self.table.path.name) if self.masks else []
         return [
             *super().warnings(lists),

@@ -291,7 +291,10 @@ def require_mask(record: Record) -> Path:
         where = record.mask or f"of {record.image}"
         if record.mask and (near := near_name(record.mask)):
             raise InputError(f"the mask {where} does not exist, but {near} is there: write both names alike.")
-        raise InputError(f"the mask {where} does not exist: add it, or choose a list whose images have masks.")
+        raise InputError(
+            f"the mask {where} does not exist: add it, choose a list whose images have masks, or what needs none "
+            "(result=predictions)."
+        )
     return record.mask
 
 

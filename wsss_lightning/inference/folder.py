@@ -64,8 +64,6 @@ def label_pictures(
         workers: loading processes.
         progress: show a bar.
     """
-    classes = {"names": ["background", *inputs.class_names], "indices": [*inputs.indices]}
-    write_json(out / "classes.json", classes | {"palette": [list(colour) for colour in inputs.palette]})
     failures: list[str] = []
     infer(
         _Labelling(model, inputs=inputs, settings=settings, tags=tags),
@@ -78,6 +76,8 @@ def label_pictures(
         description="pictures",
         together=list,
     )
+    classes = {"names": ["background", *inputs.class_names], "indices": [*inputs.indices]}
+    write_json(out / "classes.json", classes | {"palette": [list(colour) for colour in inputs.palette]})
     return list(dict.fromkeys(failures))
 
 

@@ -22,7 +22,7 @@ from wsss_lightning.pipeline.faults import explained
 from wsss_lightning.pipeline.fingerprints import FINGERPRINTS, reading_fingerprint
 from wsss_lightning.pipeline.foreign import check_calls, check_record
 from wsss_lightning.pipeline.identity import with_current_targets
-from wsss_lightning.pipeline.objects import require_every_class
+from wsss_lightning.pipeline.objects import check_readable
 from wsss_lightning.pipeline.planning import Plan, PlannedStage, cached
 from wsss_lightning.pipeline.readings import readers, reading_of, words
 from wsss_lightning.pipeline.signatures import check_node
@@ -81,7 +81,7 @@ def _announce(plan: Plan, again: Collection[str]) -> None:
         if slow := emulated(stage.node for stage in waiting):
             log.warning("%s", slow)
         for stage in waiting:
-            require_every_class(stage.node, stage.bindings)
+            check_readable(stage.node, stage.bindings)
         try:
             check_room(waiting)
         except InputError as error:  # an estimate, which keeps nobody from trying

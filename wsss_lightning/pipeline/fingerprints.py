@@ -28,7 +28,7 @@ def folder_fingerprint(root: Path, *, cache: Path) -> str:
     Moving the folder keeps it, and so do hidden files, which desktops and editors leave behind.
     """
     if not root.is_dir():
-        raise InputError(f"There is no folder {root}: give the root of the data set, for example data.root=/data/VOC.")
+        raise InputError(f"There is no folder {root}: give the root of the data set, data.root=FOLDER.")
     if (manifest := entry(root, [MANIFEST])) is not None:
         return str(_kept(cache, ["manifest of all", manifest, str(root)], lambda: _digest(_listed_in(root))))
     files = sorted(walk(root))

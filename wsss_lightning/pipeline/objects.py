@@ -62,12 +62,18 @@ def _made(node: dict[str, Any]) -> Any:
         raise error.__cause__ or error from None
 
 
-def require_every_class(node: dict[str, Any], bindings: dict[str, Any]) -> None:
-    """Raise `InputError` where a stage that learns class by class finds no image of one; before it is its turn.
+def check_readable(node: dict[str, Any], bindings: dict[str, Any]) -> None:
+    """Raise `InputError` for what a stage would miss in its data, before the stages ahead of it are computed.
 
-    Only of data in a folder of the user's; what stages write is looked at by the stage itself.
+    A training image of every class, where it learns class by class (`SHARES = "classes"` in its module); the mask of
+    the first image, where it compares with masks (`OPENS = "masks"`). Only of data in a folder of the user's; what
+    stages write is looked at by the stage itself.
     """
-    if constant_beside(node["_target_"], "SHARES") != "classes" or node["data"] not in readers(node["data"]):
+    shares, opens = (constant_beside(node["_target_"], name) for name in ("SHARES", "OPENS"))
+    if (shares != "classes" and opens != "masks") or node["data"] not in readers(node["data"]):
         return
-    with one_sentence():
-        instantiate(bind(node["data"], bindings), _convert_="all").require_every_class()
+    data = _made(bind(node["data"], bindings))
+    if shares == "classes":
+        data.require_every_class()
+    if opens == "masks":
+        data.require_masks(node.get("split", "val"))

@@ -88,12 +88,12 @@ class Origin:
         names = [file.name.partition("/") for file in self.files()]
         return {**self.choices, "ablations": [name for group, _, name in names if group == "ablation"]}
 
-    def variants(self) -> list[Any]:
-        """Stages, card and section as the method's own files say them: what one reads may be of no use to others."""
+    def variants(self, *parts: str) -> list[Any]:
+        """Those sections as the method's own files say them: what one of them reads may be of no use to others."""
         method = self.choices.get("method", "")
         patterns = (f"method/{method}.yaml", f"ablation/{method}/*.yaml", f"experiment/{method}/*.yaml")
         paths = [path for folder in self.folders for pattern in patterns for path in sorted(folder.glob(pattern))]
-        return [content(path).get(part) for path in paths for part in ("stages", "given", "card", method)]
+        return [content(path).get(part) for path in paths for part in parts]
 
     def defined(self) -> frozenset[str]:
         """Dotted names of all values that the project's own files give, but for experiments and the like."""

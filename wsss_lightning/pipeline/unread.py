@@ -34,7 +34,10 @@ def check_read(config: Node, stages: dict[str, Node], origin: Origin) -> None:
         InputError: one is not read, or is no parameter of the function that it is given to; it names the file and the
             key.
     """
-    read = _references([stages, config.get("card"), *origin.variants()], config)
+    method = origin.choices.get("method", "")
+    read = _references([stages, *origin.variants("stages", "given", method)], config)
+    told = _references([config.get("card"), *origin.variants("card")], config)
+    read |= {name for name in told if not isinstance(select(config, name), dict)}  # a section is told, not made true
     parameters = {name for node in stages.values() for name in node}
     for place, key in origin.settings():
         top, _, rest = key.partition(".")

@@ -33,6 +33,8 @@ from wsss_lightning.stages.io import write_array, write_json, write_picture
 from wsss_lightning.stages.loggers import closing_loggers, log_scalars, log_stage
 from wsss_lightning.stages.records import draw_records
 
+OPENS = "masks"  # of the split that it is given; a run looks for them before it begins
+
 
 def evaluate(
     *,

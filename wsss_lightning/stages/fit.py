@@ -18,6 +18,7 @@ from pytorch_lightning.plugins.environments import (  # type: ignore[attr-define
     LightningEnvironment,
     TorchElasticEnvironment,
 )
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from wsss_lightning import models
 from wsss_lightning.atomic import replace_file
@@ -102,21 +103,29 @@ def inputs_of(data: SegmentationDataModule) -> models.Inputs:
 def make_trainer(
     trainer: MakeTrainer, *, callbacks: list[pl.Callback], logger: list[Logger], folder: Path
 ) -> pl.Trainer:
-    """Lightning's trainer with what a stage decides; callbacks and length that `trainer` was given stay in force."""
+    """Lightning's trainer with what a stage decides; callbacks and length that `trainer` was given stay in force.
+
+    Raises:
+        InputError: this machine has no such accelerator, or fewer devices.
+    """
     given: Mapping[str, Any] = getattr(trainer, "keywords", {})
     length = {} if given.keys() & {"max_steps", "max_epochs"} or given.get("fast_dev_run") else {"max_epochs": 1}
-    runner = trainer(
-        callbacks=[*callbacks, *given.get("callbacks", [])],
-        plugins=[_environment(given), _Checkpoints(), *given.get("plugins", [])],
-        logger=logger,
-        enable_progress_bar=False,
-        log_every_n_steps=given.get("log_every_n_steps", _LOG_EVERY),
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        default_root_dir=folder,
-        num_sanity_val_steps=0,
-        **length,
-    )
+    try:
+        runner = trainer(
+            callbacks=[*callbacks, *given.get("callbacks", [])],
+            plugins=[_environment(given), _Checkpoints(), *given.get("plugins", [])],
+            logger=logger,
+            enable_progress_bar=False,
+            log_every_n_steps=given.get("log_every_n_steps", _LOG_EVERY),
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            default_root_dir=folder,
+            num_sanity_val_steps=0,
+            **length,
+        )
+    except (MisconfigurationException, ModuleNotFoundError) as error:
+        reason = " ".join(str(error).split()).rstrip(".!")
+        raise InputError(f"{reason}: choose another accelerator (auto, cpu), or fewer devices.") from error
     _leave_signals(runner)
     return runner
 
