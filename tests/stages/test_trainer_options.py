@@ -175,6 +175,26 @@ def test_validation_every_few_steps_gives_a_curve(tmp_path: Path) -> None:
     assert curve[4] != curve[9]
 
 
+@pytest.mark.parametrize(
+    ("options", "validated"),
+    [
+        ({}, [STEPS]),
+        ({"max_steps": 5}, [5]),
+        ({"max_steps": 4, "accumulate_grad_batches": 2}, [4]),
+        ({"max_steps": 7, "val_check_interval": 3}, [3, 6]),
+        ({"max_steps": 5, "limit_val_batches": 0}, []),
+        ({"max_steps": 2 * STEPS}, [STEPS, 2 * STEPS]),
+    ],
+)
+def test_a_training_that_is_cut_short_is_validated_at_its_end(
+    tmp_path: Path, options: dict[str, Any], validated: list[int]
+) -> None:
+    module = Line()
+    metrics = train(tmp_path, module, **options)
+    assert sorted(set(module.validated)) == validated
+    assert ("val/error" in metrics) == bool(validated)
+
+
 def test_early_stopping_stops(tmp_path: Path) -> None:
     module = Line()
     train(tmp_path, module, stage_callbacks=stopping(), val_check_interval=2)

@@ -27,7 +27,7 @@ from wsss_lightning.data.masks import palette
 from wsss_lightning.errors import InputError
 from wsss_lightning.stages.finite import Finite
 from wsss_lightning.stages.loggers import closing_loggers, log_stage
-from wsss_lightning.stages.monitored import Monitored
+from wsss_lightning.stages.monitored import Monitored, ValidatedAtTheEnd
 from wsss_lightning.stages.training_progress import TrainingProgress
 from wsss_lightning.tensors import UnreadableError, load_pickle
 
@@ -70,7 +70,13 @@ def fit(
         runner = make_trainer(
             trainer,
             callbacks=[
-                *(Monitored(description), _Saved(last, every=checkpoint_every, finite=finite), finite, bar),
+                *(
+                    Monitored(description),
+                    ValidatedAtTheEnd(),
+                    _Saved(last, every=checkpoint_every, finite=finite),
+                    finite,
+                    bar,
+                ),
                 *([LearningRateMonitor()] if loggers else []),
                 *(callbacks or {}).values(),
             ],

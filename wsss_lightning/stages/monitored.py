@@ -1,4 +1,4 @@
-"""Callback: what waits for a metric of held-out images needs some."""
+"""Callbacks: what waits for a metric of held-out images needs some, and a training that is cut short has one."""
 
 from typing import Any
 
@@ -27,6 +27,15 @@ class Monitored(pl.Callback):
                     f"{type(callback).__name__} waits for {monitor} of validations, but nothing is held out from the "
                     f"training of the {self.description}: set callbacks=null for this stage."
                 )
+
+
+class ValidatedAtTheEnd(pl.Callback):
+    """Has held-out images looked at behind the last step where `max_steps` ends a training within its first pass."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        batches = trainer.max_steps * trainer.accumulate_grad_batches
+        if 0 < batches < (trainer.val_check_batch or 0):
+            trainer.val_check_batch = batches
 
 
 def _looks_at_validations(callback: Any, monitor: str) -> bool:
