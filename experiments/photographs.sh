@@ -6,7 +6,7 @@
 # VOC_ROOT: a folder in VOC's layout; WEIGHTS: those of a ResNet-50 as torchvision has them. Set CLASSES=[cat,dog] where
 # the folder shows some of VOC's classes alone, SAVE= to print and not to write result files, SEEDS="0 0,1,2" for other
 # seeds, TABLES="cam/table1" for some tables, PLAN=1 to see what would run, whereby nothing is computed. What is finished
-# is not computed again, so a killed run goes on; how long each part took is added to runs/photographs.log. The trunk's
+# is not computed again, so a killed run goes on; how long each part took is added to LOG, runs/photographs.log. The trunk's
 # maps take most of it, once: 3 MB and a second of one core a photograph in bf16, which is taken where the processor or
 # a GPU has it (PRECISION=32-true or bf16-mixed to decide), and two seconds without.
 set -euo pipefail
@@ -21,7 +21,8 @@ WSSS=${WSSS:-.venv/bin/wsss}
 how=(--run ${SAVE---save})
 [[ -z ${PLAN:-} ]] || how=(--plan)
 failed=0
-[[ -n ${PLAN:-} ]] || mkdir -p runs
+log=${LOG:-runs/photographs.log}
+[[ -n ${PLAN:-} ]] || mkdir -p "$(dirname "$log")"
 for seeds in ${SEEDS:-0 0,1,2}; do
   for table in $TABLES; do
     source=()
@@ -30,7 +31,7 @@ for seeds in ${SEEDS:-0 0,1,2}; do
     "$WSSS" table "$table" "${how[@]}" data=voc "data.root=$ROOT" "data.classes=${CLASSES:-null}" \
       data.train_list=train_aug data.test_list=null backbone=resnet50 "backbone.weights=$WEIGHTS" \
       "trainer.precision=${PRECISION:-$has}" "${source[@]}" "seed=$seeds" "$@" && state=done || state=failed failed=1
-    [[ -n ${PLAN:-} ]] || echo "$(date +%FT%T) $table seed=$seeds $state after $((SECONDS - begun)) s" | tee -a runs/photographs.log
+    [[ -n ${PLAN:-} ]] || echo "$(date +%FT%T) $table seed=$seeds $state after $((SECONDS - begun)) s" | tee -a "$log"
   done
 done
 [[ -z ${PLAN:-} ]] || exit $failed

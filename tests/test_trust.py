@@ -43,7 +43,7 @@ LOADS_TENSORS = {"wsss_lightning/tensors.py"}
 # A TorchScript file is a program of torch's operations, which has to be one: docs/predict.md says so.
 RUNS = {
     "wsss_lightning/inference/graphs.py": ["torch.jit.load"],
-    "wsss_lightning/pipeline/origin.py": ["yaml.load"],  # by a safe loader, of which C's is faster
+    "wsss_lightning/pipeline/config_files.py": ["yaml.load"],  # by a safe loader, of which C's is faster
     "wsss_lightning/pipeline/submission.py": ["os.execv"],  # Python itself, on a copy of this very command
 }
 MODULES = {"np": "numpy", "pd": "pandas", "yaml": "yaml"}

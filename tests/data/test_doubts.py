@@ -78,7 +78,7 @@ def test_images_without_a_line_and_masks_without_an_image_are_counted(
     data = write_folder(tmp_path, "image,tags\na.png,cat\nb.png,dog\n", masks={"a": 1, "b": 2, "a_mask": 1})
     Image.new("RGB", (6, 8)).save(tmp_path / "images" / "c.png")
     words = said(data, caplog)
-    assert "1 images of" in words and "are not in tags.csv, 'c' first" in words
+    assert "1 images in" in words and "are not in tags.csv, 'c' first" in words
     assert "*.png meet no image of tags.csv, 'a_mask' first" in words
 
 

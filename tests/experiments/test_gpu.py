@@ -138,13 +138,19 @@ def test_everything_runs_at_toy_size(packed: Path, tmp_path: Path) -> None:
     assert f"photographs-voc-lse-{end}.json" in names
 
 
-def plan_photographs(root: Path, tmp_path: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+def tables_on_photographs(
+    root: Path, tmp_path: Path, *overrides: str, **settings: str
+) -> subprocess.CompletedProcess[str]:
     wsss = tmp_path / "wsss"
     wsss.write_text(f'#!/bin/sh\nexec {sys.executable} -m wsss_lightning.cli "$@"\n')
     wsss.chmod(0o755)
-    given = {"WSSS": str(wsss), "PLAN": "1", "SEEDS": "0", "PYTHONPATH": str(PROJECT), **settings}
+    given = {"WSSS": str(wsss), "SEEDS": "0", "PYTHONPATH": str(PROJECT), **settings}
     weights = root.with_name("weights.pth")
-    return script("photographs.sh", root, weights, f"paths.root={tmp_path}", "backbone=resnet18", **given)
+    return script("photographs.sh", root, weights, f"paths.root={tmp_path}", "backbone=resnet18", *overrides, **given)
+
+
+def plan_photographs(root: Path, tmp_path: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    return tables_on_photographs(root, tmp_path, PLAN="1", **settings)
 
 
 def test_tables_on_photographs_plan(photographs: Path, tmp_path: Path) -> None:
@@ -159,6 +165,15 @@ def test_tables_on_photographs_take_the_precision_that_is_asked_for(photographs:
         for p in ("32-true", "bf16-mixed")
     ]
     assert "│ labels" in keys[0] and keys[0] != keys[1]
+
+
+@pytest.mark.long
+def test_all_tables_on_photographs_are_computed(photographs: Path, tmp_path: Path) -> None:
+    log, short = tmp_path / "photographs.log", "+trainer.max_steps=2"
+    done = tables_on_photographs(photographs, tmp_path, short, SAVE="", LOG=str(log), OMP_NUM_THREADS="1")
+    states = [line.split()[1:4] for line in log.read_text().splitlines()]
+    assert done.returncode == 0 and len(states) == 13, [line for line in done.stderr.splitlines() if "wsss: " in line]
+    assert {state for _, _, state in states} == {"done"}
 
 
 @pytest.mark.long

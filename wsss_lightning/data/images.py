@@ -125,5 +125,6 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise
     except _DAMAGE as error:
         reason = str(error) or type(error).__name__
-        damaged = f"{path} cannot be decoded ({reason}): it is damaged or not a picture, fetch it again."
-        raise obstacle(path, error) or InputError(damaged) from error
+        raise obstacle(path, error) or InputError(
+            f"{path} cannot be decoded ({reason}): it is damaged or not a picture, fetch it again."
+        ) from error
