@@ -8,7 +8,7 @@
 # seeds, TABLES="cam/table1" for some tables, PLAN=1 to see what would run, whereby nothing is computed. What is finished
 # is not computed again, so a killed run goes on; how long each part took is added to LOG, runs/photographs.log. The trunk's
 # maps take most of it, once: 3 MB and a second of one core a photograph in bf16, which is taken where the processor or
-# a GPU has it (PRECISION=32-true or bf16-mixed to decide), and two seconds without.
+# a GPU has it (PRECISION=32-true or bf16-mixed to decide); without it takes longer.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ROOT=${1:?give the folder of the photographs} WEIGHTS=${2:?give the weights of a ResNet-50}
