@@ -34,4 +34,4 @@ for seeds in ${SEEDS:-0 0,1,2}; do
     [[ -n ${PLAN:-} ]] || echo "$(date +%FT%T) $table seed=$seeds $state after $((SECONDS - begun)) s" | tee -a "$log"
   done
 done
-[[ -z ${PLAN:-} ]] || exit $failed
+exit $failed
