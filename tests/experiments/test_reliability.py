@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from wsss_lightning.atomic import write_json
 from wsss_lightning.pipeline.contents import listed
-from wsss_lightning.pipeline.store import write_json
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "reliability"
 METHODS = ("points", "priors", "coseg", "patches", "cam")

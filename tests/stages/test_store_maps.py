@@ -6,6 +6,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from fake_segmenter import backbone, open_voc
+from PIL import Image
 
 from wsss_lightning.data.stored_maps import StoredMaps
 from wsss_lightning.data.voc import VOCDataModule
@@ -35,6 +36,8 @@ def test_stored_maps_are_those_of_the_image_and_of_its_mirror_image(
     tmp_path: Path, size: tuple[int, int] | int | None
 ) -> None:
     data = open_voc(tmp_path / "voc", size=size, batch_size=2)
+    upright = data.records("train")[1].image  # beside others that lie: no batch of both at a shorter side
+    Image.new("RGB", (24, 40)).save(upright)
     store(tmp_path / "maps", data)
     trunk, maps = Trunk(backbone(), stride=8), StoredMaps(tmp_path / "maps")
     for sample in data.dataset("train"):  # type: ignore[attr-defined]

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from wsss_lightning import pipeline
+from wsss_lightning.atomic import write_json
 from wsss_lightning.data.masks import colorize
-from wsss_lightning.pipeline.store import RECORD, source_hashes, write_json
+from wsss_lightning.pipeline.store import RECORD, source_hashes
 from wsss_lightning.tables.cells import Cell, plan_cells
 from wsss_lightning.tables.collect import collect
 from wsss_lightning.tables.results import Table

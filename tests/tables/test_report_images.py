@@ -13,9 +13,10 @@ import pytest
 from fake_data import write_voc
 from typer.testing import CliRunner
 
+from wsss_lightning.atomic import write_json
 from wsss_lightning.cli import app
 from wsss_lightning.data.masks import write_mask
-from wsss_lightning.pipeline.store import RECORD, write_json
+from wsss_lightning.pipeline.store import RECORD
 from wsss_lightning.tables.cells import Cell
 from wsss_lightning.tables.collect import write_snapshot
 from wsss_lightning.tables.image_scores import image_scores

@@ -31,10 +31,10 @@ def check(
     """
     from rich.console import Console
 
+    from wsss_lightning.atomic import write_json
     from wsss_lightning.commands.check_tables import class_balance, findings, split_summary
     from wsss_lightning.data.check import check_data
     from wsss_lightning.pipeline.objects import open_data
-    from wsss_lightning.pipeline.store import write_json
 
     data = open_data(name, root=root, overrides=overrides or [])
     report = check_data(data, processes=processes, masks=masks, strict=strict)

@@ -170,7 +170,7 @@ def _lend(config: "DictConfig", folder: Path, *, keep: bool) -> float:
 
 def _note_failure(folder: Path, number: int, error: Exception) -> None:
     """Say why a job of a sweep failed, here and in its folder, where `wsss summary` reads it."""
-    from wsss_lightning.pipeline.store import write_json
+    from wsss_lightning.atomic import write_json
     from wsss_lightning.tables.jobs import FAILURE
 
     sentence = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}".rstrip(": ")
@@ -190,12 +190,12 @@ def _run_into(
     given: "Collection[str] | None",
 ) -> float:
     from wsss_lightning import pipeline
+    from wsss_lightning.atomic import write_json
     from wsss_lightning.pipeline.accelerators import own
     from wsss_lightning.pipeline.configuration import origin_of
     from wsss_lightning.pipeline.naming import named
     from wsss_lightning.pipeline.objective import objective
     from wsss_lightning.pipeline.planning import looking_once, plan_config
-    from wsss_lightning.pipeline.store import write_json
     from wsss_lightning.pipeline.submission import shares_devices
 
     with looking_once(since if given is not None else None):

@@ -11,13 +11,12 @@ from typing import Any
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 
-from wsss_lightning.atomic import with_nan
+from wsss_lightning.atomic import with_nan, write_json
 from wsss_lightning.errors import InputError
 from wsss_lightning.opened import recorded
 from wsss_lightning.pipeline.identity import TRAINS
 from wsss_lightning.pipeline.memory import peak_memory, reset_peak_memory
 from wsss_lightning.pipeline.signatures import constant_beside
-from wsss_lightning.pipeline.store import write_json
 from wsss_lightning.pipeline.teams import call_together, ended, start
 
 # What stages give Lightning's trainer; a value of the user's would have no effect.

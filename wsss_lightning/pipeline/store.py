@@ -20,7 +20,6 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from wsss_lightning.atomic import with_nan
-from wsss_lightning.atomic import write_json as write_json
 from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.identity import with_current_targets
 from wsss_lightning.pipeline.leases import elsewhere, leased
