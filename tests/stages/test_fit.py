@@ -1,3 +1,4 @@
+import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from wsss_lightning.data.steps import StepData
 from wsss_lightning.errors import InputError
 from wsss_lightning.nn.seeds import seeded
-from wsss_lightning.stages.fit import fit
+from wsss_lightning.stages.fit import fit, quiet
 
 STEPS = 25
 
@@ -138,3 +139,12 @@ def test_initial_weights_do_not_touch_the_global_generator() -> None:
     with seeded(1):
         torch.rand(100)
     assert torch.equal(torch.rand(1), expected)
+
+
+def test_lightning_is_as_loud_as_before_after_an_error_too() -> None:
+    logger = logging.getLogger("pytorch_lightning")
+    before = logger.level
+    with pytest.raises(RuntimeError), quiet():
+        assert logger.level == logging.ERROR != before
+        raise RuntimeError
+    assert logger.level == before
