@@ -14,6 +14,7 @@ from fake_data import write_coco, write_voc
 from PIL import Image
 
 from wsss_lightning.data.fingerprint import coco, folder, imagenet, voc
+from wsss_lightning.data.folder import FolderReader
 from wsss_lightning.data.masks import read_mask, write_mask
 from wsss_lightning.pipeline.fingerprints import reading_fingerprint
 
@@ -182,3 +183,15 @@ def test_images_of_imagenet_count_by_the_list_in_use(tmp_path: Path) -> None:
 def test_it_is_asked_without_torch() -> None:
     code = "import sys, wsss_lightning.data.fingerprint; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_images_are_counted_by_split_also_where_some_are_held_out(tmp_path: Path) -> None:
+    lines = "".join(f"{number}.png,cat\n" for number in range(10))
+    (tmp_path / "tags.csv").write_text("image,tags\n" + lines)
+    undivided = folder(root=tmp_path, asked=frozenset())
+    reading = folder(root=tmp_path, held_out=0.3, asked=frozenset())
+    assert (undivided.count("train"), undivided.count("val")) == (10, 10)
+    reader = FolderReader(tmp_path, held_out=0.3)
+    for name in ("train", "val"):
+        assert reading.count(name) == len(reader.read_records(name, tagged=True)) == {"train": 7, "val": 3}[name]
+    assert repr(reading) == repr(undivided)  # the same files are read: keys stay

@@ -10,7 +10,7 @@ from torchvision.models.resnet import ResNet as TorchvisionResNet
 
 from wsss_lightning.errors import InputError
 from wsss_lightning.nn import vgg
-from wsss_lightning.nn.deeplab import STRIDE, DeepLab, DeepLabResNet, DeepLabVGG, deeplab_resnet, deeplab_vgg
+from wsss_lightning.nn.deeplab import STRIDE, Border, DeepLab, DeepLabResNet, DeepLabVGG, deeplab_resnet, deeplab_vgg
 from wsss_lightning.nn.resnet import ResNet
 from wsss_lightning.nn.vgg import VGG, tiny
 
@@ -35,7 +35,12 @@ def narrow(*, width: int = 8, fc6_kernel: int = 3, hidden: int = 12, num_classes
 
 
 def segmenter(
-    classifier: VGG | None = None, *, fc6_kernel: int = 3, fc6_dilation: int = 4, hidden: int = 12
+    classifier: VGG | None = None,
+    *,
+    fc6_kernel: int = 3,
+    fc6_dilation: int = 4,
+    hidden: int = 12,
+    border: Border = "zeros",
 ) -> DeepLabVGG:
     network = deeplab_vgg(
         classifier or narrow(),
@@ -45,6 +50,7 @@ def segmenter(
         fc6_dilation=fc6_dilation,
         hidden=hidden,
         dropout=0.5,
+        border=border,
     )
     return network.eval()
 
@@ -69,6 +75,16 @@ def residual(make: Callable[[], ResNet] = bottleneck, *, kernel: int = 1, dilati
 def test_scores_have_the_size_of_the_image(make: Callable[[], DeepLab], size: tuple[int, int]) -> None:
     network = make()
     assert network(torch.randn(2, 3, *size)).shape == (2, 4, *size)
+
+
+@pytest.mark.parametrize(("border", "same"), [("replicate", True), ("zeros", False)])
+def test_of_a_constant_map_every_place_has_one_score_where_taps_beyond_it_read_the_nearest_cell(
+    monkeypatch: pytest.MonkeyPatch, border: Border, same: bool
+) -> None:
+    network = segmenter(fc6_dilation=2, border=border)
+    monkeypatch.setattr(network, "last_map", lambda _: torch.ones(1, 8, 4, 5))
+    scores = network.coarse_scores(torch.zeros(1, 3, 32, 40))
+    assert torch.allclose(scores, scores[..., :1, :1].expand_as(scores), atol=1e-5) == same
 
 
 @pytest.mark.parametrize("make", [segmenter, residual])

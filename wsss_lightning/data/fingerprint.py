@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from wsss_lightning.data.coco_annotations import find_annotations, find_images, find_masks
 from wsss_lightning.data.coco_conventions import RECORD
 from wsss_lightning.data.coco_json import read_image_info
-from wsss_lightning.data.folder_tags import FOLDERS, read_tag_source
+from wsss_lightning.data.folder_tags import FOLDERS, held_out_ids, read_tag_source
 from wsss_lightning.data.lists import MissingListError, find_list, read_list
 from wsss_lightning.data.tag_table import IMAGE_SUFFIXES, TagRow
 from wsss_lightning.errors import InputError, obstacle
@@ -184,6 +184,7 @@ class FolderFiles:
     masks: str | None
     lists: tuple[str, ...]
     placed: tuple[str, ...] = ()  # images whose tags are the folders that they lie in
+    held_out: float = field(default=0.0, repr=False)  # it tells which images are val's, not which are read
 
     @property
     def index(self) -> tuple[str, ...]:
@@ -206,7 +207,10 @@ class FolderFiles:
         listed = self.root / f"{name}.txt"
         if any(row.split for row in rows):
             return sum(row.split == name for row in rows)
-        return len(read_list(listed)) if listed.is_file() else len(rows)
+        if listed.is_file():
+            return len(read_list(listed))
+        val = held_out_ids(rows, self.held_out) if self.held_out else frozenset()
+        return len(rows) if not val else len(val) if name == "val" else len(rows) - len(val)
 
     def _rows(self) -> list[TagRow]:
         table = read_tag_source(self.root, images=self.images, tags=self.tags, names=())
@@ -226,10 +230,11 @@ def folder(
     train_list: str | None = None,
     val_list: str | None = None,
     test_list: str | None = None,
+    held_out: float = 0.0,
     asked: frozenset[str],
 ) -> FolderFiles:
     """Of `data.folder`, and of `data.web`, whose images lie in `JPEGImages`."""
     lists, placed = _lists(train_list, val_list, test_list, asked), tuple[str, ...]()
     if tags == FOLDERS and (root / images).is_dir():
         placed = tuple(row.image for row in read_tag_source(root, images=images, tags=tags, names=()).rows)
-    return FolderFiles(root, tags, images, masks, tuple(lists), placed)
+    return FolderFiles(root, tags, images, masks, tuple(lists), placed, held_out)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,7 +11,7 @@ import numpy as np
 
 from wsss_lightning.data.base import SegmentationDataModule
 from wsss_lightning.data.doubts import counted, strays
-from wsss_lightning.data.folder_tags import FOLDERS, read_tag_source
+from wsss_lightning.data.folder_tags import FOLDERS, held_out_ids, read_tag_source
 from wsss_lightning.data.lists import MissingListError, read_list
 from wsss_lightning.data.reader import Reader, Split
 from wsss_lightning.data.samples import Record
@@ -133,19 +131,6 @@ class FolderReader(Reader):
                 place = f"the folder {self.table.path / list_name}"
             raise MissingListError(f"no image of the list {list_name!r}: name some in {place}, or choose {ALL!r}.")
         return rows
-
-
-def held_out_ids(rows: Sequence[TagRow], share: float) -> frozenset[str]:
-    """Ids of `share` of the images, at least one, in the order of their ids' SHA-256: others come and go, these stay.
-
-    An image stays in training where it is the last of one of its classes there.
-    """
-    left, chosen = Counter(name for row in rows for name in row.tags), set[str]()
-    for row in sorted(rows, key=lambda row: hashlib.sha256(row.image_id.encode()).digest()):
-        if len(chosen) < max(1, round(share * len(rows))) and all(left[name] > 1 for name in row.tags):
-            chosen.add(row.image_id)
-            left.subtract(row.tags)
-    return frozenset(chosen)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -96,3 +98,16 @@ def _said(table: TagTable, names: Sequence[str] | None) -> TagTable:
     if names is None:
         say_classes(table)
     return table
+
+
+def held_out_ids(rows: Sequence[TagRow], share: float) -> frozenset[str]:
+    """Ids of `share` of the images, at least one, in the order of their ids' SHA-256: others come and go, these stay.
+
+    An image stays in training where it is the last of one of its classes there.
+    """
+    left, chosen = Counter(name for row in rows for name in row.tags), set[str]()
+    for row in sorted(rows, key=lambda row: hashlib.sha256(row.image_id.encode()).digest()):
+        if len(chosen) < max(1, round(share * len(rows))) and all(left[name] > 1 for name in row.tags):
+            chosen.add(row.image_id)
+            left.subtract(row.tags)
+    return frozenset(chosen)

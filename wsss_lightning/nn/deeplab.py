@@ -85,16 +85,27 @@ class DeepLabVGG(DeepLab):
         hidden: filters of fc6 and fc7.
         num_labels: L.
         dropout: behind fc6 and fc7.
+        border: what taps of fc6 beyond the map read, see `Border`.
     """
 
     backbone: VGG
 
     def __init__(
-        self, backbone: VGG, *, fc6_kernel: int, fc6_dilation: int, hidden: int, num_labels: int, dropout: float
+        self,
+        backbone: VGG,
+        *,
+        fc6_kernel: int,
+        fc6_dilation: int,
+        hidden: int,
+        num_labels: int,
+        dropout: float,
+        border: Border = "zeros",
     ) -> None:
         super().__init__(_taken_over(backbone), num_labels=num_labels, centre=STRIDE - 0.5)
         backbone.dilate(4, 2)
-        self.fc6 = nn.Conv2d(backbone.channels[-1], hidden, fc6_kernel, dilation=fc6_dilation, padding="same")
+        self.fc6 = nn.Conv2d(
+            backbone.channels[-1], hidden, fc6_kernel, dilation=fc6_dilation, padding="same", padding_mode=border
+        )
         self.fc7 = nn.Conv2d(hidden, hidden, 1)
         self.fc8 = nn.Conv2d(hidden, num_labels, 1)
         self.dropout = nn.Dropout(dropout)
@@ -156,6 +167,7 @@ def deeplab_vgg(
     fc6_dilation: int,
     hidden: int,
     dropout: float,
+    border: Border = "zeros",
 ) -> DeepLabVGG:
     """A segmenter that starts from a VGG's classifier (see `nn.initialisation`), which it takes over.
 
@@ -171,6 +183,7 @@ def deeplab_vgg(
         hidden=hidden,
         num_labels=len(class_names) + 1,
         dropout=dropout,
+        border=border,
     )
     for target, layer in ((network.fc6, fc6), (network.fc7, fc7), (network.fc8, rows)):
         copy_layer(target, layer)
