@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 import torch
 from rich.console import Console
-from rich.progress import Progress
 
+from wsss_lightning.progress import Bar
 from wsss_lightning.stages import training_progress
 from wsss_lightning.stages.training_progress import TrainingProgress
 
@@ -17,7 +17,7 @@ from wsss_lightning.stages.training_progress import TrainingProgress
 def test_the_bar_shows_the_loss_and_a_line_names_the_device(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bar = Progress(console=Console(file=io.StringIO(), force_terminal=True))
+    bar = Bar(Console(file=io.StringIO(), force_terminal=True), enabled=True)
     monkeypatch.setattr(training_progress, "display", lambda _: bar)
     strategy = SimpleNamespace(root_device=torch.device("cpu"))
     trainer = cast(Any, SimpleNamespace(strategy=strategy, world_size=1, is_global_zero=True, global_step=0))

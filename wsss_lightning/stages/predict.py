@@ -220,6 +220,7 @@ class _Writer(Callback):
         self.threads = ThreadPoolExecutor(max_workers=1)
         self.waiting: list[Future[None]] = []
         self.seen = 0  # batches
+        self.looked_at = 0  # images, of all devices
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         if trainer.is_global_zero:
@@ -228,7 +229,8 @@ class _Writer(Callback):
     def on_predict_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, *arguments: Any) -> None:  # noqa: ARG002
         self.seen += 1
         self.waiting += [self.threads.submit(self.write, each) for each in outputs]
-        self.bar.advance(self.task, len(outputs) * trainer.world_size)
+        self.looked_at += len(outputs) * trainer.world_size
+        self.bar.report(self.task, self.looked_at)
         self._wait(most=_BEHIND)
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from rich.progress import Progress, TaskID
+from rich.progress import TaskID
 
-from wsss_lightning.progress import display
+from wsss_lightning.progress import Bar, display
 
 _LOSS_EVERY = 0.5  # seconds; to read a loss is to wait for the accelerator
 
@@ -23,7 +23,7 @@ class TrainingProgress(pl.Callback):
     def __init__(self, *, description: str, enabled: bool = True) -> None:
         self.description = description
         self.enabled = enabled
-        self._bar: Progress | None = None
+        self._bar: Bar | None = None
         self._task = TaskID(0)
         self._next_loss = 0.0
 
@@ -42,13 +42,13 @@ class TrainingProgress(pl.Callback):
         outputs: Any,
         *arguments: Any,  # noqa: ARG002
     ) -> None:
-        if self._bar is None or self._bar.disable:
+        if self._bar is None or not (self._bar.shown or self._bar.due()):
             return
-        self._bar.update(self._task, completed=trainer.global_step)
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if isinstance(loss, torch.Tensor) and time.monotonic() >= self._next_loss:
             self._next_loss = time.monotonic() + _LOSS_EVERY
             self._bar.update(self._task, description=f"{self.description}, loss {float(loss):.4g}")
+        self._bar.report(self._task, trainer.global_step)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         self._close()
