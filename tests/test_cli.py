@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +95,31 @@ def test_run_writes_metrics_and_a_second_run_computes_nothing(wsss: Wsss) -> Non
     assert list(stages) == ["common", "last"] and all(Path(folder).is_dir() for folder in stages.values())
 
 
+def _press_ctrl_c(*, out_dir: str, seconds: float) -> None:
+    raise KeyboardInterrupt
+
+
+def _press_ctrl_c_in_a_training(*, out_dir: str, seconds: float) -> None:
+    """As Lightning ends then."""
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        sys.exit(1)
+
+
+@pytest.mark.parametrize("press", [_press_ctrl_c, _press_ctrl_c_in_a_training])
+def test_ctrl_c_ends_in_one_sentence_and_a_status_of_its_own(
+    wsss: Wsss, monkeypatch: pytest.MonkeyPatch, press: Callable[..., None]
+) -> None:
+    with monkeypatch.context() as during:
+        during.setattr(fake_stages, "slow", press)
+        stopped = wsss.fake("run")
+    assert stopped.status == 130
+    told = stopped.err.splitlines()[-1]
+    assert told == "wsss: interrupted. What is finished is kept, and the same command goes on from there."
+    assert wsss.fake("run").status == 0
+
+
 def test_plan_sees_what_run_sees(wsss: Wsss) -> None:
     planned = wsss.fake("plan", "value=4")
     assert planned.status == 0 and planned.out.count("to run") == 2
@@ -148,6 +174,16 @@ def test_a_fresh_stage_that_is_not_planned_is_refused(wsss: Wsss) -> None:
     done = wsss.fake("run", "--fresh", "typo")
     assert done.status == 1
     assert done.err.splitlines()[-1] == "wsss: There is no stage typo in this plan; its stages are common, last."
+
+
+def test_what_hydra_says_of_the_next_job_is_no_line_of_the_last(wsss: Wsss) -> None:
+    command = [sys.executable, "-m", "wsss_lightning.cli", "run", "-m", "method=fake", "value=2,4"]
+    where = [f"hydra.searchpath=[{wsss.folder / 'conf'}]", f"paths.root={wsss.root}"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(fake_stages.__file__).parent)}
+    done = subprocess.run([*command, *where], env=environment, capture_output=True, text=True, check=True)
+    lines = [*done.stdout.splitlines(), *done.stderr.splitlines()]
+    (launched,) = [line for line in lines if "#1 :" in line]
+    assert "job 0" not in launched and [line for line in lines if line.startswith("job 0: ")]
 
 
 def test_a_sweep_is_a_group_of_runs_named_by_what_varies(wsss: Wsss) -> None:

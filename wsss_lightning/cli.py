@@ -59,13 +59,24 @@ def wsss(
 
 
 def main() -> None:
-    """Entry point: an `InputError` becomes one sentence and exit status 1."""
+    """Entry point: an `InputError` becomes one sentence and exit status 1, Ctrl-C another and 130."""
     prepare_process()
     try:
         app()
     except InputError as error:
         print(f"wsss: {error}", file=sys.stderr)
         sys.exit(1)
+    except SystemExit as end:  # of typer, or of Lightning in the middle of a training
+        if not _interrupted(end):
+            raise
+        print("wsss: interrupted. What is finished is kept, and the same command goes on from there.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _interrupted(error: BaseException) -> bool:
+    """Whether it was Ctrl-C that led to `error`."""
+    before = error.__cause__ or error.__context__
+    return isinstance(error, KeyboardInterrupt) or (before is not None and _interrupted(before))
 
 
 if __name__ == "__main__":

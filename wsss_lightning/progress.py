@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 _LINE_EVERY = 60.0  # seconds
 
 
-class Bar(Progress):
+class ProgressBar(Progress):
     """The bar of this project, on standard error; a line a minute in the log where that is no terminal.
 
     Nothing is told before `start`, nor without `enabled`.
@@ -61,9 +61,9 @@ def _line(task: Task) -> str:
     return f"{task.description}: {task.completed:,.0f} of {task.total:,.0f}{left}"
 
 
-def display(enabled: bool) -> Bar:
+def display(enabled: bool) -> ProgressBar:
     """A bar on standard error, or its lines."""
-    return Bar(Console(stderr=True), enabled=enabled)
+    return ProgressBar(Console(stderr=True), enabled=enabled)
 
 
 def track(items: Iterable[Item], *, description: str, total: int, enabled: bool = True) -> Iterator[Item]:

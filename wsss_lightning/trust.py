@@ -79,13 +79,28 @@ def find(name: object, *, where: str, trust: Collection[str] = ()) -> Any:
     return target
 
 
+def require_trust(names: Collection[str], *, where: str) -> None:
+    """Raise `InputError` where a model of these classes and functions could not be loaded again, before it is trained.
+
+    `where`: what makes the model, as messages call it.
+    """
+    packages = {name.partition(".")[0] for name in names} - {_OURS, "torch", "pytorch_lightning"} - trusted()
+    if packages:
+        package = min(packages)
+        raise InputError(
+            f"{where} calls code of {package}, and its model will be loaded by those behind it only where that package "
+            f"is trusted: set {TRUST}={package} in the environment."
+        )
+
+
 def _foreign(name: str, where: str) -> InputError:
     package = name.partition(".")[0]
     if package == _OURS:
         return InputError(f"{where} calls {name}, which is no stage and no part of one: it is not called.")
     return InputError(
-        f"{where} calls {name}, which is code of another package: if you trust the file, name the package with "
-        f"--trust {package} (or the environment variable {TRUST}={package}, or trust=['{package}'] of load)."
+        f"{where} calls {name}, which is code of another package: if you trust the file, name the package in the "
+        f"environment, {TRUST}={package} (or with trust=['{package}'] of load, or --trust {package} of wsss rerun, "
+        "predict and export)."
     )
 
 

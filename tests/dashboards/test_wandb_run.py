@@ -144,6 +144,9 @@ def test_the_environment_decides_the_mode(tmp_path: Path, monkeypatch: pytest.Mo
         with pytest.raises(InputError, match=r"W&B cannot be reached \(no answer\): set WANDB_MODE=offline"):
             board.start(DashboardJob("name", None, [], {}))
         assert given["mode"] == mode
+    monkeypatch.setenv("WANDB_MODE", "foo")
+    with pytest.raises(InputError, match=r"^WANDB_MODE=foo: .* set one of online, offline, disabled, shared\.$"):
+        board.start(DashboardJob("name", None, [], {}))
     monkeypatch.delenv("WANDB_MODE")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path / "elsewhere"))
     with pytest.raises(InputError):

@@ -17,8 +17,9 @@ from fake_stages import MakePlan, stage
 
 from wsss_lightning import pipeline
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline import modules, signatures, store
+from wsss_lightning.pipeline import execution, modules, signatures, store
 from wsss_lightning.pipeline.store import changed_sources, read_record
+from wsss_lightning.trust import TRUST
 
 
 def _calls(planned: pipeline.PlannedStage) -> int:
@@ -362,3 +363,18 @@ def test_rerun_says_that_the_code_has_changed(make_plan: MakePlan, caplog: pytes
 
 def test_an_unfinished_stage_has_no_record(tmp_path: Path) -> None:
     assert read_record(tmp_path) is None
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_model_that_nobody_could_load_is_refused_before_anything_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    monkeypatch.setenv(TRUST, "fake_stages" if trusted else "")
+    optimizer = ["optimizer=adam", "optimizer._target_=fake_stages.square_into"]
+    plan = pipeline.plan(["method=cam", *optimizer, "backbone.weights=null", f"paths.root={tmp_path}"])
+    monkeypatch.setattr(execution, "_run_stage", lambda *_, **__: ({"metrics": {"run": 1.0}}, True))
+    if trusted:
+        assert pipeline.run(plan) == {"run": 1.0}
+        return
+    with pytest.raises(InputError, match=r"^classifier calls code of fake_stages, .*: set WSSS_TRUST=fake_stages in"):
+        pipeline.run(plan)

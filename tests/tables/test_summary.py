@@ -154,7 +154,7 @@ def test_the_command_prints_rows_best_and_failures(root: Path, style: str) -> No
     if style != "csv":
         best = 100 * np.mean([_miou("diverse", seed) for seed in range(3)])
         assert f"Best: sampler=diverse, {best:.1f} ±" in text and "reference" in text
-        assert "job 6 failed: dense.k=0: give a positive number." in text and "1, 1 failed" in text
+        assert "job 6 failed: dense.k=0: give a positive number." in text and "1 failed of 1" in text
         assert "paired bootstrap over 6 images and seeds" in text and "has chosen by masks of val" in text
 
 

@@ -153,6 +153,8 @@ def run_job(
         elif isinstance(error, InputError):  # raised, it would be announced by Hydra in its own words
             sys.exit(f"wsss: {error}")
         raise
+    finally:
+        prepare_process()  # what Hydra says of the next job is not this one's
 
 
 def _lend(config: "DictConfig", folder: Path, *, keep: bool) -> float:

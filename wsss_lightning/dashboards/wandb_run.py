@@ -4,7 +4,7 @@ import logging
 import os
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import wandb
 
@@ -15,6 +15,7 @@ from wsss_lightning.pipeline.telling import DashboardJob, Finished
 
 log = logging.getLogger(__name__)
 _MODEL = "model.safetensors"
+_Mode = Literal["online", "offline", "disabled", "shared"]
 
 
 class WandbRun:
@@ -38,6 +39,8 @@ class WandbRun:
         folder = Path(os.environ.get("WANDB_DIR", self.folder))
         folder.mkdir(parents=True, exist_ok=True)
         given = os.environ.get("WANDB_MODE") or ("offline" if self.offline else "online")
+        if given not in get_args(_Mode):
+            raise InputError(f"WANDB_MODE={given}: W&B knows no such mode; set one of {', '.join(get_args(_Mode))}.")
         try:
             self.run = wandb.init(
                 project=os.environ.get("WANDB_PROJECT", self.project),
@@ -46,7 +49,7 @@ class WandbRun:
                 group=job.group,
                 tags=[tag[:64] for tag in job.tags],  # W&B refuses longer ones
                 config=job.settings,
-                mode=cast("Literal['online', 'offline', 'disabled', 'shared']", given),
+                mode=cast("_Mode", given),
                 reinit="create_new",
                 settings=wandb.Settings(quiet=True),  # its summary of a job is longer than ours of a sweep
             )

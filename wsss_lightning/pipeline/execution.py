@@ -21,7 +21,8 @@ from wsss_lightning.pipeline.estimates import check_room, estimated, items
 from wsss_lightning.pipeline.faults import explained
 from wsss_lightning.pipeline.fingerprints import FINGERPRINTS, reading_fingerprint
 from wsss_lightning.pipeline.foreign import check_calls, check_record
-from wsss_lightning.pipeline.identity import with_current_targets
+from wsss_lightning.pipeline.identity import TRAINS, with_current_targets
+from wsss_lightning.pipeline.modules import targets
 from wsss_lightning.pipeline.objects import check_readable
 from wsss_lightning.pipeline.planning import Plan, PlannedStage, cached
 from wsss_lightning.pipeline.readings import readers, reading_of, words
@@ -39,7 +40,7 @@ from wsss_lightning.pipeline.store import (
 )
 from wsss_lightning.pipeline.teams import of
 from wsss_lightning.pipeline.telling import telling
-from wsss_lightning.trust import trusting
+from wsss_lightning.trust import require_trust, trusting
 
 log = logging.getLogger(__name__)
 Metrics = dict[str, float]
@@ -82,10 +83,18 @@ def _announce(plan: Plan, again: Collection[str]) -> None:
             log.warning("%s", slow)
         for stage in waiting:
             check_readable(stage.node, stage.bindings)
+            if TRAINS in stage.node and any(stage.name in other.upstream for other in plan.stages.values()):
+                require_trust(targets(_of_the_model(stage.node)), where=stage.name)
         try:
             check_room(waiting)
         except InputError as error:  # an estimate, which keeps nobody from trying
             log.warning("%s", error)
+
+
+def _of_the_model(node: dict[str, Any]) -> dict[str, Any]:
+    """What of a training's node its model may be made of."""
+    beside = {"augmentation", "callbacks", "data", "held_out", "loggers", "trainer"}
+    return {name: value for name, value in node.items() if name not in beside}
 
 
 def _with_downstream(plan: Plan, names: Collection[str]) -> set[str]:

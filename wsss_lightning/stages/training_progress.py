@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from rich.progress import TaskID
 
-from wsss_lightning.progress import Bar, display
+from wsss_lightning.progress import ProgressBar, display
 
 _LOSS_EVERY = 0.5  # seconds; to read a loss is to wait for the accelerator
 
@@ -23,7 +23,7 @@ class TrainingProgress(pl.Callback):
     def __init__(self, *, description: str, enabled: bool = True) -> None:
         self.description = description
         self.enabled = enabled
-        self._bar: Bar | None = None
+        self._bar: ProgressBar | None = None
         self._task = TaskID(0)
         self._next_loss = 0.0
 
@@ -32,7 +32,8 @@ class TrainingProgress(pl.Callback):
         self._bar.start()
         total = trainer.estimated_stepping_batches
         if trainer.is_global_zero:
-            log.info("    %s: %s steps on %s", self.description, total, _device(trainer))
+            gone = f", going on behind step {trainer.global_step}" if trainer.global_step else ""
+            log.info("    %s: %s steps on %s%s", self.description, total, _device(trainer), gone)
         self._task = self._bar.add_task(self.description, total=total, completed=trainer.global_step)
 
     def on_train_batch_end(

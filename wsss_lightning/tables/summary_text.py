@@ -96,7 +96,7 @@ def _cells(summary: SweepSummary, row: SummaryRow) -> Iterator[str]:
             yield from ("-", "-", "", "-")
             continue
         failed = sum(job.failure is not None for job in group.jobs)
-        yield f"{len(group.jobs)}, {failed} failed" if failed else str(len(group.jobs))
+        yield f"{failed} failed of {len(group.jobs)}" if failed else str(len(group.jobs))
         yield _mean(summary, group)
         yield "reference" if row.choice == summary.reference else _difference(summary, row.differences.get(name))
         yield wording.duration(group.seconds)
