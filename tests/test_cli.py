@@ -176,6 +176,17 @@ def test_a_fresh_stage_that_is_not_planned_is_refused(wsss: Wsss) -> None:
     assert done.err.splitlines()[-1] == "wsss: There is no stage typo in this plan; its stages are common, last."
 
 
+def test_a_sweep_is_planned_with_every_stage_once_and_the_jobs_that_need_it(wsss: Wsss) -> None:
+    planned = wsss.fake("plan", "-m", "value=2,4")
+    assert planned.status == 0 and planned.out.startswith("job 0: value=2\njob 1: value=4\n")
+    rows = [re.findall(r"[\w,]+", line)[:6] for line in planned.out.splitlines() if "to run" in line]
+    assert [[row[0], *row[4:5]] for row in rows] == [["common", "all"], ["last", "0"], ["last", "1"]]
+    assert wsss.fake("run", "-m", "value=2,4").status == 0
+    planned = wsss.fake("plan", "-m", "value=2,4,6")
+    assert planned.out.count("cached") == 3 and planned.out.count("to run") == 1
+    assert wsss.fake("plan", "value=2,4").err.count("add --multirun") == 1
+
+
 def test_what_hydra_says_of_the_next_job_is_no_line_of_the_last(wsss: Wsss) -> None:
     command = [sys.executable, "-m", "wsss_lightning.cli", "run", "-m", "method=fake", "value=2,4"]
     where = [f"hydra.searchpath=[{wsss.folder / 'conf'}]", f"paths.root={wsss.root}"]

@@ -80,8 +80,8 @@ def test_a_stage_without_data_goes_by_what_it_reads(make_plan: MakePlan, tmp_pat
     pipeline.run(small)
     record = small.final.record()
     assert record["items"] == 3
-    told = costs(large.stages.values())
-    assert told["last"].items == 12 and told["last"].seconds == pytest.approx(4 * record["wall_seconds"])
+    _, told = costs(large.stages.values())
+    assert told.items == 12 and told.seconds == pytest.approx(4 * record["wall_seconds"])
 
 
 def small_node(planned: PlannedStage) -> dict[str, Any]:
@@ -89,6 +89,13 @@ def small_node(planned: PlannedStage) -> dict[str, Any]:
     data = dict(node["data"])
     data["root"] = planned.bindings[data["root"]]
     return {**node, "data": data}
+
+
+def test_stages_of_one_name_in_several_plans_all_count(make_plan: MakePlan) -> None:
+    finished, *waiting = [make_plan({"last": stage("write", value=value)}) for value in range(3)]
+    pipeline.run(finished)
+    seconds = [each.seconds for each in costs(plan.final for plan in waiting)]
+    assert seconds == [finished.final.record()["wall_seconds"]] * 2  # type: ignore[index]
 
 
 def test_a_disk_that_cannot_hold_it_is_told_before(make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,9 @@ import typer
 from wsss_lightning.commands.options import PlanOverrides
 
 if TYPE_CHECKING:
-    from wsss_lightning.pipeline import Plan
+    from collections.abc import Mapping, Sequence
+
+    from wsss_lightning.pipeline.planning import PlannedStage
 
 _WIDTH = 110  # of a plan where no terminal says one
 
@@ -16,27 +18,53 @@ _WIDTH = 110  # of a plan where no terminal says one
 def show_plan(
     overrides: PlanOverrides = None,
     stage: Annotated[str | None, typer.Option("--show", help="Print this stage's resolved node instead.")] = None,
+    sweep: Annotated[bool, typer.Option("--multirun", "-m", help="Plan all jobs of a sweep.")] = False,
 ) -> None:
-    """Show the stages of a pipeline, their keys, what is cached and what would run."""
+    """Show the stages of a pipeline, or of a sweep's, their keys, what is cached and what would run."""
     from wsss_lightning import pipeline
 
-    planned = pipeline.plan(overrides or [])
+    given = overrides or []
+    if stage is None and (sweep or any(each.startswith("sweep=") for each in given)):
+        _print_sweep(given)
+        return
+    planned = pipeline.plan(given)
     if stage is None:
-        _print_plan(planned)
+        _print_stages([*planned.stages.values()])
     else:
         typer.echo(planned.described(stage), nl=False)
 
 
-def _print_plan(plan: "Plan") -> None:
+def _print_sweep(overrides: list[str]) -> None:
+    """Every job by what tells it from the others, and every stage once, with the jobs that need it."""
+    from wsss_lightning import pipeline
+    from wsss_lightning.pipeline.planning import looking_once
+    from wsss_lightning.pipeline.sweeps import jobs_of_sweep
+
+    jobs, stages, users = jobs_of_sweep(overrides), {}, dict[str, list[str]]()
+    common = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
+    with looking_once():
+        plans = [pipeline.plan(job, several=True) for job in jobs]
+    for number, (job, plan) in enumerate(zip(jobs, plans, strict=True)):
+        typer.echo(f"job {number}: {' '.join(each for each in job if each not in common)}")
+        for stage in plan.stages.values():
+            stages[stage.key] = stage
+            users.setdefault(stage.key, []).append(str(number))
+    told = {key: "all" if len(each) == len(jobs) else ", ".join(each) for key, each in users.items()}
+    _print_stages([*stages.values()], told)
+
+
+def _print_stages(stages: "Sequence[PlannedStage]", jobs: "Mapping[str, str] | None" = None) -> None:
+    """`jobs`: of a sweep that need a stage, by its key."""
     from rich.console import Console
     from rich.table import Table
 
     from wsss_lightning.pipeline.accelerators import emulated
     from wsss_lightning.pipeline.estimates import Cost, check_room, cost, estimated, items, room, rounded_time
 
-    table, missing = Table("stage", "key", "status", "items", "time", "disk", "folder"), []
+    heads = ("stage", "key", "status", *(("jobs",) if jobs else ()), "items", "time", "disk", "folder")
+    table, missing = Table(*heads), []
     known: dict[str, int | None] = {}
-    for stage in plan.stages.values():
+    for stage in stages:
         status = stage.status()
         if not status.startswith("cached"):
             missing.append(stage)
@@ -47,7 +75,8 @@ def _print_plan(plan: "Plan") -> None:
             "" if value is None else form(value)
             for value, form in zip(costs, ("{:,}".format, rounded_time, room), strict=True)
         ]
-        table.add_row(stage.name, stage.key[:8], status, *shown, stage.folder.name)
+        needed = (jobs[stage.key],) if jobs else ()
+        table.add_row(stage.name, stage.key[:8], status, *needed, *shown, stage.folder.name)
     console = Console()
     console.width = max(console.width, _WIDTH)
     console.print(table)

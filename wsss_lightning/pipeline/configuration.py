@@ -70,16 +70,26 @@ def choices(overrides: list[str]) -> dict[str, str]:
 
 def compose_with_origin(overrides: list[str]) -> tuple[DictConfig, Origin]:
     """The config that `overrides` select, and what it is made of."""
+    config = _with_hydra(overrides)
+    with one_sentence():
+        origin = origin_of(config.hydra)
+    with open_dict(config):
+        del config["hydra"]
+    return config, origin
+
+
+def sweeper_of(overrides: list[str]) -> dict[str, Any]:
+    """Hydra's sweeper that `overrides` select, with the settings that a sweep's file varies as its `params`."""
+    return plain_dict(_with_hydra(overrides).hydra.sweeper, resolve=False)
+
+
+def _with_hydra(overrides: list[str]) -> DictConfig:
     conf = project_folder("conf")
     register_resolvers()
     GlobalHydra.instance().clear()
     with one_sentence(), initialize_config_dir(str(conf), version_base="1.3"):
         check_overrides(overrides, conf)
-        config = hydra_compose("config", overrides=[may_add(text) for text in overrides], return_hydra_config=True)
-        origin = origin_of(config.hydra)
-    with open_dict(config):
-        del config["hydra"]
-    return config, origin
+        return hydra_compose("config", overrides=[may_add(text) for text in overrides], return_hydra_config=True)
 
 
 def may_add(override: str) -> str:

@@ -28,13 +28,13 @@ class Cost:
     bytes: int | None
 
 
-def costs(stages: Iterable[PlannedStage]) -> dict[str, Cost]:
-    """Of stages of a plan, upstream first: see `cost`."""
+def costs(stages: Iterable[PlannedStage]) -> list[Cost]:
+    """Of stages of a plan, or of several plans, upstream first: see `cost`."""
     known: dict[str, int | None] = {}
-    told = {}
+    told = []
     for stage in stages:
-        told[stage.name] = cost(stage, known)
-        known[stage.name] = told[stage.name].items
+        told.append(cost(stage, known))
+        known[stage.name] = told[-1].items
     return told
 
 
@@ -125,11 +125,11 @@ def _leaves(node: Any, name: str = "") -> Iterator[tuple[str, str]]:
 def estimated(stages: Sequence[PlannedStage]) -> str:
     """`about 3.5 min and 63 GB by earlier runs`, with the names of stages that no run tells of; empty if none does."""
     told = costs(stages)
-    unknown = [name for name, each in told.items() if each.seconds is None]
+    unknown = [stage.name for stage, each in zip(stages, told, strict=True) if each.seconds is None]
     if len(unknown) == len(told):
         return ""
-    times, sizes = ([getattr(each, name) or 0 for each in told.values()] for name in ("seconds", "bytes"))
-    without = f", without {', '.join(unknown)}" if unknown else ""
+    times, sizes = ([getattr(each, name) or 0 for each in told] for name in ("seconds", "bytes"))
+    without = f", without {', '.join(dict.fromkeys(unknown))}" if unknown else ""
     return f"about {rounded_time(sum(times))} and {room(sum(sizes))} by earlier runs{without}"
 
 
@@ -137,7 +137,7 @@ def check_room(stages: Sequence[PlannedStage]) -> None:
     """Raise `InputError` where the store's disk cannot hold what stages will write, as far as that is known."""
     if not stages:
         return
-    store, needed = stages[0].folder.parent, sum(each.bytes or 0 for each in costs(stages).values())
+    store, needed = stages[0].folder.parent, sum(each.bytes or 0 for each in costs(stages))
     there = next(folder for folder in (store, *store.parents) if folder.is_dir())
     free = shutil.disk_usage(there).free
     if needed > free:
