@@ -22,6 +22,7 @@ from wsss_lightning.stages.io import write_json
 
 _LEAST = 64  # px, about: of the picture that graphs are traced with
 _KEPT = ("stage", "key", "metrics", "finished", "device", "commit", "packages", "python")  # of a stage's record
+_TALKATIVE = ("torch.onnx", "onnxscript", "onnx_ir")  # the last two tell each step of their optimiser
 
 
 def export_shared(model: Path, out: Path, *, trust: Collection[str] = ()) -> list[Path]:
@@ -158,10 +159,14 @@ def _told() -> Iterator[None]:
 @contextmanager
 def _silent() -> Iterator[None]:
     """Without the exporters' remarks on what they do and on the age of TorchScript."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-    logger.setLevel(level)
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
