@@ -105,6 +105,7 @@ def read_description(folder: Path | str) -> dict[str, Any]:
         InputError: it is no folder of a model, or its description is damaged.
     """
     path = _description_path(folder)
+    _require_no_file(Path(folder))
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -116,6 +117,16 @@ def read_description(folder: Path | str) -> dict[str, Any]:
     if not isinstance(content, dict) or not {"module", "inputs"} <= content.keys():
         raise InputError(f"{path} describes no model, it lacks module or inputs: copy it again.")
     return content
+
+
+def _require_no_file(folder: Path) -> None:
+    if folder.suffix == ".ckpt" and folder.is_file():
+        raise InputError(
+            f"{folder} is a checkpoint of Lightning's: load_from_checkpoint of its module's class reads it, such as "
+            "CosegModule.load_from_checkpoint; or give the folder of a finished stage."
+        )
+    if folder.is_file():
+        raise InputError(f"{folder} is a file: give the folder of a finished stage, or one that `wsss export` wrote.")
 
 
 def _description_path(folder: Path | str) -> Path:
