@@ -7,6 +7,7 @@ import pytest
 import wsss_lightning
 from wsss_lightning import models
 from wsss_lightning.errors import InputError
+from wsss_lightning.model_files import read_description
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,6 @@ from wsss_lightning.errors import InputError
 )
 def test_a_file_in_the_place_of_a_folder_is_told_as_what_it_is(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / name).touch()
-    for load in (wsss_lightning.load, models.load, models.read_description):
+    for load in (wsss_lightning.load, models.load, read_description):
         with pytest.raises(InputError, match=message):
             load(tmp_path / name)

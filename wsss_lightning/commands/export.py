@@ -30,12 +30,13 @@ def export(
     trust: Trust = None,
 ) -> None:
     """Write a model as a folder for the hub, an ONNX or a TorchScript file, with classes, normalisation and card."""
-    from wsss_lightning.inference.export import export_graph, export_shared
-    from wsss_lightning.inference.loading import find_model
+    from wsss_lightning.inference.finding import find_model
 
     given = None if out is None else _named_for(to, out)
     path = find_model(model, store_folder(root))
     place = given or _named_for(to, Path(path.name.rpartition("-")[0] or path.name))
+    from wsss_lightning.inference.export import export_graph, export_shared  # torch: a wrong name need not wait for it
+
     write = export_shared if to is Form.SAFETENSORS else export_graph
     written = write(path, place, trust=trust or [])
     typer.echo(f"written to {', '.join(map(str, written))}")

@@ -17,6 +17,7 @@ from wsss_lightning import models
 from wsss_lightning.atomic import replace_file
 from wsss_lightning.errors import InputError
 from wsss_lightning.inference.model_card import model_card
+from wsss_lightning.model_files import SHARED_DESCRIPTION, WEIGHTS, read_description
 from wsss_lightning.nn.prediction import Edges
 from wsss_lightning.stages.io import write_json
 
@@ -43,8 +44,8 @@ def write_shared(model: pl.LightningModule, description: Mapping[str, Any], out:
     """Write a model with its description as `export_shared` does."""
     models.write_weights(model, out)
     replace_file(out / "README.md", lambda temporary: temporary.write_text(model_card(description), encoding="utf-8"))
-    write_json(out / models.SHARED_DESCRIPTION, description)
-    return [out / name for name in (models.WEIGHTS, models.SHARED_DESCRIPTION, "README.md")]
+    write_json(out / SHARED_DESCRIPTION, description)
+    return [out / name for name in (WEIGHTS, SHARED_DESCRIPTION, "README.md")]
 
 
 def export_graph(model: Path, out: Path, *, trust: Collection[str] = ()) -> list[Path]:
@@ -79,7 +80,7 @@ def export_graph(model: Path, out: Path, *, trust: Collection[str] = ()) -> list
 
 def describe_model(folder: Path) -> dict[str, Any]:
     """`module`, `inputs`, supervision `card`, `provenance` of the model of a folder, without paths of this machine."""
-    description = models.read_description(folder)
+    description = read_description(folder)
     record = folder / "stage.json"
     if "provenance" not in description and record.is_file():
         content = json.loads(record.read_text())
