@@ -3,9 +3,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from wsss_lightning.atomic import replace_file, storage_fault, sweep, with_nan, write_json
 from wsss_lightning.errors import InputError
@@ -31,6 +34,20 @@ def test_nothing_is_left_of_a_write_that_fails(tmp_path: Path) -> None:
     with pytest.raises(KeyError, match="of ours"):
         replace_file(tmp_path / "sub" / "a.png", write)
     assert _names(tmp_path / "sub") == []
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_files_have_the_permissions_of_the_umask_whoever_writes_them(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        replace_file(tmp_path / "a.safetensors", lambda path: save_file({"a": np.zeros(2)}, path))
+        replace_file(tmp_path / "a.txt", lambda path: path.write_text("a"))
+    finally:
+        os.umask(before)
+    assert {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in _names(tmp_path)} == {
+        "a.safetensors": mode,
+        "a.txt": mode,
+    }
 
 
 def test_what_killed_processes_leave_is_swept(tmp_path: Path) -> None:

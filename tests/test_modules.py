@@ -17,7 +17,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("modules")
 
 
-@pytest.mark.parametrize(("name", "code"), zip(("points", "priors", "coseg", "patches"), METHODS, strict=True))
+@pytest.mark.parametrize(("name", "code"), zip(("cam", "points", "priors", "coseg", "patches"), METHODS, strict=True))
 def test_the_lines_of_a_method_run(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: str) -> None:
     monkeypatch.chdir(folder)
     spaces: dict[str, Any] = {}

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -37,6 +38,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         hidden = Path(mkdtemp(prefix=_HIDDEN, dir=path.parent))
         try:
             write(hidden / path.name)
+            _open_to_others(hidden / path.name)
             (hidden / path.name).replace(path)
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
@@ -44,6 +46,14 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         if (reason := storage_fault(error)) is None:
             raise
         raise InputError(f"{path} cannot be written ({reason}): make room or give the right to, then go on.") from error
+
+
+def _open_to_others(file: Path) -> None:
+    """Give a file the permissions that the umask leaves; safetensors keeps what it writes to the owner."""
+    if file.is_file() and not file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        neighbour = file.with_name(f"{file.name}.new")
+        neighbour.touch()
+        file.chmod(stat.S_IMODE(neighbour.stat().st_mode))
 
 
 def storage_fault(error: Exception) -> str | None:

@@ -13,12 +13,11 @@ import pytorch_lightning as pl
 from safetensors.torch import save_file
 
 from wsss_lightning.atomic import replace_file
-from wsss_lightning.errors import InputError, obstacle
+from wsss_lightning.errors import InputError
+from wsss_lightning.model_files import DESCRIPTION, WEIGHTS, description_path, read_description
 from wsss_lightning.nn.description import build
 from wsss_lightning.nn.states import UNTRAINED, load_weights
 from wsss_lightning.tensors import UnreadableError, load_tensors
-
-WEIGHTS, DESCRIPTION, SHARED_DESCRIPTION = "model.safetensors", "model.json", "config.json"
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def load(folder: Path | str, *, trust: Collection[str] = ()) -> pl.LightningModu
     Raises:
         InputError: a file is missing or damaged, it names code of others, or the weights do not fit.
     """
-    path, weights = _description_path(folder), Path(folder) / WEIGHTS
+    path, weights = description_path(folder), Path(folder) / WEIGHTS
     model = _built(read_description(folder)["module"], path, trust=trust)
     try:
         state = load_tensors(weights)
@@ -93,31 +92,6 @@ def read_inputs(folder: Path | str) -> Inputs:
     """What the model of a folder expects and tells."""
     given, names = read_description(folder)["inputs"], {field.name for field in fields(Inputs)}
     if not isinstance(given, dict) or given.keys() != names:
-        path = _description_path(folder)
+        path = description_path(folder)
         raise InputError(f"{path}: inputs has not the entries {', '.join(sorted(names))}: copy it again.")
     return Inputs(**given)
-
-
-def read_description(folder: Path | str) -> dict[str, Any]:
-    """`module`, `inputs` and, of a finished stage, the supervision `card` of the model of a folder.
-
-    Raises:
-        InputError: it is no folder of a model, or its description is damaged.
-    """
-    path = _description_path(folder)
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        if blocked := obstacle(path, error):
-            raise blocked from None
-        raise InputError(f"{folder} is no folder of a trained model: {DESCRIPTION} is not in it.") from None
-    except (ValueError, RecursionError):
-        raise InputError(f"{path} is no JSON: train the model again, or copy it again.") from None
-    if not isinstance(content, dict) or not {"module", "inputs"} <= content.keys():
-        raise InputError(f"{path} describes no model, it lacks module or inputs: copy it again.")
-    return content
-
-
-def _description_path(folder: Path | str) -> Path:
-    own, shared = Path(folder) / DESCRIPTION, Path(folder) / SHARED_DESCRIPTION
-    return own if own.exists() or not shared.exists() else shared

@@ -31,6 +31,16 @@ def test_the_classes_are_vocs_in_its_order() -> None:
     assert VOC_CLASSES[14] == "person"
 
 
+def test_a_root_that_is_none_is_told_with_a_child_that_is_one(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "about.txt").touch()
+    (tmp_path / "a").mkdir()
+    with pytest.raises(InputError, match=r"has a folder JPEGImages; set data\.root=FOLDER\.$"):
+        VOCDataModule(root=tmp_path / "a")
+    root.parent.rename(tmp_path / "small")
+    with pytest.raises(InputError, match=rf"set data\.root={tmp_path / 'small'}\.$"):
+        VOCDataModule(root=tmp_path)
+
+
 @pytest.mark.parametrize("above", [0, 1, 2])
 def test_root_is_the_folder_or_one_above(root: Path, above: int) -> None:
     given = [root, *root.parents][above]

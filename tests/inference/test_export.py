@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,33 @@ def test_graphs_give_the_probabilities_of_the_module_at_two_sizes(tmp_path: Path
         expected = wsss_lightning.load(folder).predict(picture(height, width)).probabilities
         probs = wsss_lightning.load(path).predict(picture(height, width)).probabilities
         assert probs.shape == expected.shape and np.abs(probs - expected).mean() < 0.03, method
+
+
+def test_an_export_says_nothing_of_its_steps_and_leaves_loggers_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    loggers = [logging.getLogger(name) for name in ("onnxscript.optimizer", "onnx_ir.passes")]
+
+    class Program:
+        def save(self, path: Path) -> None:
+            path.touch()
+
+    def talks(*_: object, **__: object) -> Program:
+        for logger in loggers:
+            logger.info("Skipping constant folding")
+            logger.error("a fault")
+        return Program()
+
+    def told() -> list[str]:
+        return [record.message for record in caplog.records if record.name in {logger.name for logger in loggers}]
+
+    monkeypatch.setattr(torch.onnx, "export", talks)
+    folder = save_model(tmp_path / "model", "cam")
+    with caplog.at_level(logging.INFO):
+        export_graph(folder, tmp_path / "a.onnx")
+        assert told() == ["a fault"] * 2
+        talks()
+    assert "Skipping constant folding" in told()
 
 
 def test_a_shared_folder_is_the_model_and_says_what_it_is(tmp_path: Path) -> None:

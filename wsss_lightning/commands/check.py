@@ -29,14 +29,16 @@ def check(
     training masks, photographs stored turned, files that nothing uses and, without --strict, a list of another length
     than published, an absent test list or objects without an outline.
     """
+    from wsss_lightning.pipeline.objects import open_data
+
+    data = open_data(name, root=root, overrides=overrides or [])
+
     from rich.console import Console
 
     from wsss_lightning.atomic import write_json
     from wsss_lightning.commands.check_tables import class_balance, findings, split_summary
-    from wsss_lightning.data.check import check_data
-    from wsss_lightning.pipeline.objects import open_data
+    from wsss_lightning.data.check import check_data  # torch: a wrong name need not wait for it
 
-    data = open_data(name, root=root, overrides=overrides or [])
     report = check_data(data, processes=processes, masks=masks, strict=strict)
     typer.echo(f"{name} at {report.root}")
     for table in (split_summary(report), class_balance(report), findings(report)):

@@ -31,16 +31,19 @@ def evaluate(
     processes: Processes = 0,
 ) -> None:
     """Score predictions, whoever made them: IoU, accuracies, trimap, confusion matrix."""
+    from wsss_lightning.pipeline.objects import open_data
+
+    data = open_data(name, root=root, overrides=overrides or [])
+
     from rich.console import Console
 
-    from wsss_lightning.pipeline.objects import open_data
     from wsss_lightning.scoring.evaluation import write_evaluation
-    from wsss_lightning.scoring.folder import score_folder
+    from wsss_lightning.scoring.folder import score_folder  # torch: a wrong name need not wait for it
     from wsss_lightning.scoring.text import print_evaluation
 
     evaluation = score_folder(
         folder=_of_stage(predictions),
-        data=open_data(name, root=root, overrides=overrides or []),
+        data=data,
         split=split.value,
         threshold=threshold,
         partial_ok=partial,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from wsss_lightning.commands.predict import Model, Store, Trust, store_folder
+from wsss_lightning.errors import InputError
 
 
 class Form(StrEnum):
@@ -17,6 +18,10 @@ class Form(StrEnum):
     TORCHSCRIPT = "torchscript"
 
 
+_SUFFIX = {Form.SAFETENSORS: "", Form.ONNX: ".onnx", Form.TORCHSCRIPT: ".pt"}
+_OF_FILES = (".onnx", ".pt", ".pth", ".safetensors")
+
+
 def export(
     model: Model,
     to: Annotated[Form, typer.Option(help="safetensors: a folder as on the Hugging Face hub.")],
@@ -25,14 +30,24 @@ def export(
     trust: Trust = None,
 ) -> None:
     """Write a model as a folder for the hub, an ONNX or a TorchScript file, with classes, normalisation and card."""
-    from wsss_lightning.inference.export import export_graph, export_shared
-    from wsss_lightning.inference.loading import find_model
+    from wsss_lightning.inference.finding import find_model
 
+    given = None if out is None else _named_for(to, out)
     path = find_model(model, store_folder(root))
-    name = Path(path.name.rpartition("-")[0] or path.name)
-    if to is Form.SAFETENSORS:
-        written = export_shared(path, out or name, trust=trust or [])
-    else:
-        suffix = ".onnx" if to is Form.ONNX else ".pt"
-        written = export_graph(path, (out or name).with_suffix(suffix), trust=trust or [])
+    place = given or _named_for(to, Path(path.name.rpartition("-")[0] or path.name))
+    from wsss_lightning.inference.export import export_graph, export_shared  # torch: a wrong name need not wait for it
+
+    write = export_shared if to is Form.SAFETENSORS else export_graph
+    written = write(path, place, trust=trust or [])
     typer.echo(f"written to {', '.join(map(str, written))}")
+
+
+def _named_for(to: Form, out: Path) -> Path:
+    """`out` with the suffix of a form; `InputError` where it has that of another one."""
+    suffix = _SUFFIX[to]
+    if suffix and out.suffix == suffix:
+        return out
+    if out.suffix.lower() not in _OF_FILES:
+        return out.with_name(f"{out.name}{suffix}")
+    kind = f"a {suffix} file" if suffix else "a folder"
+    raise InputError(f"--out {out}: --to {to} writes {kind}: give {out.with_suffix(suffix)}, or another --to.")

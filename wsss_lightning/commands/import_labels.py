@@ -29,11 +29,14 @@ def import_labels(
 ) -> None:
     """Check foreign masks or CAMs (sizes, classes, tags) and write them for `source=masks imported.root=OUT`."""
     from wsss_lightning.pipeline.objects import open_data
-    from wsss_lightning.scoring.importing import import_predictions
+
+    data = open_data(name, root=root, overrides=overrides or [])
+
+    from wsss_lightning.scoring.importing import import_predictions  # torch: a wrong name need not wait for it
 
     imported, untagged = import_predictions(
         folder=folder,
-        data=open_data(name, root=root, overrides=overrides or []),
+        data=data,
         split=split.value,
         out=out,
         classes=None if classes is None else [part.strip() for part in classes.split(",")],

@@ -36,16 +36,21 @@ def predict(
     trust: Trust = None,
 ) -> None:
     """Label every pixel of pictures of any size: index PNGs and overlays, no data set or store needed."""
-    from wsss_lightning.inference.folder import label_pictures, read_picture_tags
-    from wsss_lightning.inference.labelling import Settings
-    from wsss_lightning.inference.loading import find_model, load_trained, require_labelling
+    from wsss_lightning.inference.finding import find_model
     from wsss_lightning.inference.pictures import find_pictures
 
-    settings = Settings(scales=_numbers(scales), flip=flip, crf=_crf(crf), longest=longest or None)
+    sizes, field = _numbers(scales), _crf_file(crf)
     path = find_model(model, store_folder(root))
+    images, failures = find_pictures(pictures, every=every)
+
+    # Torch: a wrong name need not wait for it.
+    from wsss_lightning.inference.folder import label_pictures, read_picture_tags
+    from wsss_lightning.inference.labelling import Settings
+    from wsss_lightning.inference.loading import load_trained, require_labelling
+
+    settings = Settings(scales=sizes, flip=flip, crf=_crf(field), longest=longest or None)
     trained = load_trained(path, trust=trust or [])
     require_labelling(trained)
-    images, failures = find_pictures(pictures, every=every)
     typer.echo(f"model: {path}, {len(trained.inputs.class_names)} classes; pictures: {len(images):,}", err=True)
     contents: list[OutputKind] = ["masks"]
     contents += ["overlays"] if overlays else []
@@ -79,11 +84,8 @@ def _numbers(text: str) -> tuple[float, ...]:
         raise InputError(f"scales={text}: give numbers divided by commas, such as 0.75,1,1.25.") from None
 
 
-def _crf(name: str | None) -> Any:
-    """The dense CRF of `conf/crf/<name>.yaml`."""
-    import yaml
-
-    from wsss_lightning.nn.description import build
+def _crf_file(name: str | None) -> Path | None:
+    """`conf/crf/<name>.yaml`, None for no field."""
     from wsss_lightning.pipeline.configuration import project_folder
 
     if name in (None, "none"):
@@ -91,7 +93,16 @@ def _crf(name: str | None) -> Any:
     choices = {path.stem: path for path in sorted((project_folder("conf") / "crf").glob("*.yaml"))}
     if name not in choices:
         raise InputError(f"There is no CRF {name}: choose from {', '.join(choices)}.")
-    return build(yaml.safe_load(choices[name].read_text()))
+    return choices[name]
+
+
+def _crf(path: Path | None) -> Any:
+    """The dense CRF of such a file."""
+    import yaml
+
+    from wsss_lightning.nn.description import build
+
+    return None if path is None else build(yaml.safe_load(path.read_text()))
 
 
 def _name(failures: list[str]) -> None:

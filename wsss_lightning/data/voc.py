@@ -44,8 +44,8 @@ class VOCReader(Reader):
             raise InputError(f"tags={tags!r} is unknown: choose from {', '.join(_SOURCES)}.")
         folder = voc_root(Path(root))
         if folder is None:
-            tried = ", ".join(map(str, voc_places(Path(root))))
-            raise InputError(f"no VOC data set: none of {tried} has a folder JPEGImages; set root.")
+            tried, below = ", ".join(map(str, voc_places(Path(root)))), _found_below(Path(root))
+            raise InputError(f"no VOC data set: none of {tried} has a folder JPEGImages; set data.root={below}.")
         super().__init__(folder, names=names, tags=tags)
 
     @cached_property
@@ -101,6 +101,11 @@ class VOCReader(Reader):
             return tags_from_masks(self._mask, names=names)
         files = [self.root / name for name in TAG_FILES if (self.root / name).is_file()]
         return tags_from_npy(files[0] if files else self.root / TAG_FILES[0], names=names)
+
+
+def _found_below(root: Path) -> Path | str:
+    """A child folder that is a VOC data set, else a word for one."""
+    return next((folder for folder in sorted(root.glob("*/")) if voc_root(folder) is not None), "FOLDER")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

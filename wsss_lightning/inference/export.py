@@ -17,11 +17,13 @@ from wsss_lightning import models
 from wsss_lightning.atomic import replace_file
 from wsss_lightning.errors import InputError
 from wsss_lightning.inference.model_card import model_card
+from wsss_lightning.model_files import SHARED_DESCRIPTION, WEIGHTS, read_description
 from wsss_lightning.nn.prediction import Edges
 from wsss_lightning.stages.io import write_json
 
 _LEAST = 64  # px, about: of the picture that graphs are traced with
 _KEPT = ("stage", "key", "metrics", "finished", "device", "commit", "packages", "python")  # of a stage's record
+_TALKATIVE = ("torch.onnx", "onnxscript", "onnx_ir")  # the last two tell each step of their optimiser
 
 
 def export_shared(model: Path, out: Path, *, trust: Collection[str] = ()) -> list[Path]:
@@ -42,8 +44,8 @@ def write_shared(model: pl.LightningModule, description: Mapping[str, Any], out:
     """Write a model with its description as `export_shared` does."""
     models.write_weights(model, out)
     replace_file(out / "README.md", lambda temporary: temporary.write_text(model_card(description), encoding="utf-8"))
-    write_json(out / models.SHARED_DESCRIPTION, description)
-    return [out / name for name in (models.WEIGHTS, models.SHARED_DESCRIPTION, "README.md")]
+    write_json(out / SHARED_DESCRIPTION, description)
+    return [out / name for name in (WEIGHTS, SHARED_DESCRIPTION, "README.md")]
 
 
 def export_graph(model: Path, out: Path, *, trust: Collection[str] = ()) -> list[Path]:
@@ -78,7 +80,7 @@ def export_graph(model: Path, out: Path, *, trust: Collection[str] = ()) -> list
 
 def describe_model(folder: Path) -> dict[str, Any]:
     """`module`, `inputs`, supervision `card`, `provenance` of the model of a folder, without paths of this machine."""
-    description = models.read_description(folder)
+    description = read_description(folder)
     record = folder / "stage.json"
     if "provenance" not in description and record.is_file():
         content = json.loads(record.read_text())
@@ -158,10 +160,14 @@ def _told() -> Iterator[None]:
 @contextmanager
 def _silent() -> Iterator[None]:
     """Without the exporters' remarks on what they do and on the age of TorchScript."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-    logger.setLevel(level)
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

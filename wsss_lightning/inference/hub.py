@@ -8,10 +8,10 @@ from huggingface_hub import ModelHubMixin, snapshot_download
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsss_lightning import models
 from wsss_lightning.inference.export import describe_model, write_shared
 from wsss_lightning.inference.labelled import LabelledPicture
 from wsss_lightning.inference.loading import TrainedModel, load_trained
+from wsss_lightning.model_files import SHARED_DESCRIPTION, WEIGHTS
 
 
 class HubModel(ModelHubMixin, library_name="wsss-lightning"):
@@ -55,7 +55,7 @@ class HubModel(ModelHubMixin, library_name="wsss-lightning"):
                 force_download=force_download,
                 local_files_only=local_files_only,
                 token=token,
-                allow_patterns=[models.WEIGHTS, models.SHARED_DESCRIPTION],
+                allow_patterns=[WEIGHTS, SHARED_DESCRIPTION],
             )
             folder = Path(snapshot)
         return cls(load_trained(folder, trust=trust), describe_model(folder))

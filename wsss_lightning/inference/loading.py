@@ -16,6 +16,7 @@ from wsss_lightning.inference.graphs import SUFFIXES, load_graph
 from wsss_lightning.inference.labelled import LabelledPicture
 from wsss_lightning.inference.labelling import Crf, Settings, label_picture
 from wsss_lightning.inference.pictures import as_pixels
+from wsss_lightning.model_files import WEIGHTS
 
 
 class TrainedModel(pl.LightningModule):
@@ -41,7 +42,7 @@ def load_trained(path: Path | str, *, trust: Collection[str] = ()) -> TrainedMod
     if path.suffix in SUFFIXES and not path.is_dir():
         model, inputs = load_graph(path)
     else:
-        folder = path.parent if path.name == models.WEIGHTS else path
+        folder = path.parent if path.name == WEIGHTS else path
         model, inputs = models.load(folder, trust=trust), models.read_inputs(folder)  # type: ignore[assignment]
     trained = cast(TrainedModel, model)
     trained.inputs, trained.predict = inputs, partial(predict_picture, trained)
@@ -82,34 +83,3 @@ def require_labelling(model: pl.LightningModule) -> None:
     """Raise `InputError` where a model does not label pixels."""
     if not hasattr(model, "reading"):
         raise InputError(f"A {type(model).__name__} labels no pixels: name the stage of a method's last network.")
-
-
-def find_model(text: str, store: Path) -> Path:
-    """What MODEL of a command line means: a file, a folder, or a stage in `store` by its name or (part of) its key.
-
-    Raises:
-        InputError: there is no such model, or several.
-    """
-    path = Path(text)
-    if path.is_file() or (path / models.DESCRIPTION).is_file() or (path / models.SHARED_DESCRIPTION).is_file():
-        return path
-    stages = sorted(file.parent for file in store.glob(f"*/{models.DESCRIPTION}"))
-    matches = [stage for stage in stages if _is_named(stage.name, text)]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise InputError(f"There are several models {text} in {store}: name one of {_names(matches)}.")
-    if path.is_dir():
-        raise InputError(f"{text} is no folder of a trained model: name the stage that trained it, {_names(stages)}.")
-    raise InputError(f"There is no model {text}, neither here nor in {store}, which has {_names(stages)}.")
-
-
-def _is_named(folder: str, text: str) -> bool:
-    """Whether `name-0123456789abcdef` is meant: by its name, by its key or the beginning of it, or by both."""
-    name, _, key = folder.rpartition("-")
-    given = text.removeprefix(f"{name}-")
-    return text == name or key.startswith(given) or given.startswith(key)  # a record has more of a key than a folder
-
-
-def _names(folders: Sequence[Path]) -> str:
-    return ", ".join(folder.name for folder in folders) or "no model"

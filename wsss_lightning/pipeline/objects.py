@@ -7,6 +7,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from wsss_lightning.errors import InputError
 from wsss_lightning.pipeline.configuration import bind, compose, one_sentence, plain_dict
 from wsss_lightning.pipeline.foreign import check_record
 from wsss_lightning.pipeline.identity import current_target, with_current_targets
@@ -29,7 +30,10 @@ def open_data(name: str, *, root: Path | None, overrides: list[str]) -> Any:
     config = compose([f"data={name}", *overrides])
     if root is not None:
         OmegaConf.update(config, "data.root", str(root))
-    return _made(plain_dict(config.data, resolve=True))
+    node = plain_dict(config.data, resolve=True)
+    if isinstance(folder := node.get("root"), str) and not Path(folder).exists():
+        raise InputError(f"There is no folder {folder}: give the root of the data set by --root or data.root=FOLDER.")
+    return _made(node)
 
 
 def recorded_inputs(folder: Path, *, target: str, names: tuple[str, ...]) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.methods.coseg.stages.choose_snapshot import choose_snapshot
 from wsss_lightning.methods.coseg.stages.fit_on_masks import SNAPSHOTS
 from wsss_lightning.methods.coseg.stages.predict_scales import predict_scales
+from wsss_lightning.model_files import WEIGHTS
 from wsss_lightning.stages.evaluate import evaluate
 from wsss_lightning.stages.io import read_tensors, write_tensors
 
@@ -37,7 +38,7 @@ def root(tmp_path: Path) -> Path:
     data = open_voc(tmp_path / "voc")
     train(tmp_path / "trained", data, write_weak_masks(tmp_path / "masks", data), snapshot_every=2)
     for step, label in {2: 20, 4: 0, 6: 19}.items():
-        path = snapshot(tmp_path, step) / models.WEIGHTS
+        path = snapshot(tmp_path, step) / WEIGHTS
         state = read_tensors(path)
         state["network.head.5.bias"][label] += 100
         write_tensors(path, state)

@@ -23,7 +23,7 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.methods.coseg.frozen_network import FrozenNetwork
 from wsss_lightning.methods.coseg.stages.fit_on_masks import SNAPSHOTS
 from wsss_lightning.methods.coseg.stages.predict_scales import predict_scales
-from wsss_lightning.models import DESCRIPTION, WEIGHTS
+from wsss_lightning.model_files import DESCRIPTION, WEIGHTS
 from wsss_lightning.stages.predict import read_probabilities
 from wsss_lightning.stages.store_maps import store_maps
 

@@ -20,11 +20,10 @@ from wsss_lightning.errors import InputError
 from wsss_lightning.methods.patches.stages.fit_patches import MINED, read_patch_module
 from wsss_lightning.methods.patches.steps import PatchSteps, divide
 from wsss_lightning.methods.pretrain.classifier import PictureClassifier
+from wsss_lightning.model_files import DESCRIPTION, WEIGHTS
 from wsss_lightning.nn.optimisation import polynomial
 from wsss_lightning.nn.vgg import VGG
 from wsss_lightning.stages.io import read_tensors
-
-WEIGHTS = models.WEIGHTS
 
 
 class Killed(pl.Callback):
@@ -108,7 +107,7 @@ def test_images_that_are_held_out_are_not_learned_from(tmp_path: Path) -> None:
 
 def test_what_is_read_back_is_what_was_trained(tmp_path: Path) -> None:
     train(tmp_path / "out", open_skies(tmp_path / "voc"))
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {models.WEIGHTS, models.DESCRIPTION}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {WEIGHTS, DESCRIPTION}
     module, written = read_patch_module(str(tmp_path / "out")), read_tensors(tmp_path / "out" / WEIGHTS)
     assert all(torch.equal(value, written[name]) for name, value in module.state_dict().items())
     assert not module.training and not any(parameter.requires_grad for parameter in module.parameters())

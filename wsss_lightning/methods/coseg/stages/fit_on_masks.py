@@ -19,6 +19,7 @@ from wsss_lightning.lifetime import begin_loading
 from wsss_lightning.methods.coseg.frozen_segmenter import FrozenCosegModule
 from wsss_lightning.methods.coseg.network import Branch
 from wsss_lightning.methods.coseg.segmenter import CosegModule, MakeNetwork, MaskLoss
+from wsss_lightning.model_files import WEIGHTS
 from wsss_lightning.nn.backbones import Backbone, check_statistics
 from wsss_lightning.nn.optimisation import MakeOptimizer, Scheduler
 from wsss_lightning.nn.states import load_weights
@@ -91,7 +92,7 @@ def fit_on_masks(
         new_layers=new_layers,
     )
     if start is not None:
-        load_weights(segmenter, read_tensors(Path(start) / models.WEIGHTS), source=start)
+        load_weights(segmenter, read_tensors(Path(start) / WEIGHTS), source=start)
     kept = {} if snapshot_every is None else {SNAPSHOTS: _Snapshots(folder / SNAPSHOTS, inputs, every=snapshot_every)}
     images = with_pseudo_masks(data.records("train"), Path(masks), missing="drop")
     learned: Any = partial(ImageSteps, _crops(images, data, augmentation, seed=seed), packed=True)

@@ -1,0 +1,39 @@
+"""Which model a command line means, found without torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from wsss_lightning.errors import InputError
+from wsss_lightning.model_files import DESCRIPTION, SHARED_DESCRIPTION, labels_pixels
+
+
+def find_model(text: str, store: Path) -> Path:
+    """What MODEL of a command line means: a file, a folder, or a stage in `store` by its name or (part of) its key.
+
+    Raises:
+        InputError: there is no such model, or several.
+    """
+    path = Path(text)
+    if path.is_file() or (path / DESCRIPTION).is_file() or (path / SHARED_DESCRIPTION).is_file():
+        return path
+    stages = sorted(file.parent for file in store.glob(f"*/{DESCRIPTION}"))
+    matches = [stage for stage in stages if _is_named(stage.name, text)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise InputError(f"There are several models {text} in {store}: name one of {_names(matches)}.")
+    offered = [stage for stage in stages if labels_pixels(stage)]
+    if path.is_dir():
+        raise InputError(f"{text} is no folder of a trained model: name the stage that trained it, {_names(offered)}.")
+    raise InputError(f"There is no model {text}, neither here nor in {store}, which has {_names(offered)}.")
+
+
+def _is_named(folder: str, text: str) -> bool:
+    """Whether `name-0123456789abcdef` is meant: by its name, by its key or the beginning of it, or by both."""
+    name, _, key = folder.rpartition("-")
+    given = text.removeprefix(f"{name}-")
+    return text == name or key.startswith(given) or given.startswith(key)  # a record has more of a key than a folder
+
+
+def _names(folders: Sequence[Path]) -> str:
+    return ", ".join(folder.name for folder in folders) or "no model"
