@@ -73,10 +73,13 @@ def main() -> None:
         sys.exit(130)
 
 
-def _interrupted(error: BaseException) -> bool:
-    """Whether it was Ctrl-C that led to `error`."""
-    before = error.__cause__ or error.__context__
-    return isinstance(error, KeyboardInterrupt) or (before is not None and _interrupted(before))
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether it was Ctrl-C that led to `error`; what errors say of each other may go round in a circle."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen and not isinstance(error, KeyboardInterrupt):
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return isinstance(error, KeyboardInterrupt)
 
 
 if __name__ == "__main__":
