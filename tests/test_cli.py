@@ -16,6 +16,9 @@ import fake_stages
 import pytest
 
 from wsss_lightning import cli
+from wsss_lightning.pipeline.configuration import project_folder
+
+CONF = project_folder("conf")
 
 FAKE = """
 # @package _global_
@@ -120,6 +123,14 @@ def test_ctrl_c_ends_in_one_sentence_and_a_status_of_its_own(
     assert wsss.fake("run").status == 0
 
 
+def test_the_help_of_run_names_its_own_options_and_every_group(wsss: Wsss) -> None:
+    told = wsss("run", "--help")
+    assert told.status == 0 and "--fresh STAGE" in told.out and "-m, --multirun" in told.out
+    groups = {path.parent.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml")} - {"."}
+    listed = {line.partition(":")[0] for line in told.out.splitlines()}
+    assert {group for group in groups if not group.startswith(("hydra", "tuning"))} <= listed
+
+
 def test_plan_sees_what_run_sees(wsss: Wsss) -> None:
     planned = wsss.fake("plan", "value=4")
     assert planned.status == 0 and planned.out.count("to run") == 2
@@ -184,7 +195,8 @@ def test_a_sweep_is_planned_with_every_stage_once_and_the_jobs_that_need_it(wsss
     assert wsss.fake("run", "-m", "value=2,4").status == 0
     planned = wsss.fake("plan", "-m", "value=2,4,6")
     assert planned.out.count("cached") == 3 and planned.out.count("to run") == 1
-    assert wsss.fake("plan", "value=2,4").err.count("add --multirun") == 1
+    refused = wsss.fake("plan", "value=2,4").err
+    assert "key='value1,value2'; 3. To sweep over it, add --multirun" in refused
 
 
 def test_what_hydra_says_of_the_next_job_is_no_line_of_the_last(wsss: Wsss) -> None:

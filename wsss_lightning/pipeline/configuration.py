@@ -153,7 +153,7 @@ def _root_cause(error: BaseException) -> InputError:
         if isinstance(cause, InputError):
             return cause
         cause = cause.__cause__ or cause.__context__
-    text = str(error).partition("Config search path:")[0]
+    text = str(error).partition("Config search path:")[0].replace("\\'", "'")
     lines = [line.strip().rstrip(".:") for line in text.splitlines() if "object_type=" not in line]
     return InputError("; ".join(filter(None, lines)) + nearest(text, project_folder("conf")) + ".")
 
