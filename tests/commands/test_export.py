@@ -27,6 +27,7 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             r"--out c2\.pt: --to onnx writes a \.onnx file: give c2\.onnx, or another",
         ),
         (["--to", "torchscript", "--out", "c2.onnx"], r"--to torchscript writes a \.pt file: give c2\.pt, "),
+        (["--to", "onnx", "--out", "."], r"--out \.: --to onnx writes a \.onnx file: give its name\."),
         (["--to", "safetensors", "--out", "c2.safetensors"], "--to safetensors writes a folder: give c2, or another"),
     ],
 )
@@ -49,3 +50,8 @@ def test_a_name_without_suffix_gets_that_of_the_form(given: list[str], options: 
     done = CliRunner().invoke(app, [*given, "--to", "torchscript", *options], catch_exceptions=False)
     assert done.exit_code == 0 and done.stdout == f"written to {names[1]}, {names[0]}\n"
     assert sorted(path.name for path in Path.cwd().iterdir()) == names
+
+
+def test_a_folder_that_is_there_takes_a_model(given: list[str]) -> None:
+    done = CliRunner().invoke(app, [*given, "--to", "safetensors", "--out", "."], catch_exceptions=False)
+    assert done.exit_code == 0 and (Path.cwd() / "model.safetensors").is_file()

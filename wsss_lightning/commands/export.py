@@ -45,9 +45,11 @@ def export(
 def _named_for(to: Form, out: Path) -> Path:
     """`out` with the suffix of a form; `InputError` where it has that of another one."""
     suffix = _SUFFIX[to]
-    if suffix and out.suffix == suffix:
+    if out.suffix.lower() in _OF_FILES and out.suffix != suffix:
+        kind = f"a {suffix} file" if suffix else "a folder"
+        raise InputError(f"--out {out}: --to {to} writes {kind}: give {out.with_suffix(suffix)}, or another --to.")
+    if not suffix or out.suffix == suffix:
         return out
-    if out.suffix.lower() not in _OF_FILES:
-        return out.with_name(f"{out.name}{suffix}")
-    kind = f"a {suffix} file" if suffix else "a folder"
-    raise InputError(f"--out {out}: --to {to} writes {kind}: give {out.with_suffix(suffix)}, or another --to.")
+    if not out.name:
+        raise InputError(f"--out {out}: --to {to} writes a {suffix} file: give its name.")
+    return out.with_name(f"{out.name}{suffix}")
