@@ -92,8 +92,8 @@ def _announce(plan: Plan, again: Collection[str]) -> None:
 
 
 def _of_the_model(node: dict[str, Any]) -> dict[str, Any]:
-    """What of a training's node its model may be made of."""
-    beside = {"augmentation", "callbacks", "data", "held_out", "loggers", "trainer"}
+    """What a training's node gives to its model: not what trains it, which may write whatever it likes."""
+    beside = {"_target_", "augmentation", "callbacks", "data", "held_out", "loggers", "trainer"}
     return {name: value for name, value in node.items() if name not in beside}
 
 
