@@ -42,7 +42,7 @@ lock: install ## requirements/*.txt anew from pyproject.toml; what stands in the
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 test: install ## everything that runs within 10 minutes on two cores, in a process each
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-long: install ## what needs longer, the real data or a browser
 	$(BIN)/python -m pytest -m long

@@ -108,7 +108,12 @@ def _backbones(path: Path) -> tuple[str, str]:
     return ("lse_tiny", "lse") if path.parts[1] == "patches" else ("tiny", "resnet18")
 
 
-@pytest.mark.parametrize(("path", "backbone"), [(path, b) for path in DELTAS for b in _backbones(path)], ids=_name)
+@pytest.mark.parametrize(
+    ("path", "backbone"),
+    [(path, backbone) for path in EXPERIMENTS for backbone in _backbones(path)]
+    + [(path, _backbones(path)[0]) for path in ABLATIONS],  # the next test but two plans them on their method's own
+    ids=_name,
+)
 def test_every_experiment_and_ablation_plans(path: Path, backbone: str) -> None:
     plan = _planned(path, backbone)
     assert plan.final.name == plan.result

@@ -30,7 +30,7 @@ def export(
     trust: Trust = None,
 ) -> None:
     """Write a model as a folder for the hub, an ONNX or a TorchScript file, with classes, normalisation and card."""
-    from wsss_lightning.inference.finding import find_model
+    from wsss_lightning.commands.finding import find_model
 
     given = None if out is None else _named_for(to, out)
     path = find_model(model, store_folder(root))

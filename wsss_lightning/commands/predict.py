@@ -36,7 +36,7 @@ def predict(
     trust: Trust = None,
 ) -> None:
     """Label every pixel of pictures of any size: index PNGs and overlays, no data set or store needed."""
-    from wsss_lightning.inference.finding import find_model
+    from wsss_lightning.commands.finding import find_model
     from wsss_lightning.inference.pictures import find_pictures
 
     sizes, field = _numbers(scales), _crf_file(crf)

@@ -10,10 +10,10 @@ from typing import Any
 
 from wsss_lightning.atomic import read_mapping
 from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.differences import tell_apart
 from wsss_lightning.pipeline.store import NODE, RECORD, in_progress, locked
 
 _RUNS = ("logs/*", "sweeps/*/*")  # below a root: folders of runs and of jobs
-_NAMED = ("split", "train_list", "revision", "seed")  # parameters that tell stages of one function apart
 
 
 @dataclass(frozen=True)
@@ -32,23 +32,39 @@ def holdings(store: Path) -> list[Holding]:
     if not store.is_dir():
         raise InputError(f"{store} is no store: give another --store, or run something first.")
     folders = sorted(path for path in store.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return [_holding(folder) for folder in folders if (folder / NODE).is_file() or (folder / RECORD).is_file()]
+    stages = [folder for folder in folders if (folder / NODE).is_file() or (folder / RECORD).is_file()]
+    apart = told_apart(stages)
+    return [_holding(folder, apart[folder]) for folder in stages]
 
 
-def _holding(folder: Path) -> Holding:
-    path = folder / RECORD if (folder / RECORD).is_file() else folder / NODE
-    finished = path.stat().st_mtime if path.name == RECORD else None
-    described = read_mapping(path)  # of a damaged one `verify` and whoever needs the stage say so
+def told_apart(folders: Iterable[Path]) -> dict[Path, str]:
+    """Of each stage, in which settings it differs from those of its name, `seed=1, k=10`; empty where in none."""
+    named: dict[str, list[Path]] = {}
+    for folder in folders:
+        named.setdefault(folder.name.rpartition("-")[0], []).append(folder)
+    nodes = {name: [_described(folder).get("node") for folder in group] for name, group in named.items()}
+    texts = {name: tell_apart([node if isinstance(node, dict) else {} for node in nodes[name]]) for name in named}
+    return {folder: text for name, group in named.items() for folder, text in zip(group, texts[name], strict=True)}
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    """What a stage is, finished or not; empty where that is damaged: `verify` and whoever needs the stage say so."""
+    return read_mapping(folder / RECORD if (folder / RECORD).is_file() else folder / NODE)
+
+
+def _holding(folder: Path, apart: str) -> Holding:
+    finished = (folder / RECORD).stat().st_mtime if (folder / RECORD).is_file() else None
+    described = _described(folder)
     node, upstream = described.get("node"), described.get("upstream")
     known = [value for value in upstream.values() if isinstance(value, str)] if isinstance(upstream, dict) else []
-    name = _readable(node) if isinstance(node, dict) else "unreadable record"
+    name = _readable(node, apart) if isinstance(node, dict) else "unreadable record"
     files = (Path(place, file) for place, _, names in os.walk(folder) for file in names)
     size = sum(file.lstat().st_size for file in files if file.exists())
     return Holding(folder, name, frozenset(key[:16] for key in known), size, finished)
 
 
-def _readable(node: dict[str, Any]) -> str:
-    """`points.fit_classifier voc tiny seed=0`: method, function, reader, network and what else tells stages apart."""
+def _readable(node: dict[str, Any], apart: str) -> str:
+    """`points.fit_classifier voc tiny seed=0`: method, function, reader, network and what tells stages apart."""
     parts = str(node.get("_target_", "?")).split(".")
     method = f"{parts[2]}." if parts[1:2] == ["methods"] else ""
     parts = [f"{method}{parts[-1]}"]
@@ -57,9 +73,7 @@ def _readable(node: dict[str, Any]) -> str:
         parts.append(".".join(str(data.get("_target_", "?")).split(".")[-2:-1]))
     if isinstance(backbone, dict):
         parts.append(str(backbone.get("_target_", "?")).rpartition(".")[2])
-    flat = {**data, **node} if isinstance(data, dict) else node
-    parts += [f"{name}={flat[name]}" for name in _NAMED if isinstance(flat.get(name), str | int)]
-    return " ".join(parts)
+    return " ".join([*parts, *([apart] if apart else [])])
 
 
 def referring(roots: Iterable[Path]) -> dict[str, list[str]]:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from wsss_lightning.commands.finding import find_model
 from wsss_lightning.errors import InputError
-from wsss_lightning.inference.finding import find_model
 from wsss_lightning.model_files import DESCRIPTION, labels_pixels
+from wsss_lightning.pipeline.store import RECORD
 
 METHODS = "wsss_lightning.methods"
 LABELLING = {
@@ -46,3 +47,14 @@ def test_only_models_that_label_pixels_are_offered_and_all_are_found(tmp_path: P
     with pytest.raises(InputError, match=rf"name the stage that trained it, {offered}\.$"):
         find_model(str(tmp_path), tmp_path)
     assert find_model("features", tmp_path) == folders["features"]
+
+
+def test_models_of_one_name_are_told_apart_by_their_settings(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        folder = tmp_path / f"points-{seed}123456789abcdef"
+        folder.mkdir()
+        (folder / DESCRIPTION).write_text(json.dumps({"module": {"_target_": LABELLING["points"]}, "inputs": {}}))
+        (folder / RECORD).write_text(json.dumps({"node": {"steps": 5, "seed": seed}}))
+    several = r"points-0123456789abcdef \(seed=0\), points-1123456789abcdef \(seed=1\)\.$"
+    with pytest.raises(InputError, match=f"several models points in .*: name one of {several}"):
+        find_model("points", tmp_path)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from wsss_lightning.errors import InputError
 from wsss_lightning.model_files import DESCRIPTION, SHARED_DESCRIPTION, labels_pixels
+from wsss_lightning.pipeline.inventory import told_apart
 
 
 def find_model(text: str, store: Path) -> Path:
@@ -21,7 +22,8 @@ def find_model(text: str, store: Path) -> Path:
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise InputError(f"There are several models {text} in {store}: name one of {_names(matches)}.")
+        apart = [f"{folder.name} ({what})" if what else folder.name for folder, what in told_apart(matches).items()]
+        raise InputError(f"There are several models {text} in {store}: name one of {', '.join(apart)}.")
     offered = [stage for stage in stages if labels_pixels(stage)]
     if path.is_dir():
         raise InputError(f"{text} is no folder of a trained model: name the stage that trained it, {_names(offered)}.")
