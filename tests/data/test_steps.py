@@ -1,3 +1,4 @@
+import hashlib
 import pickle
 from collections import defaultdict
 from itertools import chain
@@ -13,7 +14,7 @@ from pytorch_lightning.accelerators import CUDAAccelerator
 from pytorch_lightning.callbacks import GradientAccumulationScheduler, ModelCheckpoint
 
 from wsss_lightning.data.samples import Normalisation, Pixels, Sample
-from wsss_lightning.data.steps import ImageSteps, OwnShare, StepData, StepLoader, share
+from wsss_lightning.data.steps import ImageSteps, OwnShare, StepData, StepLoader, seed_step, share
 from wsss_lightning.errors import InputError
 from wsss_lightning.stages.fit import quiet
 
@@ -271,3 +272,21 @@ def test_a_gpu_gets_bytes_and_finishes_them_itself() -> None:
     for batch, right in zip(loader, expected, strict=True):
         assert isinstance(batch["image"], Pixels) and batch["image"].to(torch.device("meta")).values.is_meta
         assert torch.equal(data.on_after_batch_transfer(batch, 0)["image"], right["image"])
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_step_draws_what_torch_draws_from_the_seed_of_seed_step_and_process(device: str) -> None:
+    trainer: Any = SimpleNamespace(
+        training=True,
+        fit_loop=SimpleNamespace(batch_idx=1),
+        accumulate_grad_batches=2,
+        global_step=7,
+        global_rank=3,
+        strategy=SimpleNamespace(root_device=torch.device(device)),
+    )
+    for batch_idx, text in ((1, "5/7/3"), (0, "5/7/3/1")):  # batch_idx: of the batch before
+        trainer.fit_loop.batch_idx = batch_idx
+        seed_step(trainer, 5)
+        drawn = torch.rand(4)
+        torch.manual_seed(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little", signed=True))
+        assert torch.equal(drawn, torch.rand(4))
