@@ -143,6 +143,7 @@ def test_tags_of_the_list_itself_are_counted(listed: SegmentationDataModule) -> 
     assert report.class_counts(report.splits[0]) == {"one": 1, "two": 1}
     untagged = [("train", TRAIN[2]), ("val", VAL[0]), ("val", VAL[1])]
     expected = [("other count", "train", None), *(("image without tag", *where) for where in untagged)]
+    expected.append(("worth a look", "train", None))  # both classes are shown by a single image
     assert _kinds(report.notes) == expected
 
 

@@ -78,8 +78,8 @@ def test_images_without_a_line_and_masks_without_an_image_are_counted(
     data = write_folder(tmp_path, "image,tags\na.png,cat\nb.png,dog\n", masks={"a": 1, "b": 2, "a_mask": 1})
     Image.new("RGB", (6, 8)).save(tmp_path / "images" / "c.png")
     words = said(data, caplog)
-    assert "1 images in" in words and "are not in tags.csv, 'c' first" in words
-    assert "*.png meet no image of tags.csv, 'a_mask' first" in words
+    assert "1 image in" in words and "is not in tags.csv, 'c'." in words
+    assert "1 file " in words and "*.png meets no image of tags.csv, 'a_mask'." in words
 
 
 def test_a_class_in_all_images_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -93,7 +93,13 @@ def test_a_class_that_no_image_shows_is_told_before_anything_is_computed(
 ) -> None:
     write_voc(tmp_path)
     data = VOCDataModule(root=tmp_path, train_list="train", classes=["bird", "sheep"])
-    assert "1 classes are shown by no image of the list train, 'sheep' first" in said(data, caplog)
+    assert "1 class is shown by no image of the list train, 'sheep'." in said(data, caplog)
+
+
+def test_a_class_of_a_single_image_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = write_folder(tmp_path, "image,tags\na.png,cat\nb.png,cat;dog\nc.png,cow\nd.png,\n")
+    words = "2 classes are shown by a single image of the list all, 'cow' first."
+    assert words in said(data, caplog) and words in found(data, "worth a look")
 
 
 def test_images_in_both_lists_are_told_by_a_run_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -101,9 +107,9 @@ def test_images_in_both_lists_are_told_by_a_run_too(tmp_path: Path, caplog: pyte
     (tmp_path / "ImageSets/Segmentation/val.txt").write_text("2007_000001\n2007_000006\n")
     (tmp_path / "Annotations/2012_000099.xml").write_text("<annotation/>")
     words = said(VOCDataModule(root=tmp_path, train_list="train"), caplog)
-    assert "1 images are in both lists, train and val: take them off one of them, '2007_000001' first" in words
+    assert "1 image is in both lists, train and val: leave each in one of them, '2007_000001'." in words
     assert "JPEGImages are in no list of ImageSets" in words
-    assert "Annotations/*.xml meet no image of JPEGImages, '2012_000099' first" in words
+    assert "Annotations/*.xml meets no image of JPEGImages, '2012_000099'." in words
     caplog.clear()
     assert said(VOCDataModule(root=tmp_path, train_list="train"), caplog) == ""  # once in a process
 
@@ -133,7 +139,7 @@ def test_objects_without_an_outline_are_a_note_and_with_strict_an_error(
     assert "1 of 12 objects have no outline" in found(data, "objects without outline")
     assert "1 of 12 objects" in found(data, "objects without outline", strict=True, errors=True)
     words = said(COCODataModule(root=tmp_path), caplog)
-    assert "1 of 12 objects have no outline" in words and "'extra.jpg' first" in words
+    assert "1 of 12 objects have no outline" in words and "'extra.jpg'" in words
 
 
 def test_a_photograph_stored_turned_is_a_note_and_its_mask_is_upright(tmp_path: Path) -> None:

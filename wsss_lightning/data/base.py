@@ -18,7 +18,7 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from wsss_lightning.data.doubts import always_tagged, never_tagged, shared_images
+from wsss_lightning.data.doubts import always_tagged, seldom_tagged, shared_images
 from wsss_lightning.data.labels import Mask
 from wsss_lightning.data.names import doubtful_ids, require_distinct_ids
 from wsss_lightning.data.pseudo_masks import Missing, with_pseudo_masks
@@ -183,7 +183,7 @@ class SegmentationDataModule(LightningDataModule):
         """What is doubtful about the training images and the whole data set; see `data.doubts`."""
         records, (train, val) = self.records("train"), (self.lists["train"], self.lists["val"])
         doubts = always_tagged(records, self.class_names, list_name=train)
-        doubts += never_tagged(records, self.class_names, list_name=train)
+        doubts += seldom_tagged(records, self.class_names, list_name=train)
         doubts += doubtful_ids(record.image_id for record in records)
         if train != val:
             with suppress(InputError):  # whoever needs the other list is told

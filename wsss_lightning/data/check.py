@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsss_lightning.data.base import Record, SegmentationDataModule
-from wsss_lightning.data.doubts import always_tagged
+from wsss_lightning.data.doubts import always_tagged, seldom_tagged
 from wsss_lightning.data.findings import DataReport, FindingKind, SplitReport
 from wsss_lightning.data.inspection import inspect
 from wsss_lightning.data.labels import IGNORE
@@ -152,8 +152,9 @@ def _compare_classes(data: SegmentationDataModule, report: SplitReport) -> None:
 def _find_doubts(data: SegmentationDataModule, splits: Sequence[SplitReport]) -> None:
     first = splits[0]
     tagged = [replace(r, tags=first.tags[r.image_id]) for r in first.records if r.image_id in first.tags]
-    for message in always_tagged(tagged, data.class_names, list_name=first.list_name):
-        first.find(FindingKind.DOUBT, message)
+    for doubts in (always_tagged, seldom_tagged):
+        for message in doubts(tagged, data.class_names, list_name=first.list_name):
+            first.find(FindingKind.DOUBT, message)
     try:
         lists = [split.list_name for split in splits if split.records]
         for message in data.reader.warnings(lists):

@@ -128,11 +128,10 @@ class COCOReader(Reader):
         names = {PurePosixPath(image["file_name"]).name for image in content["images"]}
         there = {file.name for file in folder.glob("*") if file.suffix.lower() in IMAGE_SUFFIXES}
         known = {str(image["id"]) for image in content["images"]} | {PurePosixPath(name).stem for name in names}
-        about = f"images of {folder} are in no entry of {path.name}"
         if outlines := shapeless(content):
             self._shapeless[list_name] = f"{path}: {outlines}: they are background in label maps painted from it."
         self._doubts[list_name] = [
-            *counted(there - names, about),
+            *counted(there - names, f"image of {folder} is", f"images of {folder} are", f"in no entry of {path.name}"),
             *(strays(masks, ".png", known, of=path.name) if masks.name != "SegmentationClass" else []),
         ]
 

@@ -10,15 +10,18 @@ import numpy as np
 from wsss_lightning.data.samples import Record
 
 
-def counted(names: Collection[str], about: str) -> list[str]:
-    """How many of something there are and the first of them, as a sentence; none where there is none."""
-    return [f"{len(names):,} {about}, {min(names)!r} first."] if names else []
+def counted(names: Collection[str], one: str, several: str, about: str) -> list[str]:
+    """`1 image is in both lists, 'a'.` or `2 images are in both lists, 'a' first.`, `one` being "image is"."""
+    if len(names) > 1:
+        return [f"{len(names):,} {several} {about}, {min(names)!r} first."]
+    return [f"1 {one} {about}, {min(names)!r}."] if names else []
 
 
 def strays(folder: Path, suffix: str, images: Collection[str], *, of: str) -> list[str]:
     """About the files of a folder that are called as none of `images`."""
     unmatched = {path.stem for path in folder.glob(f"*{suffix}")} - {*images}
-    return counted(unmatched, f"files {folder}/*{suffix} meet no image of {of}")
+    place = f"{folder}/*{suffix}"
+    return counted(unmatched, f"file {place} meets", f"files {place} meet", f"no image of {of}")
 
 
 def always_tagged(records: Sequence[Record], names: Sequence[str], *, list_name: str) -> list[str]:
@@ -34,17 +37,27 @@ def always_tagged(records: Sequence[Record], names: Sequence[str], *, list_name:
     ]
 
 
-def never_tagged(records: Sequence[Record], names: Sequence[str], *, list_name: str) -> list[str]:
-    """About classes that no image shows, where images are tagged at all: what learns each class will refuse them."""
-    shown = np.any([record.tags for record in records], axis=0)
-    absent = [name for name, somewhere in zip(names, shown, strict=True) if not somewhere]
-    if not absent or len(absent) == len(names):
+def seldom_tagged(records: Sequence[Record], names: Sequence[str], *, list_name: str) -> list[str]:
+    """About classes that no image shows, or one alone, where images are tagged at all.
+
+    What learns each class refuses the former, and what splits images may be left without the latter.
+    """
+    if not records:
         return []
-    return counted(absent, f"classes are shown by no image of the list {list_name}")
+    shown = np.sum([record.tags for record in records], axis=0)
+    absent, single = ([name for name, images in zip(names, shown, strict=True) if images == n] for n in (0, 1))
+    if len(absent) == len(names):
+        return []
+    what = f"of the list {list_name}"
+    return [
+        *counted(absent, "class is", "classes are", f"shown by no image {what}"),
+        *counted(single if len(records) > 1 else [], "class is", "classes are", f"shown by a single image {what}"),
+    ]
 
 
 def shared_images(first: Iterable[Record], second: Iterable[Record], *, lists: tuple[str, str]) -> list[str]:
     """About images that two lists have in common, by file or by id."""
     files = {record.image for record in first}
     common = {record.image_id for record in second if record.image in files}
-    return counted(common, f"images are in both lists, {lists[0]} and {lists[1]}: take them off one of them")
+    both = f"in both lists, {lists[0]} and {lists[1]}: leave each in one of them"
+    return counted(common, "image is", "images are", both)

@@ -86,16 +86,16 @@ class FolderReader(Reader):
             with suppress(MissingListError):
                 used |= {row.image_id for row in self._rows(name)}
         splits = sorted({repr(row.split) for row in rows.values() if row.image_id not in used})
-        about = f"images of {self.table.path} are in none of the lists {', '.join(dict.fromkeys(lists))}"
+        about = f"in none of the lists {', '.join(dict.fromkeys(lists))}"
         if self.table.divided:
             about += f" but in {', '.join(splits)}"
         images = {path.stem for path in self.images.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES}
         where = "in no folder of a class" if self.tags == FOLDERS else f"not in {self.table.path.name}"
-        unknown = counted(images - rows.keys(), f"images in {self.images} are {where}")
+        unknown = counted(images - rows.keys(), f"image in {self.images} is", f"images in {self.images} are", where)
         masks = strays(self.masks, ".png", rows, of=self.table.path.name) if self.masks else []
         return [
             *super().warnings(lists),
-            *counted(rows.keys() - used, about),
+            *counted(rows.keys() - used, f"image of {self.table.path} is", f"images of {self.table.path} are", about),
             *unknown,
             *masks,
             *self._about_val(lists),

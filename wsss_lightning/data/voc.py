@@ -87,7 +87,8 @@ class VOCReader(Reader):
         images = {path.stem for path in (self.root / "JPEGImages").glob("*.jpg")}
         files = [path for folder in FOLDERS for path in (self.root / folder).glob("*.txt")]
         listed = {image_id for path in files for image_id in read_list(path)}
-        unused = counted(images - listed, f"images of {self.root / 'JPEGImages'} are in no list of ImageSets")
+        place = f"of {self.root / 'JPEGImages'}"
+        unused = counted(images - listed, f"image {place} is", f"images {place} are", "in no list of ImageSets")
         places = (("Annotations", ".xml"), ("SegmentationClass", ".png"), ("SegmentationClassAug", ".png"))
         lost = [about for name, suffix in places for about in strays(self.root / name, suffix, images, of="JPEGImages")]
         return [*super().warnings(lists), *unused, *lost]

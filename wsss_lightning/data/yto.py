@@ -61,7 +61,10 @@ class YTOReader(Reader):
         rows = read_rows(self.root / MANIFEST, names=self.names)
         unused = {frame_id(row): row["split"] for row in rows if row["split"] not in lists}
         splits = ", ".join(sorted({repr(split) for split in unused.values()}))
-        return [*super().warnings(lists), *counted(unused, f"frames of {MANIFEST} are in no list but in {splits}")]
+        return [
+            *super().warnings(lists),
+            *counted(unused, f"frame of {MANIFEST} is", f"frames of {MANIFEST} are", f"in no list but in {splits}"),
+        ]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
