@@ -7,7 +7,7 @@ from fake_stages import MakePlan, stage
 
 from wsss_lightning import pipeline
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.objective import objective, searched_on, searches
+from wsss_lightning.pipeline.objective import objective, searched_by, searched_on, searches
 
 
 def test_a_sweeper_is_told_the_metric_that_is_named(make_plan: MakePlan) -> None:
@@ -32,6 +32,11 @@ def test_only_a_sweeper_that_reads_results_searches() -> None:
 def test_the_card_says_whether_masks_were_looked_at() -> None:
     assert searched_on("val/tag_ap") == "val images, by val/tag_ap (their tags alone)"
     assert "ground truth of that split" in searched_on("val/miou")
+
+
+def test_what_a_search_was_for_can_be_read_off_the_card() -> None:
+    assert [searched_by(searched_on(name)) for name in ("val/tag_ap", "val/miou")] == ["val/tag_ap", "val/miou"]
+    assert searched_by("") is None
 
 
 def test_what_a_search_looked_at_goes_on_to_what_reads_its_result(make_plan: MakePlan) -> None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from wsss_lightning.cli import app
 from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.objective import searched_on
 from wsss_lightning.tables.bootstrap import mean_ious, paired_interval
 from wsss_lightning.tables.jobs import find_sweeps
 from wsss_lightning.tables.summary import summarise
@@ -78,6 +79,15 @@ def root(tmp_path: Path, job: MakeJob) -> Path:
         job("x", number, sampler, seed)
     job("x", 6, "dense", 0, failure="dense.k=0: give a positive number.")
     return tmp_path / "runs"
+
+
+def test_the_metric_that_a_search_was_for_comes_first(root: Path) -> None:
+    for path in root.glob("store/evaluation-*/stage.json"):
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps(record | {"card": {"searched_on": searched_on("val/tag_ap")}}))
+    summary = summarise(find_sweeps([], root))
+    assert summary.metric == "val/tag_ap" and summary.rows[0].groups["x"].mean == pytest.approx(0.9)
+    assert summarise(find_sweeps([], root), metric="val/miou").metric == "val/miou"
 
 
 def test_rows_are_means_over_seeds_with_intervals_to_the_first(root: Path) -> None:

@@ -1,5 +1,6 @@
 """What a sweeper that searches is told of a job, and what the card says of the search."""
 
+import re
 from typing import Any
 
 from wsss_lightning.errors import InputError
@@ -18,6 +19,12 @@ def searched_on(objective: str) -> str:
     """Entry of the card: the split that a search looked at, and whether it saw masks of it."""
     split, tags = objective.partition("/")[0], "tag" in objective
     return f"{split} images, by {objective} ({'their tags alone' if tags else 'ground truth of that split'})"
+
+
+def searched_by(entry: str) -> str | None:
+    """The metric that `searched_on` wrote into an entry of a card."""
+    match = re.search(r" images, by (\S+) \(", entry)
+    return match and match[1]
 
 
 def objective(plan: Plan, metrics: dict[str, float], name: str | None) -> float:

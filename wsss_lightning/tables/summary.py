@@ -6,6 +6,8 @@ from functools import cached_property
 from statistics import fmean, stdev
 
 from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.cards import SEARCHED
+from wsss_lightning.pipeline.objective import searched_by
 from wsss_lightning.tables.differences import interval
 from wsss_lightning.tables.jobs import Sweep, SweepJob
 from wsss_lightning.tables.results import Difference
@@ -97,7 +99,8 @@ def summarise(
     Args:
         sweeps: several stand side by side.
         by: names of settings that make a row; empty: all that varied within a sweep but the seed.
-        metric: of a job's result or one of its stages; None: the results' first but a training's loss.
+        metric: of a job's result or one of its stages; None: what a search was for, else the results' first but a
+            training's loss.
         reference: `NAME=VALUE[,NAME=VALUE...]`, the row that others are compared with; None: the first one.
 
     Raises:
@@ -135,7 +138,9 @@ def _check_names(names: Sequence[str], sweeps: Sequence[Sweep]) -> None:
 
 
 def _first_metric(sweeps: Sequence[Sweep]) -> str:
-    metrics = _metrics(sweeps)  # of a training, the loss comes first
+    cards = [job.records[-1]["card"] for sweep in sweeps for job in sweep.jobs if job.records]
+    searched = (searched_by(str(card.get(SEARCHED, ""))) for card in cards)
+    metrics = [*filter(None, searched), *_metrics(sweeps)]  # of a training, the loss comes first
     return next((name for name in metrics if not name.startswith("train/loss")), next(iter(metrics), "value"))
 
 
