@@ -184,6 +184,15 @@ def test_other_kept_classes_keep_the_convention(root: Path) -> None:
     assert grown.decode(np.array([[1, 2, 3]], np.uint8)).tolist() == [[1, 13, 91]]
 
 
+def test_label_maps_of_other_classes_are_refused_and_added_classes_are_not(root: Path) -> None:
+    folder = put_mask(root / "SegmentationClass" / "val2014" / "any.png", 1).parent
+    write_convention(folder, CocoConvention(names=("dent", "scratch")))
+    with pytest.raises(InputError, match=r"painted with the classes dent, scratch, data\.names has person, .*\(80\)"):
+        COCODataModule(root=root)
+    write_convention(folder, CocoConvention())
+    assert with_added(data=COCODataModule(root=root), classes=["unicorn"]).class_names[-1] == "unicorn"
+
+
 def test_conventions_are_never_mixed(root: Path) -> None:
     masks = root / "SegmentationClass"
     for name, ids in {"train2014": Ids.RAW, "val2014": Ids.CONTIGUOUS}.items():

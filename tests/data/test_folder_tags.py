@@ -84,8 +84,12 @@ def test_masks_are_painted_from_the_outlines_in_the_classes_order(annotated: Pat
     assert np.array_equal(read_mask(annotated / "masks" / "b.png"), expected)
     data = FolderDataModule(root=annotated, tags="a.json")
     assert np.array_equal(data.read_target(data.records("val")[1]), expected)
-    renumbered = [*arguments, "--names", "cat,dog", "--overwrite"]
-    assert CliRunner().invoke(app, renumbered, catch_exceptions=False).exit_code == 0
+    with pytest.raises(InputError, match=r"masks was painted with the classes dog, cat, data\.names has cat, dog"):
+        FolderDataModule(root=annotated, tags="a.json", names=["cat", "dog"])
+    renumbered = [*arguments, "--names", "cat,dog"]
+    with pytest.raises(InputError, match=r"masks was painted with other options \(.*names dog, cat\): repeat those"):
+        CliRunner().invoke(app, renumbered, catch_exceptions=False)
+    assert CliRunner().invoke(app, [*renumbered, "--overwrite"], catch_exceptions=False).exit_code == 0
     assert read_mask(annotated / "masks" / "b.png").max() == 2
 
 
@@ -131,8 +135,8 @@ def test_both_are_chosen_on_the_command_line(annotated: Path, classes: Path) -> 
         job = ["data=folder", f"data.root={annotated}", f"data.tags={tags}", "result=predictions"]
         assert pipeline.plan([*job, "backbone.weights=null"]).stages
     checked = CliRunner().invoke(app, ["data", "check", "folder", "--root", str(annotated), "data.tags=folders"])
-    assert checked.exit_code == 0 and "notes: 3" in checked.stdout, checked.stdout
-    assert any("images are in no folder of a class, 'b' first" in about for about in data.reader.warnings(["all"]))
+    assert checked.exit_code == 0 and "notes: 4" in checked.stdout, checked.stdout
+    assert any("images is in no folder of a class, 'b'." in about for about in data.reader.warnings(["all"]))
 
 
 def test_what_is_missing_is_named_with_its_remedy(tmp_path: Path) -> None:

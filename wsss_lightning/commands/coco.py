@@ -66,9 +66,9 @@ def prepare_coco(
     from wsss_lightning.data.names import require_class_names
     from wsss_lightning.data.prepare.coco import check_convention, masks_folder, prepare_list
 
-    convention = CocoConvention(overlap=overlap, crowd=crowd, ids=ids, untagged=untagged)
     classes = COCO_CLASSES if names is None else tuple(name.strip() for name in names.split(","))
     require_class_names(classes, "--names")
+    convention = CocoConvention(overlap=overlap, crowd=crowd, ids=ids, untagged=untagged, names=classes)
     for name in lists:  # all faults that can be seen at once, before hours of painting
         find_annotations(root, name)
         check_convention(masks_folder(root, name), convention=convention, overwrite=overwrite)
@@ -77,7 +77,6 @@ def prepare_coco(
             root,
             name,
             convention=convention,
-            names=classes,
             overwrite=overwrite,
             strict=strict,
             processes=processes,

@@ -37,8 +37,8 @@ def prepare_folder(
     done = paint_annotations(
         root / tags,
         root / "masks",
-        convention=CocoConvention(),
-        names=[*classes, *unused],
+        convention=CocoConvention(names=classes),
+        unused=unused,
         overwrite=overwrite,
         strict=strict,
         processes=processes,

@@ -24,7 +24,7 @@ from wsss_lightning.data.coco_annotations import (
     find_masks,
     shapeless,
 )
-from wsss_lightning.data.coco_conventions import Ids, read_convention
+from wsss_lightning.data.coco_conventions import Ids, read_convention, require_names
 from wsss_lightning.data.coco_json import read_annotations, read_image_info
 from wsss_lightning.data.doubts import counted, strays
 from wsss_lightning.data.labels import IGNORE, LabelMap, Mask
@@ -71,6 +71,8 @@ class COCOReader(Reader):
     def label_map(self, kept: Sequence[str], lists: Sequence[str]) -> LabelMap:
         """See the base class."""
         folders = [find_masks(self.root, list_name) for list_name in lists]
+        for folder in folders:
+            require_names(folder, self.names)
         said = {str(folder): convention.ids for folder in folders if (convention := read_convention(folder))}
         if self.ids != "auto":
             said["data.ids"] = Ids(self.ids)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from wsss_lightning.atomic import write_json
+from wsss_lightning.data.coco_annotations import COCO_CLASSES
 from wsss_lightning.errors import InputError
 
 RECORD = "conversion.json"
@@ -43,15 +45,20 @@ class Untagged(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class CocoConvention:
-    """How the label maps of a folder were painted; the defaults are those of `wsss data prepare coco`."""
+    """How the label maps of a folder were painted; the defaults are those of `wsss data prepare coco`.
+
+    `names`: all classes, in the order of the contiguous indices.
+    """
 
     overlap: Overlap = Overlap.SMALLEST
     crowd: Crowd = Crowd.IGNORE
     ids: Ids = Ids.CONTIGUOUS
     untagged: Untagged = Untagged.KEEP
+    names: tuple[str, ...] = COCO_CLASSES
 
     def __str__(self) -> str:
-        return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
+        values = {**asdict(self), "names": "of COCO" if self.names == COCO_CLASSES else ", ".join(self.names)}
+        return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def read_convention(folder: Path) -> CocoConvention | None:
@@ -68,11 +75,26 @@ def read_convention(folder: Path) -> CocoConvention | None:
             crowd=Crowd(values["crowd"]),
             ids=Ids(values["ids"]),
             untagged=Untagged(values["untagged"]),
+            names=tuple(values.get("names", COCO_CLASSES)),  # records of older versions do not say
         )
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path} is no record of a conversion ({error!r}): prepare with --overwrite.") from None
+
+
+def require_names(folder: Path, names: Sequence[str]) -> None:
+    """Raise `InputError` where label maps are recorded to be of other classes than the first of `names`."""
+    recorded = read_convention(folder)
+    if recorded is not None and recorded.names != tuple(names[: len(recorded.names)]):
+        raise InputError(
+            f"{folder} was painted with the classes {_first(recorded.names)}, data.names has {_first(names)}: give "
+            "data.names their order, or paint again (wsss data prepare ... --names --overwrite)."
+        )
+
+
+def _first(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join([*names[:most], *([f"... ({len(names)})"] if len(names) > most else [])])
 
 
 def write_convention(folder: Path, convention: CocoConvention) -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from wsss_lightning.data.base import SegmentationDataModule
+from wsss_lightning.data.coco_conventions import require_names
 from wsss_lightning.data.doubts import counted, strays
 from wsss_lightning.data.folder_tags import FOLDERS, held_out_ids, read_tag_source
+from wsss_lightning.data.labels import LabelMap
 from wsss_lightning.data.lists import MissingListError, read_list
 from wsss_lightning.data.reader import Reader, Split
 from wsss_lightning.data.samples import Record
@@ -65,6 +67,12 @@ class FolderReader(Reader):
     def default_list(self, split: Split) -> str:
         """`split` where the images are divided, or some held out, else all of them."""
         return ALL if self.undivided else split
+
+    def label_map(self, kept: Sequence[str], lists: Sequence[str]) -> LabelMap:
+        """See the base class; masks that `wsss data prepare folder` painted say of which classes they are."""
+        if self.masks is not None:
+            require_names(self.masks, self.names)
+        return super().label_map(kept, lists)
 
     def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
         """See the base class; in the order of the CSV or of the list."""

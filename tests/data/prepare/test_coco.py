@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from wsss_lightning.cli import app, main
 from wsss_lightning.data.coco import COCO_IDS, COCODataModule
+from wsss_lightning.data.coco_annotations import COCO_CLASSES
 from wsss_lightning.data.coco_conventions import CocoConvention
 from wsss_lightning.data.masks import read_mask
 from wsss_lightning.data.prepare.coco import prepare_list
@@ -117,7 +118,8 @@ def test_the_options_are_recorded_beside_the_label_maps(root: Path) -> None:
     prepare(root, "--list", "val2014", "--crowd", "drop")
     assert [path.name for path in (root / "SegmentationClass").iterdir()] == ["val2014"]
     record = json.loads((root / "SegmentationClass" / "val2014" / "conversion.json").read_text())
-    assert record == {"overlap": "smallest", "crowd": "drop", "ids": "contiguous", "untagged": "keep"}
+    options = {"overlap": "smallest", "crowd": "drop", "ids": "contiguous", "untagged": "keep"}
+    assert record == options | {"names": [*COCO_CLASSES]}
 
 
 def test_images_without_annotations_are_dropped_but_not_those_with_a_crowd_alone(root: Path) -> None:
@@ -200,8 +202,24 @@ def test_classes_of_ones_own_are_painted(root: Path, refused: Refused) -> None:
     change(root, rename)
     assert "which is no class: give all of them as --names" in refused()
     assert "raw ids are those of COCO's own classes" in refused("--names", "scratch,dent", "--ids", "raw")
-    assert prepare_list(root, "train2014", convention=CocoConvention(), names=("dent", "scratch")).painted == 5
+    assert prepare_list(root, "train2014", convention=CocoConvention(names=("dent", "scratch"))).painted == 5
     assert {int(value) for mask in masks(root).values() for value in np.unique(mask)} == {0, 1, 2, 255}
+
+
+def test_label_maps_of_other_classes_or_another_order_are_not_added_to(root: Path, refused: Refused) -> None:
+    def rename(content: Any) -> None:
+        content["categories"] = [{"id": 1, "name": "scratch"}, {"id": 2, "name": "dent"}]
+        for place, annotation in enumerate(content["annotations"]):
+            annotation["category_id"] = 1 + place % 2
+
+    change(root, rename)
+    prepare(root, "--list", "train2014", "--names", "scratch,dent")
+    before = masks(root)
+    sentence = refused("--list", "train2014", "--names", "dent,scratch")
+    assert "painted with other options (" in sentence and "names scratch, dent)" in sentence
+    assert all(np.array_equal(mask, before[name]) for name, mask in masks(root).items())
+    prepare(root, "--list", "train2014", "--names", "dent,scratch", "--overwrite")
+    assert np.array_equal(masks(root)["1"] == 1, before["1"] == 2)
 
 
 def test_two_images_of_one_name_are_refused_before_one_is_painted(root: Path, refused: Refused) -> None:

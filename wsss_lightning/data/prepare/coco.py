@@ -61,7 +61,6 @@ def prepare_list(
     list_name: str,
     *,
     convention: CocoConvention,
-    names: Sequence[str] = COCO_CLASSES,
     overwrite: bool = False,
     strict: bool = False,
     processes: int = 1,
@@ -74,7 +73,6 @@ def prepare_list(
         root: the data set's folder.
         list_name: such as "train2014".
         convention: how to paint; it is recorded beside the label maps before the first of them is.
-        names: all classes, in the order of the contiguous indices, where they are not COCO's.
         overwrite: delete what label maps there are first.
         strict: refuse objects without an outline.
         processes: how many paint at once.
@@ -86,7 +84,6 @@ def prepare_list(
         find_annotations(root, list_name),
         masks_folder(root, list_name),
         convention=convention,
-        names=names,
         overwrite=overwrite,
         strict=strict,
         processes=processes,
@@ -98,18 +95,18 @@ def paint_annotations(
     folder: Path,
     *,
     convention: CocoConvention,
-    names: Sequence[str],
+    unused: Sequence[str] = (),
     overwrite: bool = False,
     strict: bool = False,
     processes: int = 1,
 ) -> PreparedCoco:
-    """`prepare_list` of any file in COCO's form, into any folder."""
+    """`prepare_list` of any file in COCO's form, into any folder; `unused`: categories that no annotation is of."""
     check_convention(folder, convention=convention, overwrite=overwrite)
     content = read_annotations(path, outlines=True)
     if strict and (missing_outlines := shapeless(content)):
         raise InputError(f"{path}: {missing_outlines}: add the outlines, or prepare without --strict.")
     drawings = _drawings(content, folder, untagged=convention.untagged)
-    indices = _indices(content, path, names=names, ids=convention.ids)
+    indices = _indices(content, path, names=[*convention.names, *unused], ids=convention.ids)
     write = partial(_write, source=path, indices=indices, convention=convention)
     if overwrite:
         for stale in folder.glob("[!.]*.png"):
