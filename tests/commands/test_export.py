@@ -40,18 +40,28 @@ def test_a_name_of_another_form_is_refused(given: list[str], options: list[str],
 @pytest.mark.parametrize(
     ("options", "names"),
     [
-        ([], ["student.json", "student.pt"]),
-        (["--out", "a.pt"], ["a.json", "a.pt"]),
-        (["--out", "a"], ["a.json", "a.pt"]),
-        (["--out", "v1.2"], ["v1.2.json", "v1.2.pt"]),
+        ([], ["student.pt", "student.pt.json"]),
+        (["--out", "a.pt"], ["a.pt", "a.pt.json"]),
+        (["--out", "a"], ["a.pt", "a.pt.json"]),
+        (["--out", "v1.2"], ["v1.2.pt", "v1.2.pt.json"]),
     ],
 )
 def test_a_name_without_suffix_gets_that_of_the_form(given: list[str], options: list[str], names: list[str]) -> None:
     done = CliRunner().invoke(app, [*given, "--to", "torchscript", *options], catch_exceptions=False)
-    assert done.exit_code == 0 and done.stdout == f"written to {names[1]}, {names[0]}\n"
+    assert done.exit_code == 0 and done.stdout == f"written to {', '.join(names)}\n"
     assert sorted(path.name for path in Path.cwd().iterdir()) == names
 
 
 def test_a_folder_that_is_there_takes_a_model(given: list[str]) -> None:
     done = CliRunner().invoke(app, [*given, "--to", "safetensors", "--out", "."], catch_exceptions=False)
     assert done.exit_code == 0 and (Path.cwd() / "model.safetensors").is_file()
+
+
+def test_forms_of_one_name_stand_side_by_side_and_what_is_replaced_is_said(given: list[str]) -> None:
+    export = [*given, "--to", "torchscript", "--out", "a"]
+    assert CliRunner().invoke(app, export, catch_exceptions=False).exit_code == 0
+    again = CliRunner().invoke(app, export, catch_exceptions=False)
+    assert again.stdout == "written to a.pt, a.pt.json, in the place of what was there\n"
+    shared = CliRunner().invoke(app, [*given, "--to", "safetensors", "--out", "a"], catch_exceptions=False)
+    assert shared.exit_code == 0 and "in the place" not in shared.stdout
+    assert {"a", "a.pt", "a.pt.json"} == {path.name for path in Path.cwd().iterdir()}

@@ -58,3 +58,17 @@ def test_models_of_one_name_are_told_apart_by_their_settings(tmp_path: Path) -> 
     several = r"points-0123456789abcdef \(seed=0\), points-1123456789abcdef \(seed=1\)\.$"
     with pytest.raises(InputError, match=f"several models points in .*: name one of {several}"):
         find_model("points", tmp_path)
+
+
+def test_a_name_of_a_stage_and_of_a_folder_here_is_refused_for_what_both_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = describe(tmp_path / "store", "points", LABELLING["points"])
+    monkeypatch.chdir(tmp_path)
+    exported = describe(tmp_path, "exported", LABELLING["points"]).rename(tmp_path / "points")
+    with pytest.raises(InputError, match=rf"^points is here and in .*store: give {exported}, or {stage.name}\.$"):
+        find_model("points", tmp_path / "store")
+    assert find_model(str(exported), tmp_path / "store") == exported
+    assert find_model("points-0123", tmp_path / "store") == find_model("0123456789", tmp_path / "store") == stage
+    monkeypatch.chdir(tmp_path / "store")
+    assert find_model(stage.name, tmp_path / "store").resolve() == stage

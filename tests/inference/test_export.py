@@ -113,7 +113,7 @@ def test_what_cannot_be_exported_or_read_is_refused(tmp_path: Path, monkeypatch:
     with pytest.raises(InputError, match="no folder of a trained model"):
         export_graph(tmp_path, tmp_path / "a.pt")
     (tmp_path / "a.pt").write_bytes(b"no graph")
-    with pytest.raises(InputError, match=r"a\.json is missing"):
+    with pytest.raises(InputError, match=r"a\.pt\.json is missing"):
         wsss_lightning.load(tmp_path / "a.pt")
     path, _ = export_graph(folder, tmp_path / "a.pt")
     path.write_bytes(b"no graph")

@@ -8,6 +8,7 @@ import typer
 
 from wsss_lightning.commands.predict import Model, Store, Trust, store_folder
 from wsss_lightning.errors import InputError
+from wsss_lightning.model_files import WEIGHTS
 
 
 class Form(StrEnum):
@@ -38,8 +39,9 @@ def export(
     from wsss_lightning.inference.export import export_graph, export_shared  # torch: a wrong name need not wait for it
 
     write = export_shared if to is Form.SAFETENSORS else export_graph
+    replaced = ", in the place of what was there" if (place / WEIGHTS).exists() or place.is_file() else ""
     written = write(path, place, trust=trust or [])
-    typer.echo(f"written to {', '.join(map(str, written))}")
+    typer.echo(f"written to {', '.join(map(str, written))}{replaced}")
 
 
 def _named_for(to: Form, out: Path) -> Path:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from wsss_lightning.errors import InputError
 from wsss_lightning.model_files import DESCRIPTION, SHARED_DESCRIPTION, labels_pixels
+from wsss_lightning.pipeline.differences import is_named
 from wsss_lightning.pipeline.inventory import told_apart
 
 
@@ -15,10 +16,12 @@ def find_model(text: str, store: Path) -> Path:
         InputError: there is no such model, or several.
     """
     path = Path(text)
-    if path.is_file() or (path / DESCRIPTION).is_file() or (path / SHARED_DESCRIPTION).is_file():
-        return path
     stages = sorted(file.parent for file in store.glob(f"*/{DESCRIPTION}"))
-    matches = [stage for stage in stages if _is_named(stage.name, text)]
+    matches = [stage for stage in stages if is_named(stage.name, text)]
+    if path.is_file() or (path / DESCRIPTION).is_file() or (path / SHARED_DESCRIPTION).is_file():
+        if matches and path.resolve() not in [stage.resolve() for stage in matches]:
+            raise InputError(f"{text} is here and in {store}: give {path.absolute()}, or {_names(matches)}.")
+        return path
     if len(matches) == 1:
         return matches[0]
     if matches:
@@ -28,13 +31,6 @@ def find_model(text: str, store: Path) -> Path:
     if path.is_dir():
         raise InputError(f"{text} is no folder of a trained model: name the stage that trained it, {_names(offered)}.")
     raise InputError(f"There is no model {text}, neither here nor in {store}, which has {_names(offered)}.")
-
-
-def _is_named(folder: str, text: str) -> bool:
-    """Whether `name-0123456789abcdef` is meant: by its name, by its key or the beginning of it, or by both."""
-    name, _, key = folder.rpartition("-")
-    given = text.removeprefix(f"{name}-")
-    return text == name or key.startswith(given) or given.startswith(key)  # a record has more of a key than a folder
 
 
 def _names(folders: Sequence[Path]) -> str:

@@ -16,7 +16,8 @@ Store = Annotated[Path | None, typer.Option("--store", help="The store; default:
 Roots = Annotated[
     list[Path] | None, typer.Option("--runs", help="Where runs are kept; default: paths.root, or beside --store.")
 ]
-Stages = Annotated[list[str], typer.Argument(help="Names or folders of stages.")]
+Stages = Annotated[list[str], typer.Argument(help="Names, folders, first digits of keys of stages.")]
+Some = Annotated[list[str] | None, typer.Argument(help="Names, folders, first digits of keys; default: all.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Delete; without it, only say what would go.")]
 
 
@@ -31,7 +32,9 @@ def _places(store: Path | None, roots: list[Path] | None) -> tuple[Path, list[Pa
 
 @app.command()
 def verify(
-    stages: Annotated[list[str] | None, typer.Argument(help="Names or folders of stages; default: all.")] = None,
+    stages: Annotated[
+        list[str] | None, typer.Argument(help="Names, folders, first digits of keys; default: all.")
+    ] = None,
     folder: Store = None,
 ) -> None:
     """Hash every file of finished stages and name those that are lost or changed; status 1 if there are any."""
@@ -45,12 +48,15 @@ def verify(
             typer.echo(f"{name}: {file}")
     typer.echo(f"{place}: " + ", ".join(f"{count:,} {verdict}" for verdict, count in counts.items()))
     if counts["damaged"]:
+        typer.echo("put back what was there, or compute a damaged stage again: wsss run ... --fresh STAGE")
         raise typer.Exit(1)
 
 
 @app.command("ls")
 def show(
-    stages: Annotated[list[str] | None, typer.Argument(help="Names or folders of stages; default: all.")] = None,
+    stages: Annotated[
+        list[str] | None, typer.Argument(help="Names, folders, first digits of keys; default: all.")
+    ] = None,
     folder: Store = None,
     roots: Roots = None,
 ) -> None:

@@ -49,7 +49,7 @@ def write_shared(model: pl.LightningModule, description: Mapping[str, Any], out:
 
 
 def export_graph(model: Path, out: Path, *, trust: Collection[str] = ()) -> list[Path]:
-    """Write the model of a folder as a graph, ONNX or TorchScript by the suffix of `out`, and a JSON file beside it.
+    """Write the model of a folder as a graph, ONNX or TorchScript by the suffix of `out`, and `<out>.json` beside it.
 
     The graph turns normalised images (N, 3, H, W) into probabilities (N, L, H, W), for N of any size; H and W are those
     that the JSON's `inputs.size` fixes, or else `edges.rest` more than multiples of `edges.multiple`.
@@ -73,7 +73,7 @@ def export_graph(model: Path, out: Path, *, trust: Collection[str] = ()) -> list
         "edges": edges._asdict(),
         "threshold": getattr(network, "threshold", None),
     }
-    beside = out.with_suffix(".json")
+    beside = out.with_name(f"{out.name}.json")
     write_json(beside, graph | {name: value for name, value in description.items() if name != "module"})
     return [out, beside]
 

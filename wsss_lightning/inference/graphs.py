@@ -57,7 +57,7 @@ def load_graph(path: Path) -> tuple[GraphModule, Inputs]:
 
 def read_graph_description(path: Path) -> dict[str, Any]:
     """The JSON file beside a graph."""
-    beside = path.with_suffix(".json")
+    beside = path.with_name(f"{path.name}.json")
     if not path.is_file():
         raise InputError(f"{path} does not exist: give a file that `wsss export` wrote.")
     try:

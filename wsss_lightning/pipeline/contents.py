@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.differences import is_named
 from wsss_lightning.pipeline.manifest import sha256
 from wsss_lightning.pipeline.store import RECORD, read_record
 
@@ -104,7 +105,7 @@ def verified(store: Path, stages: Collection[str]) -> Iterator[tuple[str, str, l
         InputError: there is no such store, or no such stage in it.
     """
     folders = sorted(path.parent for path in store.glob(f"[!.]*/{RECORD}"))
-    chosen = [folder for folder in folders if not stages or {folder.name, folder.name.rpartition("-")[0]} & {*stages}]
+    chosen = [folder for folder in folders if not stages or any(is_named(folder.name, stage) for stage in stages)]
     if not chosen:
         named = " or ".join(stages) or "stage"
         raise InputError(f"{store} holds no finished {named}: give the name of another, or another --store.")

@@ -1,4 +1,4 @@
-"""In which settings stages of one name differ: what a person needs to pick one of them."""
+"""Which stages a name means, and in which settings those of one name differ: what a person needs to pick one."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,8 +6,17 @@ from typing import Any
 
 _SHOWN = 3  # settings of a stage
 _LONG = 40  # characters of a value
+_PART = 4  # digits of a key, at least
 _UNSET = "unset"
 _UPSTREAM = re.compile(r"<artifact:(\w{8})\w*>.*")  # what a record has in place of a folder that a stage reads
+
+
+def is_named(folder: str, text: str) -> bool:
+    """Whether `name-0123456789abcdef` is meant: by its name, by its key or its first digits, or by both."""
+    name, _, key = folder.rpartition("-")
+    given = text.removeprefix(f"{name}-")
+    # A record has more of a key than a folder.
+    return text == name or (len(given) >= _PART and (key.startswith(given) or given.startswith(key)))
 
 
 def tell_apart(nodes: Sequence[Mapping[str, Any]]) -> list[str]:

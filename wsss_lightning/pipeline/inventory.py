@@ -10,7 +10,7 @@ from typing import Any
 
 from wsss_lightning.atomic import read_mapping
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.differences import tell_apart
+from wsss_lightning.pipeline.differences import is_named, tell_apart
 from wsss_lightning.pipeline.store import NODE, RECORD, in_progress, locked
 
 _RUNS = ("logs/*", "sweeps/*/*")  # below a root: folders of runs and of jobs
@@ -142,11 +142,11 @@ def dependents(held: Sequence[Holding], names: Collection[str]) -> list[Holding]
 
 
 def chosen(held: Sequence[Holding], names: Sequence[str]) -> list[Holding]:
-    """The stages with these names or folder names; `InputError` for one that the store does not hold."""
+    """The stages with these names, folder names or first digits of a key; `InputError` where there is none."""
     stages = []
     for name in names:
         plain = Path(name).name
-        matches = [item for item in held if plain in {item.folder.name, item.folder.name.rpartition("-")[0]}]
+        matches = [item for item in held if is_named(item.folder.name, plain)]
         if not matches:
             raise InputError(f"The store holds no stage {name}: wsss store ls shows what it holds.")
         stages += matches
