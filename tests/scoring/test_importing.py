@@ -76,6 +76,25 @@ def test_another_order_of_classes_is_noticed_by_the_tags(tmp_path: Path, data: V
     assert not (tmp_path / "out").exists()
 
 
+def test_maps_that_count_from_1_come_in_with_the_background_first(tmp_path: Path, data: VOCDataModule) -> None:
+    (tmp_path / "theirs").mkdir()
+    for record in data.records("train"):
+        maps = {int(label) + 1: np.linspace(0, 1, 24 * 32).reshape(SIZE) for label in np.flatnonzero(record.tags)}
+        np.save(tmp_path / "theirs" / f"{record.image_id}.npy", maps, allow_pickle=True)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"\(background first where CAMs count from 1\)"):
+        bring(tmp_path, data)
+    imported, untagged = bring(tmp_path, data, classes=["background", *VOC_CLASSES])
+    assert imported.images == 3 and untagged == []
+    record = data.records("train")[0]
+    labels, _ = read_cam_maps(tmp_path / "out" / "cams" / f"{record.image_id}.npy", labels=data.labels, size=SIZE)
+    assert labels.tolist() == (np.flatnonzero(record.tags) + 1).tolist()
+
+
+def test_the_background_of_masks_may_be_named(tmp_path: Path, data: VOCDataModule) -> None:
+    write_reversed(tmp_path, data)
+    assert bring(tmp_path, data, classes=["background", *REVERSED])[1] == []
+
+
 def test_copies_of_the_ground_truth_are_called_so(tmp_path: Path, data: VOCDataModule) -> None:
     (tmp_path / "theirs").mkdir()
     for number, record in enumerate(data.records("train")):

@@ -21,6 +21,7 @@ from wsss_lightning.scoring.cams import read_cam_maps, write_cam_file
 from wsss_lightning.scoring.predictions import PredictionKind, check_prediction_size, find_predictions
 
 _FOLDERS = {PredictionKind.MASKS: "masks", PredictionKind.CAMS: "cams"}
+_BACKGROUND, _LEFT_OUT = "background", "(background)"  # a class must not have the former's name
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def import_predictions(
         data: whose images, tags and class order they are checked with; masks of its own are looked at only to tell
             whether the files are copies of them.
         split: whose images.
-        classes: of the files, in the order of their indices; None where it is the data set's.
+        classes: of the files, in the order of their indices, "background" first where CAMs count from 1; None where it
+            is the data set's.
         origin: whose they are.
         supervision: what they were made from.
         partial_ok: images without a file are left out.
@@ -89,9 +91,9 @@ def import_predictions(
     """
     if (out / RECORD).exists():
         raise InputError(f"{out} holds an import already: give --out another folder, or delete this one.")
-    order = _order(classes, data.labels.names)
     records = data.records(split)
     predictions = find_predictions(folder, [record.image_id for record in records])
+    order = _order(classes, data.labels.names, kind=predictions.kind)
     if predictions.missing and not partial_ok:
         raise InputError(
             f"{folder} has no file of {len(predictions.missing):,} of the {len(records):,} images of {split}, such as "
@@ -118,18 +120,23 @@ def import_predictions(
     return imported, untagged
 
 
-def _order(classes: Sequence[str] | None, own: tuple[str, ...]) -> Order:
-    unknown = [name for name in classes or () if name not in own]
+def _order(classes: Sequence[str] | None, own: tuple[str, ...], *, kind: PredictionKind) -> Order:
+    """The background may come first in `classes`: masks have it at 0 in any case, CAMs where they count from 1."""
+    theirs = own if classes is None else tuple(classes)
+    leads = theirs[:1] == (_BACKGROUND,)
+    theirs = theirs[1:] if leads else theirs
+    unknown = [name for name in theirs if name not in own]
     if unknown:
         raise InputError(f"--classes: {unknown[0]!r} is no class of the data set: choose from {', '.join(own)}.")
-    return Order(own if classes is None else tuple(classes), own)
+    return Order((_LEFT_OUT, *theirs) if leads and kind is PredictionKind.CAMS else theirs, own)
 
 
 def _require_order(untagged: Sequence[str], images: int, folder: Path) -> None:
     if 2 * len(untagged) > images:
         raise InputError(
             f"{len(untagged):,} of {images:,} files of {folder} show classes that are none of their image's tags, such "
-            f"as that of {untagged[0]}: its order of classes is another one, say it with --classes."
+            f"as that of {untagged[0]}: its order of classes is another one, say it with --classes (background first "
+            "where CAMs count from 1)."
         )
 
 
