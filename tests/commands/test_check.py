@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from fake_data import write_voc
 from PIL import Image
+from typer.testing import CliRunner
 
 from wsss_lightning import cli
 from wsss_lightning.data.masks import read_mask, write_mask
+from wsss_lightning.errors import InputError
 
 TRAIN, VAL = ["2007_000001", "2007_000002", "2008_000003"], ["2007_000006", "2007_000007"]
 
@@ -230,3 +232,8 @@ def test_a_data_set_that_is_not_there_is_one_sentence(check: Check, root: Path) 
     assert ended.status == 1 and ended.report == {}
     assert ended.err.startswith("wsss: no VOC data set") and len(ended.err.splitlines()) == 1
     assert ended.out == ""
+
+
+def test_a_folder_where_an_override_is_expected_is_told_its_option(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"^{tmp_path} is a folder: .* --root {tmp_path}\.$"):
+        CliRunner().invoke(cli.app, ["data", "check", "voc", str(tmp_path)], catch_exceptions=False)

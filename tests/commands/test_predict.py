@@ -40,6 +40,14 @@ def test_pictures_are_labelled_and_bad_ones_named_at_the_end(tmp_path: Path) -> 
     assert set(np.unique(read_mask(out / "masks" / "a.png"))) <= {0, 1}
 
 
+def test_where_no_picture_can_be_labelled_nothing_is_said_to_be_written(tmp_path: Path) -> None:
+    save_model(tmp_path / "store" / "student-0123456789abcdef", "cam")
+    (tmp_path / "b.jpg").write_bytes(b"no picture")
+    given = ["predict", "student", str(tmp_path / "b.jpg"), "--out", str(tmp_path / "out"), "--root", str(tmp_path)]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 1 and "b.jpg cannot be decoded" in done.output and "written to" not in done.output
+
+
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [

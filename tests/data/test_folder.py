@@ -38,6 +38,13 @@ def _tags(data: FolderDataModule, split: Any = "train") -> list[list[str]]:
     return [[data.class_names[i] for i in np.flatnonzero(record.tags)] for record in data.records(split)]
 
 
+def test_a_folder_of_images_of_another_name_is_asked_for(root: Path) -> None:
+    (root / "images").rename(root / "photos")
+    with pytest.raises(InputError, match=r"There is no folder .*/images: put the images there, or set data\.images\."):
+        FolderDataModule(root=root)
+    assert len(FolderDataModule(root=root, images="photos").records("train")) == 4
+
+
 def test_images_and_tags_are_enough(root: Path) -> None:
     data = FolderDataModule(root=root)
     assert data.class_names == ("cat", "dog")
@@ -74,7 +81,7 @@ def test_the_order_of_the_classes_is_said_and_can_be_given(root: Path, caplog: p
     FolderDataModule(root=root)
     FolderDataModule(root=root)
     assert [record.message.partition(": ")[2] for record in caplog.records] == [
-        "the classes, by mask index from 1 on, are cat, dog; name them for another order."
+        "the classes, by mask index from 1 on, are cat, dog; data.names gives another order."
     ]
     caplog.clear()
     data = open_data("folder", root=root, overrides=["data.names=[sheep,dog,cat]"])
@@ -211,5 +218,7 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, message
 def test_a_file_that_is_no_csv_is_named(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "tags.csv").write_bytes(content)
-    with pytest.raises(InputError, match=r"tags\.csv (does not exist|cannot be read as CSV in UTF-8)"):
+    with pytest.raises(
+        InputError, match=r"tags\.csv (does not exist|is no text in UTF-8: save it so|cannot be read as CSV)"
+    ):
         read_tags(tmp_path / "tags.csv", names=None)

@@ -1,4 +1,6 @@
-from wsss_lightning.pipeline.differences import tell_apart
+import pytest
+
+from wsss_lightning.pipeline.differences import is_named, tell_apart
 
 
 def test_stages_that_are_alike_or_alone_differ_in_nothing() -> None:
@@ -33,3 +35,13 @@ def test_what_older_records_lack_counts_where_nothing_else_differs() -> None:
 def test_long_values_are_cut() -> None:
     nodes = [{"names": [word] * 30} for word in ("cat", "dog")]
     assert all(text.endswith("...") and len(text) < 50 for text in tell_apart(nodes))
+
+
+@pytest.mark.parametrize("text", ["final", "final-0", "final-0123", "0123", "0123456789abcdef", "0123456789abcdef01"])
+def test_a_stage_is_named_by_its_name_or_the_first_digits_of_its_key(text: str) -> None:
+    assert is_named("final-0123456789abcdef", text)
+
+
+@pytest.mark.parametrize("text", ["fin", "final-", "final-1", "012", "", "123456", "other-0123"])
+def test_and_by_nothing_less(text: str) -> None:
+    assert not is_named("final-0123456789abcdef", text)

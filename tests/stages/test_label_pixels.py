@@ -93,6 +93,9 @@ def test_masks_that_show_nothing_are_counted_and_warned_of(
 def test_thresholds_that_cannot_be_meant_are_refused(tmp_path: Path, data: VOCDataModule) -> None:
     with pytest.raises(InputError, match=r"needs background=0\.2 below it"):
         label(tmp_path, data, foreground=0.1)
+    for background in (1.0, -0.1):
+        with pytest.raises(InputError, match=rf"background={background}: maps are within 0\.\.1"):
+            label(tmp_path, data, background=background)
 
 
 def test_probabilities_are_the_maps_and_the_constant_divided_by_their_sum() -> None:

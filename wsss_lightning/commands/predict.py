@@ -55,7 +55,7 @@ def predict(
     contents: list[OutputKind] = ["masks"]
     contents += ["overlays"] if overlays else []
     contents += ["probabilities"] if probabilities else []
-    failures += label_pictures(
+    unread = label_pictures(
         trained,
         images,
         out=out,
@@ -66,8 +66,9 @@ def predict(
         accelerator=accelerator,
         workers=workers,
     )
-    typer.echo(f"written to {out}: {', '.join(f'{name}/' for name in contents)}")
-    _name(failures)
+    if len(unread) < len(images):
+        typer.echo(f"written to {out}: {', '.join(f'{name}/' for name in contents)}")
+    _name([*failures, *unread])
 
 
 def store_folder(root: Path | None) -> Path:

@@ -59,6 +59,8 @@ class FolderReader(Reader):
         self.table = read_tag_source(Path(root), images=images, tags=tags, names=names)
         super().__init__(root, names=self.table.names, tags=tags)
         self.images = self.root / images
+        if not self.images.is_dir():
+            raise InputError(f"There is no folder {self.images}: put the images there, or set data.images.")
         self.masks = self.root / masks if masks and (self.root / masks).is_dir() else None
         divided = self.table.divided or any((self.root / f"{name}.txt").is_file() for name in ("train", "val"))
         self.held_out = None if divided or not held_out else held_out_ids(self.table.rows, held_out)

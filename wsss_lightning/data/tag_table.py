@@ -101,7 +101,7 @@ def read_tags(path: Path, *, names: Sequence[str] | None) -> TagTable:
 def say_classes(table: TagTable) -> None:
     """Log the order of the classes, once."""
     known = ", ".join(table.names)
-    _say_once(f"{table.path}: the classes, by mask index from 1 on, are {known}; name them for another order.")
+    _say_once(f"{table.path}: the classes, by mask index from 1 on, are {known}; data.names gives another order.")
 
 
 def _read_lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
@@ -111,10 +111,10 @@ def _read_lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]
             return list(reader.fieldnames or ()), [(reader.line_num, fields) for fields in reader]
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: {_REMEDY} there.") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise obstacle(path, error) or InputError(
-            f"{path} cannot be read as CSV in UTF-8 ({error}): {_REMEDY}."
-        ) from error
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is no text in UTF-8: save it so, or, where it is no CSV at all, {_REMEDY}.") from None
+    except (OSError, csv.Error) as error:
+        raise obstacle(path, error) or InputError(f"{path} cannot be read as CSV ({error}): {_REMEDY}.") from error
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 _SHOWN = 3  # settings of a stage
 _LONG = 40  # characters of a value
-_PART = 4  # digits of a key, at least
+_PART = 4  # digits of a key without a name, at least
 _UNSET = "unset"
 _UPSTREAM = re.compile(r"<artifact:(\w{8})\w*>.*")  # what a record has in place of a folder that a stage reads
 
@@ -15,8 +15,9 @@ def is_named(folder: str, text: str) -> bool:
     """Whether `name-0123456789abcdef` is meant: by its name, by its key or its first digits, or by both."""
     name, _, key = folder.rpartition("-")
     given = text.removeprefix(f"{name}-")
+    least = _PART if given == text else 1
     # A record has more of a key than a folder.
-    return text == name or (len(given) >= _PART and (key.startswith(given) or given.startswith(key)))
+    return text == name or (len(given) >= least and (key.startswith(given) or given.startswith(key)))
 
 
 def tell_apart(nodes: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -25,8 +25,10 @@ def open_data(name: str, *, root: Path | None, overrides: list[str]) -> Any:
         overrides: further ones, such as `data.classes=[cat,dog]`.
 
     Raises:
-        InputError: there is no such configuration, an override is misspelt, or the data set is not there.
+        InputError: there is no such configuration, an override is misspelt or a folder, or the data set is not there.
     """
+    if folders := [text for text in overrides if "=" not in text and Path(text).is_dir()]:
+        raise InputError(f"{folders[0]} is a folder: give the root of the data set by --root {folders[0]}.")
     config = compose([f"data={name}", *overrides])
     if root is not None:
         OmegaConf.update(config, "data.root", str(root))

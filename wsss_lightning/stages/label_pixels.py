@@ -61,8 +61,10 @@ def labeller(*, background: float, foreground: float | None, crf: Crf | None) ->
     """From an image (H, W, 3) and K maps (K, H, W) to 0 for background, k for map k - 1, 255; see `label_pixels`.
 
     Raises:
-        InputError: `foreground` is below `background`.
+        InputError: `background` is no share of a map's range, or `foreground` is below it.
     """
+    if not 0 <= background < 1:
+        raise InputError(f"background={background}: maps are within 0..1, give 0 or more and less than 1.")
     if foreground is not None and foreground < background:
         raise InputError(f"foreground={foreground} needs background={background} below it.")
     return partial(_label, background=background, foreground=foreground, crf=crf)
