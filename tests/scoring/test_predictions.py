@@ -69,7 +69,7 @@ def test_anything_known_may_be_predicted_where_the_truth_is_ignored(tmp_path: Pa
         (([2, 0, 255], [0, 0, 0]), r"a\.png holds 255"),
         (([2, 0, 0], [0, 0, 0]), r"a\.png predicts cat, which data\.classes leaves out"),
         (([0, 0, 0], [0, 0, 77]), r"a\.png holds index 77"),
-        (([0, 0], [0, 0]), r"a\.png has size \(2, 2\) \(H, W\), its ground truth \(2, 3\): predict at"),
+        (([0, 0], [0, 0]), r"a\.png has size \(2, 2\) \(H, W\), its image \(2, 3\): predict at"),
     ],
 )
 def test_what_would_be_a_free_or_a_meaningless_answer_is_refused(

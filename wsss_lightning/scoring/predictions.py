@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wsss_lightning.data.coco_conventions import RECORD as PAINTED
 from wsss_lightning.data.labels import IGNORE, LabelMap, Mask
 from wsss_lightning.data.masks import read_mask
 from wsss_lightning.errors import InputError
@@ -77,7 +78,7 @@ def find_predictions(folder: Path, ids: Sequence[str]) -> Predictions:
     kind = next(kind for kind in PredictionKind if held[kind])
     predicted = held[kind]
     missing = tuple(image_id for image_id in ids if f"{image_id}{kind}" not in names)
-    unused = tuple(sorted(names - {f"{image_id}{kind}" for image_id in predicted}))
+    unused = tuple(sorted(names - {f"{image_id}{kind}" for image_id in predicted} - {PAINTED}))
     return Predictions(folder, kind, tuple(predicted), missing, unused)
 
 
@@ -106,6 +107,6 @@ def read_labels(path: Path, *, labels: LabelMap, target: Mask) -> Winners:
 
 
 def check_prediction_size(size: tuple[int, ...], expected: tuple[int, ...], path: Path) -> None:
-    """Refuse a prediction (H, W) whose truth has another size; `InputError`."""
+    """Refuse a prediction (H, W) whose image has another size; `InputError`."""
     if size != expected:
-        raise InputError(f"{path} has size {size} (H, W), its ground truth {expected}: predict at the image's size.")
+        raise InputError(f"{path} has size {size} (H, W), its image {expected}: predict at the image's size.")

@@ -60,8 +60,9 @@ def _classes(evaluation: Evaluation) -> Table:
 
 
 def _trimap(evaluation: Evaluation) -> Table:
-    table = _table("Trimap: near true boundaries, those of 255 included", "width, px", *map(str, _WIDTHS))
-    table.add_row("accuracy", *(hundredths(evaluation.trimap[width - 1]) for width in _WIDTHS))
+    table = _table("Trimap: near true boundaries, those of 255 included", "width, px", "accuracy")
+    for width in _WIDTHS:
+        table.add_row(str(width), hundredths(evaluation.trimap[width - 1]))
     return table
 
 
