@@ -157,3 +157,8 @@ def test_a_card_that_tells_a_section_makes_no_setting_of_it_true() -> None:
     assert pipeline.plan([*given, "cam.labels.background=0.2"])
     with pytest.raises(InputError, match=r"^command line: no stage reads cam\.labels\.backgroud"):
         pipeline.plan([*given, "+cam.labels.backgroud=0.2"])
+
+
+def test_a_group_that_is_added_and_that_no_stage_reads_is_refused() -> None:
+    with pytest.raises(InputError, match=r"^sampler=top: no stage of method=cam reads sampler: leave it out\.$"):
+        pipeline.plan(["method=cam", RANDOM, "+sampler=top"])

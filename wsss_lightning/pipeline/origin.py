@@ -66,7 +66,8 @@ class Origin:
 
     def typed(self, group: str) -> list[str]:
         """The files of a group that the command line names; a list is no choice to Hydra."""
-        values = [value for name, _, value in (text.partition("=") for text in self.overrides) if name == group]
+        pairs = (text.lstrip("+").partition("=") for text in self.overrides)
+        values = [value for name, _, value in pairs if name == group]
         return _NAME.findall(values[-1]) if values else []
 
     def files(self) -> list[ConfigFile]:
@@ -103,6 +104,11 @@ class Origin:
         """Names in `given` that stand for settings of the same name: `seed: ${seed}`."""
         given = content(self.folders[0] / "config.yaml")["given"]
         return {name for name, value in given.items() if value == f"${{{name}}}"}
+
+    def appended(self) -> set[str]:
+        """Groups that the command line alone brings in: `+sampler=top`."""
+        matches = map(_ASSIGNED.match, (text for text in self.overrides if text.startswith("+")))
+        return {match[1] for match in matches if match} & self.choices.keys()
 
     def check_methods(self) -> None:
         """Raise `InputError` where an experiment, an ablation or a sweep is one of another method than the chosen."""

@@ -80,7 +80,8 @@ def _is_defined(key: str, defined: frozenset[str]) -> bool:
 
 def _check_chosen(config: Node, read: set[str], origin: Origin) -> None:
     """A file that the command line names in a group of which stages are given what they ask for, `source` for one."""
-    for group in sorted(origin.passed_on() & origin.choices.keys()):
+    added = {group for group in origin.appended() if isinstance(config.get(group), dict)}
+    for group in sorted((origin.passed_on() | added) & origin.choices.keys()):
         typed = origin.typed(group)
         if typed and not _is_read(group, read) and config.get(group) != "${data}":  # source=same, said in vain, is true
             method = origin.choices.get("method")
