@@ -75,6 +75,13 @@ def test_annotations_say_which_classes_an_image_shows(annotated: Path, caplog: p
         FolderDataModule(root=annotated, tags="a.json", names=["dog"])
 
 
+def test_a_csv_of_tags_needs_no_preparation(annotated: Path) -> None:
+    with pytest.raises(InputError, match=r"^--tags tags\.csv: masks are painted from annotations in COCO's form"):
+        CliRunner().invoke(
+            app, ["data", "prepare", "folder", "--root", str(annotated), "--tags", "tags.csv"], catch_exceptions=False
+        )
+
+
 def test_masks_are_painted_from_the_outlines_in_the_classes_order(annotated: Path) -> None:
     arguments = ["data", "prepare", "folder", "--root", str(annotated), "--tags", "a.json", "--processes", "1"]
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)

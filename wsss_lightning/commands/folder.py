@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from wsss_lightning.commands.options import Processes
+from wsss_lightning.errors import InputError
 
 Tags = Annotated[str, typer.Option(help="The annotation file in COCO's form, in the folder.")]
 Names = Annotated[
@@ -32,6 +33,11 @@ def prepare_folder(
     from wsss_lightning.data.folder_tags import annotated_classes
     from wsss_lightning.data.prepare.coco import paint_annotations
 
+    if not tags.lower().endswith(".json"):
+        raise InputError(
+            f"--tags {tags}: masks are painted from annotations in COCO's form, give such a .json; a CSV of tags or a "
+            "folder for each class needs no preparation."
+        )
     given = None if names is None else [name.strip() for name in names.split(",")]
     classes, unused = annotated_classes(root / tags, names=given)
     done = paint_annotations(

@@ -60,6 +60,7 @@ def run(
     go_on_from_copy(context.args)
     prepare_launcher(context.args)
     remember()
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # which names each plugin that Optuna's storage has
     if "--resolve" in context.args:  # of `--cfg job`, which shows what no stage has asked for
         show_references()
     # Hydra prints a cut traceback of its own unless told to hand exceptions on.
