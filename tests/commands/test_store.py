@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from wsss_lightning import pipeline
 from wsss_lightning.cli import app
 from wsss_lightning.errors import InputError
+from wsss_lightning.pipeline.archive import import_archive
 from wsss_lightning.pipeline.planning import plan_config
 from wsss_lightning.pipeline.store import locked
 
@@ -168,6 +169,12 @@ WRONG: list[tuple[Callable[[Path, Call], object], str]] = [
     (_link, "holds store/a"),
     (_changed, "is damaged"),
 ]
+
+
+def test_an_archive_that_is_not_there_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"There is no file .*x\.tar: give one that wsss store export wrote\."):
+        import_archive(tmp_path / "x.tar", tmp_path / "store", tmp_path)
+    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.parametrize(("write", "sentence"), WRONG)

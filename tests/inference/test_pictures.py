@@ -36,6 +36,21 @@ def test_files_folders_patterns_and_videos_are_found_and_named(tmp_path: Path) -
             find_pictures([str(tmp_path / missing)])
 
 
+def test_a_number_never_takes_the_name_of_another_file_and_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("same.jpg", "same.png", "same-2.png"):
+        picture(8, 8).save(tmp_path / name)
+    with caplog.at_level("INFO", logger="wsss_lightning"):
+        found, _ = find_pictures([str(tmp_path)])
+    assert {each.name: each.path.name for each in found} == {
+        "same": "same.jpg",
+        "same-3": "same.png",
+        "same-2": "same-2.png",
+    }
+    assert "same.png is called same-3 here: another picture has its name" in caplog.text
+
+
 def test_frames_are_read_in_any_order_and_missing_ones_named(tmp_path: Path) -> None:
     path, reader = write_video(tmp_path / "clip.avi", 5), PictureReader()
     for number in (1, 3, 2):

@@ -26,6 +26,7 @@ def manifest(
     elif lines := differences(root):
         for line in lines[:_SHOWN]:
             typer.echo(line)
-        raise InputError(f"{len(lines):,} files are not as {root / MANIFEST} says: write it again without --check.")
+        files = "1 file is" if len(lines) == 1 else f"{len(lines):,} files are"
+        raise InputError(f"{files} not as {root / MANIFEST} says: write it again without --check.")
     else:
         typer.echo(f"{root / MANIFEST}: all files are as it says")

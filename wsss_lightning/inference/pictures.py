@@ -1,9 +1,10 @@
 """Pictures from wherever a person has them: files, folders, patterns, videos, and what a notebook holds."""
 
 import glob
-from collections import Counter
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,7 @@ from wsss_lightning.data.tag_table import IMAGE_SUFFIXES
 from wsss_lightning.errors import InputError
 
 PictureArray = NDArray[np.uint8]
+log = logging.getLogger(__name__)
 
 
 def as_pixels(image: Path | str | Image.Image | NDArray[np.uint8]) -> PictureArray:
@@ -50,16 +52,14 @@ class PictureFile:
 def find_pictures(inputs: Sequence[str], *, every: int = 1) -> tuple[list[PictureFile], list[str]]:
     """All pictures of files, folders with what is below them, patterns and videos, and a sentence for each bad video.
 
-    A picture is named by its file, in a folder with the folders between; equal names get a number. Frames are named
-    `video/000001`; `every`: of how many frames one is taken.
+    A picture is named by its file, in a folder with the folders between; equal names get a number, which is logged.
+    Frames are named `video/000001`; `every`: of how many frames one is taken.
 
     Raises:
         InputError: there is no such file, or no picture in a folder.
     """
-    pictures, faults, taken = [], [], Counter[str]()
-    for name, path in (file for text in inputs for file in _files(text)):
-        taken[name] += 1
-        unique = name if taken[name] == 1 else f"{name}-{taken[name]}"
+    pictures, faults = [], []
+    for unique, path in _renamed([file for text in inputs for file in _files(text)]):
         try:
             if is_video(path):
                 frames = range(1, count_frames(path) + 1, every)
@@ -69,6 +69,19 @@ def find_pictures(inputs: Sequence[str], *, every: int = 1) -> tuple[list[Pictur
         except InputError as error:
             faults.append(str(error))
     return pictures, faults
+
+
+def _renamed(files: Sequence[tuple[str, Path]]) -> Iterator[tuple[str, Path]]:
+    """Names and files, a name that is another file's already with the first number that makes it a free one."""
+    taken, given = {name for name, _ in files}, set[str]()
+    for name, path in files:
+        free = name
+        if name in given:
+            free = next(new for number in count(2) if (new := f"{name}-{number}") not in taken)
+            log.info("%s is called %s here: another picture has its name", path, free)
+        taken.add(free)
+        given.add(free)
+        yield free, path
 
 
 def _files(text: str) -> Iterator[tuple[str, Path]]:

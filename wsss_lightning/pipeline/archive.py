@@ -57,8 +57,10 @@ def import_archive(source: Path, store: Path, root: Path) -> tuple[list[str], li
     Every file is compared with the hash in its record before anything is taken over.
 
     Raises:
-        InputError: the file is no such archive, or a stage in it is damaged.
+        InputError: there is no such file, it is no such archive, or a stage in it is damaged.
     """
+    if not source.is_file():
+        raise InputError(f"There is no file {source}: give one that wsss store export wrote.")
     store.mkdir(parents=True, exist_ok=True)
     hidden = Path(mkdtemp(prefix=".importing-", dir=store))
     try:
