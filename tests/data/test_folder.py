@@ -214,6 +214,19 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, message
     assert str(error.value).endswith(".") and "\n" not in str(error.value)
 
 
+def test_tags_divided_by_spaces_are_refused_but_not_a_class_of_two_words(tmp_path: Path) -> None:
+    path = tmp_path / "tags.csv"
+    path.write_text("image,tags\na,dog\nb,person;traffic light\nc,dog person\n")
+    with pytest.raises(
+        InputError, match=r"line 4: the tags 'dog person' are separated by ' ': .* data\.names"
+    ):
+        read_tags(path, names=None)
+    named = ("dog", "person", "traffic light", "dog person")
+    assert read_tags(path, names=named).rows[2].tags == {"dog person"}
+    path.write_text("image,tags\na,dog\nb,person;traffic light\n")
+    assert read_tags(path, names=None).names == ("dog", "person", "traffic light")
+
+
 @pytest.mark.parametrize("content", [None, b"\xff\xfeimage,tags", b"PK\x03\x04\x00\xe4"], ids=["none", "utf16", "xlsx"])
 def test_a_file_that_is_no_csv_is_named(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:

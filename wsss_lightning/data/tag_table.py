@@ -94,6 +94,7 @@ def read_tags(path: Path, *, names: Sequence[str] | None) -> TagTable:
     _require_known(rows, {*columns}, known, path)
     table = TagTable(path, known, rows, divided="split" in header)
     if names is None:
+        _require_divided(rows, path)
         say_classes(table)
     return table
 
@@ -153,6 +154,18 @@ def _split(cell: str, where: str, *, names: Sequence[str]) -> frozenset[str]:
         if other := next((mark for mark in _OTHER_SEPARATORS if mark in tag), None):  # would be one class of this name
             raise InputError(f"{where}: the tags {cell[:80]!r} are separated by {other!r}: separate them by `;`.")
     return tags
+
+
+def _require_divided(rows: Sequence[TagRow], path: Path) -> None:
+    """Refuse a tag of several words each of which is a tag, too: most likely they are divided by spaces."""
+    words = {tag for row in rows for tag in row.tags if len(tag.split()) == 1}
+    for row in rows:
+        for tag in sorted(row.tags):
+            if len(tag.split()) > 1 and words.issuperset(tag.split()):
+                raise InputError(
+                    f"{path}, line {row.line}: the tags {tag!r} are separated by ' ': separate them by `;`, or say by "
+                    "data.names that it is a class."
+                )
 
 
 def _columns_with_one(fields: dict[str, str], columns: Sequence[str], where: str) -> frozenset[str]:
