@@ -188,6 +188,7 @@ def test_it_is_asked_without_torch() -> None:
 def test_images_are_counted_by_split_also_where_some_are_held_out(tmp_path: Path) -> None:
     lines = "".join(f"{number}.png,cat\n" for number in range(10))
     (tmp_path / "tags.csv").write_text("image,tags\n" + lines)
+    (tmp_path / "images").mkdir()
     undivided = folder(root=tmp_path, asked=frozenset())
     reading = folder(root=tmp_path, held_out=0.3, asked=frozenset())
     assert (undivided.count("train"), undivided.count("val")) == (10, 10)

@@ -41,7 +41,7 @@ def _tags(data: FolderDataModule, split: Any = "train") -> list[list[str]]:
 def test_a_folder_of_images_of_another_name_is_asked_for(root: Path) -> None:
     (root / "images").rename(root / "photos")
     with pytest.raises(InputError, match=r"There is no folder .*/images: put the images there, or set data\.images\."):
-        FolderDataModule(root=root)
+        FolderDataModule(root=root).records("train")
     assert len(FolderDataModule(root=root, images="photos").records("train")) == 4
 
 

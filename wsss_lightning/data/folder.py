@@ -59,8 +59,6 @@ class FolderReader(Reader):
         self.table = read_tag_source(Path(root), images=images, tags=tags, names=names)
         super().__init__(root, names=self.table.names, tags=tags)
         self.images = self.root / images
-        if not self.images.is_dir():
-            raise InputError(f"There is no folder {self.images}: put the images there, or set data.images.")
         self.masks = self.root / masks if masks and (self.root / masks).is_dir() else None
         divided = self.table.divided or any((self.root / f"{name}.txt").is_file() for name in ("train", "val"))
         self.held_out = None if divided or not held_out else held_out_ids(self.table.rows, held_out)
@@ -78,6 +76,8 @@ class FolderReader(Reader):
 
     def read_records(self, list_name: str, *, tagged: bool) -> list[Record]:
         """See the base class; in the order of the CSV or of the list."""
+        if not self.images.is_dir():
+            raise InputError(f"There is no folder {self.images}: put the images there, or set data.images.")
         records = []
         for row in self._rows(list_name):
             tags = np.array([tagged and name in row.tags for name in self.names])
