@@ -217,9 +217,7 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, message
 def test_tags_divided_by_spaces_are_refused_but_not_a_class_of_two_words(tmp_path: Path) -> None:
     path = tmp_path / "tags.csv"
     path.write_text("image,tags\na,dog\nb,person;traffic light\nc,dog person\n")
-    with pytest.raises(
-        InputError, match=r"line 4: the tags 'dog person' are separated by ' ': .* data\.names"
-    ):
+    with pytest.raises(InputError, match=r"line 4: the tags 'dog person' are separated by ' ': .* data\.names"):
         read_tags(path, names=None)
     named = ("dog", "person", "traffic light", "dog person")
     assert read_tags(path, names=named).rows[2].tags == {"dog person"}
