@@ -162,6 +162,7 @@ def test_a_fault_is_found_alone_and_is_an_error(
     assert ended.status == 1
     assert f"error: {kind}" in ended.out and "errors: 1," in ended.out
     assert (image_id or ".txt") in ended.report["errors"][0]["message"]
+    assert ended.report["errors"][0]["message"] not in {note["message"] for note in ended.report["notes"]}
 
 
 def test_a_folder_in_order_shows_notes_and_ends_with_status_0(check: Check) -> None:

@@ -161,8 +161,9 @@ def _find_doubts(data: SegmentationDataModule, splits: Sequence[SplitReport]) ->
             first.find(FindingKind.DOUBT, message)
         for message in data.reader.shapeless(lists):
             first.find(FindingKind.SHAPELESS, message)
-    except InputError as error:  # of a list that nobody asked for
-        first.find(FindingKind.DOUBT, str(error))
+    except InputError as error:  # of a list that nobody asked for; others are found already
+        if str(error) not in {finding.message for split in splits for finding in split.findings}:
+            first.find(FindingKind.DOUBT, str(error))
 
 
 def _names(data: SegmentationDataModule, classes: NDArray[np.bool_]) -> str:
