@@ -87,6 +87,7 @@ def test_the_metric_that_a_search_was_for_comes_first(root: Path) -> None:
         path.write_text(json.dumps(record | {"card": {"searched_on": searched_on("val/tag_ap")}}))
     summary = summarise(find_sweeps([], root))
     assert summary.metric == "val/tag_ap" and summary.rows[0].groups["x"].mean == pytest.approx(0.9)
+    assert summary.best is None, "all rows have one mean"
     assert summarise(find_sweeps([], root), metric="val/miou").metric == "val/miou"
 
 

@@ -77,10 +77,10 @@ class SweepSummary:
 
     @property
     def best(self) -> tuple[SummaryRow, str] | None:
-        """The row and the sweep with the best mean; None where there is no number."""
+        """The row and the sweep with the best mean; None where there is no number, or several rows have one alone."""
         means = [(group.mean, row, name) for row in self.rows for name, group in row.groups.items()]
         numbers = [(mean, row, name) for mean, row, name in means if mean is not None]
-        if not numbers:
+        if not numbers or len({mean for mean, *_ in numbers}) < min(2, len(numbers)):
             return None
         sign = -1 if self.lower_is_better else 1
         _, row, name = max(numbers, key=lambda item: sign * item[0])
