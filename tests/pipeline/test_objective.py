@@ -7,7 +7,7 @@ from fake_stages import MakePlan, stage
 
 from wsss_lightning import pipeline
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.objective import objective, searched_by, searched_on, searches
+from wsss_lightning.pipeline.objective import fixed, objective, searched_by, searched_on, searches
 
 
 def test_a_sweeper_is_told_the_metric_that_is_named(make_plan: MakePlan) -> None:
@@ -22,6 +22,26 @@ def test_a_sweeper_is_told_the_metric_that_is_named(make_plan: MakePlan) -> None
         InputError, match=r"objective=val/typo: no stage reports it; there are train/loss, value, val/t"
     ):
         objective(plan, metrics, "val/typo")
+
+
+def test_a_search_by_what_no_trial_changes_is_told(make_plan: MakePlan) -> None:
+    def trial(value: int, before: int = 0) -> pipeline.Plan:
+        first, last = stage("write", value=before), stage("write", value=value, previous="${artifact:first}")
+        plan = make_plan({"first": first, "last": last})
+        pipeline.run(plan)
+        path = plan.stages["first"].folder / "stage.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": {"val/tag_ap": 0.5}}))
+        return plan
+
+    def folders(plan: pipeline.Plan) -> dict[str, str]:
+        return {name: str(one.folder) for name, one in plan.stages.items()}
+
+    one, two, moved = trial(1), trial(2), trial(3, before=4)
+    sentence = "objective=val/tag_ap is of first, which no trial so far has changed: search by one that they do."
+    assert fixed(two, {"value": 2.0}, "val/tag_ap", [folders(one)]) == sentence
+    assert fixed(two, {"value": 2.0}, "value", [folders(one)]) is None
+    for earlier in ([], [folders(two)], [folders(one), folders(moved)]):
+        assert fixed(two, {"value": 2.0}, "val/tag_ap", earlier) is None
 
 
 def test_only_a_sweeper_that_reads_results_searches() -> None:

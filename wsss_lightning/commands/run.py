@@ -193,11 +193,11 @@ def _run_into(
     given: "Collection[str] | None",
 ) -> float:
     from wsss_lightning import pipeline
-    from wsss_lightning.atomic import write_json
+    from wsss_lightning.atomic import read_mapping, write_json
     from wsss_lightning.pipeline.accelerators import own
-    from wsss_lightning.pipeline.configuration import origin_of
+    from wsss_lightning.pipeline.configuration import origin_of, plain_dict
     from wsss_lightning.pipeline.naming import named
-    from wsss_lightning.pipeline.objective import objective
+    from wsss_lightning.pipeline.objective import fixed, objective, searches
     from wsss_lightning.pipeline.planning import looking_once, plan_config
     from wsss_lightning.pipeline.submission import shares_devices
 
@@ -209,6 +209,10 @@ def _run_into(
     with own(plan.devices) if shares_devices(settings.launcher) else nullcontext():
         metrics = pipeline.run(plan, fresh=fresh, since=since)
     told = objective(plan, metrics, config.objective)
+    if given is not None and searches(plain_dict(settings.sweeper, resolve=False)):
+        trials = [read_mapping(path) for path in folder.parent.glob("*/stages.json") if path.parent != folder]
+        if doubt := fixed(plan, metrics, config.objective, trials):
+            logging.getLogger(__name__).warning(doubt)
     if head:
         shown = [f"{name} {value:.4f}" for name, value in [*metrics.items()][:_SHOWN_METRICS]]
         typer.echo(f"{head}{', '.join(shown) or 'no metrics'} ({plan.final.folder})")
