@@ -60,6 +60,18 @@ def test_models_of_one_name_are_told_apart_by_their_settings(tmp_path: Path) -> 
         find_model("points", tmp_path)
 
 
+def test_models_that_differ_by_what_they_read_are_told_apart_by_its_settings(tmp_path: Path) -> None:
+    for digit, sampler in enumerate(("TopK", "Spatial")):
+        model, bank = describe(tmp_path, "points", LABELLING["points"]), tmp_path / f"bank-{digit}fffffffffffffff"
+        bank.mkdir()
+        (bank / RECORD).write_text(json.dumps({"node": {"sampler": {"_target_": f"a.b.{sampler}", "k": 20}}}))
+        (model / RECORD).write_text(json.dumps({"node": {"points": [f"<artifact:{digit}fffffffffffffffaaaa>/bank"]}}))
+        model.rename(tmp_path / f"points-{digit}123456789abcdef")
+    several = r"points-0123456789abcdef \(sampler=TopK\), points-1123456789abcdef \(sampler=Spatial\)\.$"
+    with pytest.raises(InputError, match=f"name one of {several}"):
+        find_model("points", tmp_path)
+
+
 def test_a_name_of_a_stage_and_of_a_folder_here_is_refused_for_what_both_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

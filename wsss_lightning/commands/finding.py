@@ -6,7 +6,7 @@ from pathlib import Path
 from wsss_lightning.errors import InputError
 from wsss_lightning.model_files import DESCRIPTION, SHARED_DESCRIPTION, labels_pixels
 from wsss_lightning.pipeline.differences import is_named
-from wsss_lightning.pipeline.inventory import told_apart
+from wsss_lightning.pipeline.inventory import stage_folders, told_apart
 
 
 def find_model(text: str, store: Path) -> Path:
@@ -25,8 +25,9 @@ def find_model(text: str, store: Path) -> Path:
     if len(matches) == 1:
         return matches[0]
     if matches:
-        apart = [f"{folder.name} ({what})" if what else folder.name for folder, what in told_apart(matches).items()]
-        raise InputError(f"There are several models {text} in {store}: name one of {', '.join(apart)}.")
+        apart = told_apart(stage_folders(store))
+        told = [f"{stage.name} ({apart[stage]})" if apart.get(stage) else stage.name for stage in matches]
+        raise InputError(f"There are several models {text} in {store}: name one of {', '.join(told)}.")
     offered = [stage for stage in stages if labels_pixels(stage)]
     if path.is_dir():
         raise InputError(f"{text} is no folder of a trained model: name the stage that trained it, {_names(offered)}.")

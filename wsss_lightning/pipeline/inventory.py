@@ -5,14 +5,16 @@ import shutil
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from wsss_lightning.atomic import read_mapping
 from wsss_lightning.errors import InputError
-from wsss_lightning.pipeline.differences import is_named, tell_apart
+from wsss_lightning.pipeline.differences import in_words, is_named, tell_apart
 from wsss_lightning.pipeline.store import NODE, RECORD, in_progress, locked
 
+_IN_NAME = 16  # digits of a key in the name of a folder
 _RUNS = ("logs/*", "sweeps/*/*")  # below a root: folders of runs and of jobs
 
 
@@ -31,20 +33,39 @@ def holdings(store: Path) -> list[Holding]:
     """All stages of a store, finished or not, by folder name; `InputError` where there is no such store."""
     if not store.is_dir():
         raise InputError(f"{store} is no store: give another --store, or run something first.")
+    apart = told_apart(stage_folders(store))
+    return [_holding(folder, what) for folder, what in sorted(apart.items())]
+
+
+def stage_folders(store: Path) -> list[Path]:
+    """Folders of all stages of a store, finished or not, by name."""
     folders = sorted(path for path in store.iterdir() if path.is_dir() and not path.name.startswith("."))
-    stages = [folder for folder in folders if (folder / NODE).is_file() or (folder / RECORD).is_file()]
-    apart = told_apart(stages)
-    return [_holding(folder, apart[folder]) for folder in stages]
+    return [folder for folder in folders if (folder / NODE).is_file() or (folder / RECORD).is_file()]
 
 
 def told_apart(folders: Iterable[Path]) -> dict[Path, str]:
-    """Of each stage, in which settings it differs from those of its name, `seed=1, k=10`; empty where in none."""
+    """Of each stage, in which settings it differs from those of its name, `seed=1, k=10`; empty where in none.
+
+    Where it differs by what it reads alone, the settings of that stage are told, if it is one of `folders`.
+    """
     named: dict[str, list[Path]] = {}
     for folder in folders:
         named.setdefault(folder.name.rpartition("-")[0], []).append(folder)
-    nodes = {name: [_described(folder).get("node") for folder in group] for name, group in named.items()}
-    texts = {name: tell_apart([node if isinstance(node, dict) else {} for node in nodes[name]]) for name in named}
-    return {folder: text for name, group in named.items() for folder, text in zip(group, texts[name], strict=True)}
+    settings: dict[str, dict[str, str]] = {}
+    for group in named.values():
+        nodes = [_described(folder).get("node") for folder in group]
+        differing = tell_apart([node if isinstance(node, dict) else {} for node in nodes])
+        settings |= {_key(folder): each for folder, each in zip(group, differing, strict=True)}
+
+    @cache
+    def words(key: str) -> str:
+        return in_words(settings.get(key[:_IN_NAME], {}), words)
+
+    return {folder: words(_key(folder)) for group in named.values() for folder in group}
+
+
+def _key(folder: Path) -> str:
+    return folder.name.rpartition("-")[2]
 
 
 def _described(folder: Path) -> dict[str, Any]:
