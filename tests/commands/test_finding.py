@@ -62,14 +62,19 @@ def test_models_of_one_name_are_told_apart_by_their_settings(tmp_path: Path) -> 
 
 def test_models_that_differ_by_what_they_read_are_told_apart_by_its_settings(tmp_path: Path) -> None:
     for digit, sampler in enumerate(("TopK", "Spatial")):
-        model, bank = (tmp_path / f"{name}-{digit}123456789abcdef" for name in ("points", "bank"))
+        model, bank = tmp_path / f"points-{digit}123456789abcdef", tmp_path / f"bank-{digit}fffffffffffffff"
         model.mkdir()
         bank.mkdir()
         (model / DESCRIPTION).write_text(json.dumps({"module": {"_target_": LABELLING["points"]}, "inputs": {}}))
         (bank / RECORD).write_text(json.dumps({"node": {"sampler": {"_target_": f"a.b.{sampler}", "k": 20}}}))
-        (model / RECORD).write_text(json.dumps({"node": {"points": [f"<artifact:{digit}123456789abcdef0123>/bank"]}}))
+        (model / RECORD).write_text(json.dumps({"node": {"points": [f"<artifact:{digit}fffffffffffffff0123>/bank"]}}))
     several = r"points-0123456789abcdef \(sampler=TopK\), points-1123456789abcdef \(sampler=Spatial\)\.$"
     with pytest.raises(InputError, match=f"name one of {several}"):
+        find_model("points", tmp_path)
+    for digit in (0, 1):  # records that read themselves end
+        record = tmp_path / f"bank-{digit}fffffffffffffff" / RECORD
+        record.write_text(json.dumps({"node": {"maps": f"<artifact:{digit}fffffffffffffff>"}}))
+    with pytest.raises(InputError, match=r"points-0123456789abcdef \(maps=0fffffff\)"):
         find_model("points", tmp_path)
 
 

@@ -5,7 +5,6 @@ import shutil
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +56,10 @@ def told_apart(folders: Iterable[Path]) -> dict[Path, str]:
         differing = tell_apart([node if isinstance(node, dict) else {} for node in nodes])
         settings |= {_key(folder): each for folder, each in zip(group, differing, strict=True)}
 
-    @cache
-    def words(key: str) -> str:
-        return in_words(settings.get(key[:_IN_NAME], {}), words)
+    def words(key: str, readers: tuple[str, ...] = ()) -> str:
+        own = key[:_IN_NAME]
+        known = {} if own in readers else settings.get(own, {})  # damaged records may read one another
+        return in_words(known, lambda upstream: words(upstream, (*readers, own)))
 
     return {folder: words(_key(folder)) for group in named.values() for folder in group}
 
