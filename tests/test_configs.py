@@ -111,7 +111,7 @@ def _backbones(path: Path) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("path", "backbone"),
     [(path, backbone) for path in EXPERIMENTS for backbone in _backbones(path)]
-    + [(path, _backbones(path)[0]) for path in ABLATIONS],  # the next test but two plans them on their method's own
+    + [(path, _backbones(path)[0]) for path in ABLATIONS],  # on others, test_every_ablation_changes_a_result...
     ids=_name,
 )
 def test_every_experiment_and_ablation_plans(path: Path, backbone: str) -> None:

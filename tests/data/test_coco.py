@@ -189,6 +189,9 @@ def test_label_maps_of_other_classes_are_refused_and_added_classes_are_not(root:
     write_convention(folder, CocoConvention(names=("dent", "scratch")))
     with pytest.raises(InputError, match=r"painted with the classes dent, scratch, data\.names has person, .*\(80\)"):
         COCODataModule(root=root)
+    record = folder / "conversion.json"
+    record.write_text(json.dumps({k: v for k, v in json.loads(record.read_text()).items() if k != "names"}))
+    assert len(COCODataModule(root=root).class_names) == 80, "a record of an older version says no classes"
     write_convention(folder, CocoConvention())
     assert with_added(data=COCODataModule(root=root), classes=["unicorn"]).class_names[-1] == "unicorn"
 

@@ -47,7 +47,7 @@ class Untagged(StrEnum):
 class CocoConvention:
     """How the label maps of a folder were painted; the defaults are those of `wsss data prepare coco`.
 
-    `names`: all classes, in the order of the contiguous indices.
+    `names`: all classes, in the order of the contiguous indices; empty where a record of an older version says none.
     """
 
     overlap: Overlap = Overlap.SMALLEST
@@ -57,7 +57,8 @@ class CocoConvention:
     names: tuple[str, ...] = COCO_CLASSES
 
     def __str__(self) -> str:
-        values = {**asdict(self), "names": "of COCO" if self.names == COCO_CLASSES else ", ".join(self.names)}
+        names = "of COCO" if self.names == COCO_CLASSES else ", ".join(self.names) or "unsaid"
+        values = {**asdict(self), "names": names}
         return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
@@ -75,7 +76,7 @@ def read_convention(folder: Path) -> CocoConvention | None:
             crowd=Crowd(values["crowd"]),
             ids=Ids(values["ids"]),
             untagged=Untagged(values["untagged"]),
-            names=tuple(values.get("names", COCO_CLASSES)),  # records of older versions do not say
+            names=tuple(values.get("names", ())),
         )
     except FileNotFoundError:
         return None

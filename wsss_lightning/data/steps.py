@@ -198,7 +198,7 @@ def seed_step(trainer: pl.Trainer | None, seed: int) -> None:
         return
     part = (trainer.fit_loop.batch_idx + 1) % accumulated(trainer)
     text = f"{seed}/{trainer.global_step}/{trainer.global_rank}" + (f"/{part}" if part else "")
-    # torch.manual_seed asks every kind of device; where there is none, each notes the whole stack: 2 ms a step.
+    # torch.manual_seed asks every kind of device; where there is none, each notes the whole stack at every step.
     on_processor = trainer.strategy.root_device.type == "cpu"
     seed_generators = torch.default_generator.manual_seed if on_processor else torch.manual_seed
     seed_generators(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little", signed=True))

@@ -218,6 +218,10 @@ def test_label_maps_of_other_classes_or_another_order_are_not_added_to(root: Pat
     sentence = refused("--list", "train2014", "--names", "dent,scratch")
     assert "painted with other options (" in sentence and "names scratch, dent)" in sentence
     assert all(np.array_equal(mask, before[name]) for name, mask in masks(root).items())
+    record = root / "SegmentationClass" / "train2014" / "conversion.json"
+    content = json.loads(record.read_text())
+    record.write_text(json.dumps({name: value for name, value in content.items() if name != "names"}))
+    assert "names unsaid)" in refused("--list", "train2014", "--names", "scratch,dent")
     prepare(root, "--list", "train2014", "--names", "dent,scratch", "--overwrite")
     assert np.array_equal(masks(root)["1"] == 1, before["1"] == 2)
 

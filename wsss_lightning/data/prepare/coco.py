@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -134,7 +134,9 @@ def check_convention(folder: Path, *, convention: CocoConvention, overwrite: boo
     recorded = read_convention(folder)
     if recorded is None and any(folder.glob("[!.]*.png")):
         raise InputError(f"{folder} holds masks but no {RECORD}: move them away, or replace them with --overwrite.")
-    if recorded not in (None, convention):
+    # Those of an older version do not say their classes, which were most likely COCO's own.
+    said = recorded and replace(recorded, names=recorded.names or COCO_CLASSES)
+    if said not in (None, convention):
         raise InputError(
             f"{folder} was painted with other options ({recorded}): repeat those, or replace it with --overwrite."
         )
