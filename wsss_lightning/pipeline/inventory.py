@@ -54,18 +54,19 @@ def told_apart(folders: Iterable[Path]) -> dict[Path, str]:
     for group in named.values():
         nodes = [_described(folder).get("node") for folder in group]
         differing = tell_apart([node if isinstance(node, dict) else {} for node in nodes])
-        settings |= {_key(folder): each for folder, each in zip(group, differing, strict=True)}
+        settings |= {_key(folder.name): each for folder, each in zip(group, differing, strict=True)}
 
     def words(key: str, readers: tuple[str, ...] = ()) -> str:
         own = key[:_IN_NAME]
         known = {} if own in readers else settings.get(own, {})  # damaged records may read one another
         return in_words(known, lambda upstream: words(upstream, (*readers, own)))
 
-    return {folder: words(_key(folder)) for group in named.values() for folder in group}
+    return {folder: words(_key(folder.name)) for group in named.values() for folder in group}
 
 
-def _key(folder: Path) -> str:
-    return folder.name.rpartition("-")[2]
+def _key(name: str) -> str:
+    """Of the name of a stage's folder."""
+    return name.rpartition("-")[2]
 
 
 def _described(folder: Path) -> dict[str, Any]:
@@ -81,7 +82,7 @@ def _holding(folder: Path, apart: str) -> Holding:
     name = _readable(node, apart) if isinstance(node, dict) else "unreadable record"
     files = (Path(place, file) for place, _, names in os.walk(folder) for file in names)
     size = sum(file.lstat().st_size for file in files if file.exists())
-    return Holding(folder, name, frozenset(key[:16] for key in known), size, finished)
+    return Holding(folder, name, frozenset(key[:_IN_NAME] for key in known), size, finished)
 
 
 def _readable(node: dict[str, Any], apart: str) -> str:
@@ -146,12 +147,12 @@ def unreferenced(held: Sequence[Holding], kept: Collection[str], *, before: floa
 
 def with_upstream(held: Iterable[Holding], names: Iterable[str]) -> set[str]:
     """Folder names with those of all stages that they read, directly or not."""
-    by_key = {item.folder.name.rpartition("-")[2]: item for item in held}
-    closure, waiting = set(names), [name.rpartition("-")[2] for name in names]
+    by_key = {_key(item.folder.name): item for item in held}
+    closure, waiting = set(names), [_key(name) for name in names]
     while waiting:
         item = by_key.get(waiting.pop())
         before = [by_key[key] for key in item.upstream if key in by_key] if item else []
-        waiting += [other.folder.name.rpartition("-")[2] for other in before if other.folder.name not in closure]
+        waiting += [_key(other.folder.name) for other in before if other.folder.name not in closure]
         closure |= {other.folder.name for other in before}
     return closure
 
